@@ -1,0 +1,101 @@
+"""Work that can be used again, keyed by content: canonical pools and score shards.
+
+CACHE/files.json                     content digests of source files, by path, size and time
+CACHE/pools/KEY/                     canonical shards (pool.py)
+CACHE/pools/KEY/scores/NAME-KEY/     score shards of one scorer (scoring/)
+
+CACHE is --cache-dir, or SELECT2REASON_CACHE, or the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from platformdirs import user_cache_path
+
+from select2reason.errors import OutputError, PoolError
+
+
+@dataclass(frozen=True, slots=True)
+class CachedPool:
+    """One pool in the cache: its folder, its size with all scores, and the scorers whose work is kept."""
+
+    path: Path
+    size_bytes: int
+    scores: tuple[str, ...]
+
+
+def cache_root(folder: Path | None = None) -> Path:
+    """The cache folder, made if need be. Raises OutputError where it cannot be written."""
+    chosen = (
+        folder or os.environ.get("SELECT2REASON_CACHE") or user_cache_path("select2reason", appauthor=False)
+    )
+    root = Path(chosen).expanduser()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the cache folder {root} ({error.strerror}); name another with --cache-dir"
+        ) from error
+    return root
+
+
+def key_of(*parts: object) -> str:
+    """A short stable name for anything that JSON can hold."""
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
+
+
+def content_digests(root: Path, files: Sequence[Path]) -> list[str]:
+    """SHA-256 of each file; a file whose path, size and time are as before is not read again."""
+    book = root / "files.json"
+    try:
+        known: dict[str, str] = orjson.loads(book.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        known = {}
+    digests = []
+    for file in files:
+        stat = file.stat()
+        mark = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        if mark not in known:
+            known[mark] = _digest(file)
+        digests.append(known[mark])
+    _replace(book, orjson.dumps(known))
+    return digests
+
+
+def _digest(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except PermissionError as error:
+        raise PoolError(f"no permission to read {file}; check its rights") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def list_pools(root: Path) -> list[CachedPool]:
+    """Every pool in the cache, by name."""
+    folders = sorted(p for p in (root / "pools").glob("*") if p.is_dir())
+    return [CachedPool(p, _size(p), tuple(sorted(s.name for s in p.glob("scores/*")))) for p in folders]
+
+
+def clear(root: Path) -> int:
+    """Remove everything in the cache; the bytes freed."""
+    freed = sum(pool.size_bytes for pool in list_pools(root))
+    shutil.rmtree(root / "pools", ignore_errors=True)
+    (root / "files.json").unlink(missing_ok=True)
+    return freed
+
+
+def _size(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())

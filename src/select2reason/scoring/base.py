@@ -1,0 +1,65 @@
+"""What a scorer is, and the shards that it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from select2reason.errors import RunError
+from select2reason.pool import Pool
+
+Schema = Mapping[str, type[pl.DataType]]
+
+
+class Scorer(Protocol):
+    """Turns a batch of text into a few narrow columns."""
+
+    def score(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """Same height, same order; null where there is no score, never a made-up one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerSpec:
+    """What is known of a scorer before it is made; `make` may load a model, so it runs only where work is left.
+
+    `fingerprint` names everything the scores depend on (scorer, model, revision, prompt, version).
+    """
+
+    name: str
+    fingerprint: str
+    inputs: Sequence[str]
+    outputs: Schema
+    make: Callable[[], Scorer]
+
+    def folder(self, pool: Pool) -> Path:
+        """Where this scorer's shards of the pool stand."""
+        return pool.root / "scores" / f"{self.name}-{self.fingerprint}"
+
+
+def missing_shards(pool: Pool, spec: ScorerSpec) -> list[int]:
+    """Numbers of the shards that are not scored yet."""
+    folder = spec.folder(pool)
+    return [shard for shard in range(len(pool.shards)) if not shard_path(folder, shard).exists()]
+
+
+def shard_path(folder: Path, shard: int) -> Path:
+    """The file of one score shard."""
+    return folder / f"{shard:05}.parquet"
+
+
+def read_scores(pool: Pool, spec: ScorerSpec) -> pl.DataFrame:
+    """The scores of the whole pool, row for row. Raises RunError where shards are missing or do not fit."""
+    folder = spec.folder(pool)
+    if missing := missing_shards(pool, spec):
+        raise RunError(
+            f"{len(missing)} of {len(pool.shards)} shards of {spec.name} are missing; run the command again"
+        )
+    frames = [pl.read_parquet(shard_path(folder, shard)) for shard in range(len(pool.shards))]
+    if [frame.height for frame in frames] != list(pool.shards):
+        raise RunError(f"{folder} does not fit the pool; clear it with: select2reason cache --clear")
+    return pl.concat(frames)

@@ -1,0 +1,288 @@
+"""The choice: which rows of a pool are taken, in which order, and why each other row is not.
+
+Implements METHOD 5 (the joint ranker and what it is compared with) and METHOD 9.1, 9.5, 9.10, 9.12. It sees
+numbers only, never text: scores, flags and groups come in. An empty selection is the caller's business.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from decimal import ROUND_FLOOR, Context, Decimal, DecimalException, localcontext
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from select2reason.errors import UsageError
+from select2reason.ranking import BEST_WEIGHT, best_first, descending_rank, weighted_rank
+
+Integers = NDArray[np.integer[Any]]
+Ranks = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+Strategy = Literal["joint", "random", "diverse", "longest", "shortest", "middle", "hardest", "rethinking"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+ROW_RULES = (
+    "no_trace",
+    "looping",
+    "cut_off",
+    "no_answer",
+    "wrong_answer",
+    "language_switch",
+    "contaminated",
+    "duplicate",
+    "over_cutoff",
+)
+"""Reasons that make a row ineligible by itself (METHOD 9.5), in the order in which the first one counts."""
+REASONS = (*ROW_RULES, "same_question", "over_budget", "ranked_below")
+"""All reasons why a row is not chosen, in the order of METHOD 9.12; a reason's code is its place here."""
+OUTCOMES = (*REASONS, "selected")
+"""What `Selection.reason` may hold: OUTCOMES[code]."""
+SELECTED = OUTCOMES.index("selected")
+SAME_QUESTION = REASONS.index("same_question")
+OVER_BUDGET = REASONS.index("over_budget")
+RANKED_BELOW = REASONS.index("ranked_below")
+ELIGIBLE = -1
+"""In `Candidates.dropped`: no row rule dropped this row."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """What selection knows of a pool: one entry per row in every array, in pool order.
+
+    difficulty: higher is harder, NaN = no score; an infinite one raises UsageError.
+    question_group: any integers; rows with the same one ask the same question.
+    category: codes, lower ones first in `diverse`; any negative one = no category.
+    dropped: code into REASONS of the first row rule that dropped the row (see first_reason), ELIGIBLE = none.
+    """
+
+    difficulty: NDArray[np.float64]
+    trace_tokens: Integers
+    total_tokens: Integers
+    rethinking_tokens: Integers
+    question_group: Integers
+    category: Integers
+    dropped: Integers
+
+    def __post_init__(self) -> None:
+        shapes = {field.name: getattr(self, field.name).shape for field in fields(self)}
+        if set(shapes.values()) != {(len(self.dropped),)}:
+            raise ValueError(f"every array needs one entry per row of the pool; got the shapes {shapes}")
+        if (infinite := np.isinf(self.difficulty)).any():
+            row = infinite.argmax()
+            raise UsageError(f"difficulty of row {row} is infinite; give a finite number or leave it empty")
+
+    def take(self, rows: NDArray[np.intp]) -> Candidates:
+        """The given rows, in the given order."""
+        return Candidates(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """The chosen rows, best first, and for every row of the pool its ranks and its fate."""
+
+    rows: NDArray[np.uint32]
+    reason: NDArray[np.int8]  # per pool row: OUTCOMES[code]
+    rank_difficulty: Ranks  # per pool row, 1 = hardest; NaN = dropped by a row rule
+    rank_length: Ranks  # per pool row, 1 = longest; NaN likewise
+    rank_joint: Ranks  # per pool row, smallest is best; NaN likewise
+    eligible: int
+    asked: int | None  # rows asked for, which may be more than there were to take; None under a token budget
+    strategy: Strategy
+    params: Mapping[str, object]  # the other options of select(): enough to make it again
+
+
+def select(
+    candidates: Candidates,
+    *,
+    strategy: Strategy = "joint",
+    fraction: Decimal | None = None,
+    rows: int | None = None,
+    token_budget: int | None = None,
+    weight: float = BEST_WEIGHT,
+    seed: int = 0,
+    per_question: int = 1,
+) -> Selection:
+    """Choose rows by one strategy: a fraction of the eligible rows, a number, or what a token budget holds.
+
+    Goes down the strategy's order and passes over a row whose question group already holds `per_question`
+    chosen rows (0 = no cap) or whose total_tokens do not fit into what is left of the budget. Where fewer
+    rows can be taken than asked for, all of them are. Raises UsageError unless exactly one of the three sizes
+    is given, and for a value that is out of range.
+    """
+    sizes = {"fraction": fraction, "rows": rows, "token_budget": token_budget}
+    _check(sizes, strategy=strategy, seed=seed, per_question=per_question)
+    eligible = np.flatnonzero(candidates.dropped == ELIGIBLE)
+    asked = rows if fraction is None else rows_of_fraction(fraction, len(eligible))
+    pool = candidates.take(eligible)
+    ranks = _ranks(pool, weight)
+    _, group = np.unique(pool.question_group, return_inverse=True)
+    cap = per_question or len(group)
+    queues = _queues(strategy, pool, ranks, seed)
+    if len(queues) == 1 and token_budget is None:
+        chosen = _under_cap(queues[0], group, cap)[:asked]
+    else:
+        chosen = _in_turns(queues, group, pool.total_tokens, cap=cap, stop=asked, budget=token_budget)
+    reason = candidates.dropped.astype(np.int8)
+    reason[eligible] = _fates(chosen, group, cap, RANKED_BELOW if token_budget is None else OVER_BUDGET)
+    return Selection(
+        rows=eligible[chosen].astype(np.uint32),
+        reason=reason,
+        **{name: _spread(rank, eligible, len(reason)) for name, rank in ranks.items()},
+        eligible=len(eligible),
+        asked=asked,
+        strategy=strategy,
+        params=sizes | {"weight": weight, "seed": seed, "per_question": per_question},
+    )
+
+
+def first_reason(flags: Mapping[str, NDArray[np.bool_]], *, active: Collection[str]) -> NDArray[np.int8]:
+    """Per row the code of the first active reason whose flag is set, in the order of REASONS, or ELIGIBLE.
+
+    Takes the row rules, and same_question for rows that a recipe drops up front (METHOD 9.6). A flag that is
+    not active drops nothing. Raises ValueError for an active name that is no such rule or has no flags.
+    """
+    rules = (*ROW_RULES, "same_question")
+    if wrong := sorted(set(active) - set(rules) | set(active) - set(flags)):
+        raise ValueError(f"no row rule, or no flags given for it: {', '.join(wrong)}")
+    dropped = np.full(len(next(iter(flags.values()), ())), ELIGIBLE, np.int8)
+    for rule in reversed(rules):  # the first reason is written last
+        if rule in active:
+            dropped[flags[rule]] = REASONS.index(rule)
+    return dropped
+
+
+def parse_fraction(text: str) -> Decimal:
+    """Read "0.1", "10%" or "1e-1". Raises UsageError for what is no number above 0 and at most 1."""
+    number = text.strip()
+    try:
+        value = Decimal(number[:-1]) / 100 if number.endswith("%") else Decimal(number)
+    except DecimalException:
+        value = Decimal("NaN")
+    return _checked_fraction(value, text)
+
+
+def rows_of_fraction(fraction: Decimal, eligible: int) -> int:
+    """How many rows a fraction of the eligible ones is: rounded down in decimal, at least 1 (METHOD 9.5)."""
+    _checked_fraction(fraction, str(fraction))
+    with localcontext(Context(rounding=ROUND_FLOOR)):  # 28 digits, never rounded up to the next whole row
+        return max(1, int(fraction * eligible))
+
+
+def _checked_fraction(value: Decimal, text: str) -> Decimal:
+    if not (value.is_finite() and 0 < value <= 1):
+        raise UsageError(f"fraction must be above 0 and at most 1, e.g. 0.10 or 10%; got {text!r}")
+    return value
+
+
+def _check(sizes: Mapping[str, object], *, strategy: str, seed: int, per_question: int) -> None:
+    given = {name: size for name, size in sizes.items() if size is not None}
+    if len(given) != 1:
+        got = " and ".join(given) or "none"
+        raise UsageError(f"give one of fraction, rows and token_budget, e.g. a fraction of 0.10; got {got}")
+    if strategy not in STRATEGIES:
+        raise UsageError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
+    least = {"rows": 1, "token_budget": 1, "seed": 0, "per_question": 0}
+    for name, value in (given | {"seed": seed, "per_question": per_question}).items():
+        if isinstance(value, int) and value < least[name]:
+            raise UsageError(f"{name} must be at least {least[name]}; got {value}")
+
+
+# Below, a row is a position among the eligible rows.
+
+
+def _ranks(pool: Candidates, weight: float) -> dict[str, Ranks]:
+    difficulty, length = descending_rank(pool.difficulty), descending_rank(pool.trace_tokens)
+    joint = weighted_rank(difficulty, length, weight=weight)
+    return {"rank_difficulty": difficulty, "rank_length": length, "rank_joint": joint}
+
+
+def _queues(strategy: Strategy, pool: Candidates, ranks: Mapping[str, Ranks], seed: int) -> list[Rows]:
+    """The order in which rows are tried: one queue; for `diverse` one a category, and these take turns."""
+    length = pool.trace_tokens
+    match strategy:
+        case "random":
+            return [np.random.default_rng(seed).permutation(len(length))]
+        case "diverse":
+            return _shuffled_by_category(pool.category, seed)
+        case "shortest":
+            return [np.argsort(length, kind="stable")]  # ties: the earlier row
+        case "middle":
+            return [_from_the_middle(best_first(ranks["rank_length"], length=length))]
+        case "rethinking":
+            return [best_first(descending_rank(pool.rethinking_tokens), length=length)]
+        case "longest":
+            return [best_first(ranks["rank_length"], length=length)]
+        case "hardest":
+            return [best_first(ranks["rank_difficulty"], length=length)]
+        case "joint":
+            return [best_first(ranks["rank_joint"], length=length)]
+
+
+def _from_the_middle(longest_first: Rows) -> Rows:
+    """The rows around the median first; of two as far from it, the longer one."""
+    rows = len(longest_first)
+    distance = np.abs(2 * np.arange(rows) - (rows - 1))
+    return longest_first[np.argsort(distance, kind="stable")]  # as far: the earlier, that is the longer, row
+
+
+def _shuffled_by_category(category: Integers, seed: int) -> list[Rows]:
+    """One random queue a category, in the order of the codes; rows without a category come last."""
+    code = np.where(category < 0, np.iinfo(np.int64).max, category.astype(np.int64))
+    shuffled = np.random.default_rng(seed).permutation(len(code))
+    grouped = shuffled[np.argsort(code[shuffled], kind="stable")]  # within a category: the shuffled order
+    return np.split(grouped, np.flatnonzero(np.diff(code[grouped])) + 1)
+
+
+def _under_cap(order: Rows, group: Rows, cap: int) -> Rows:
+    """What _in_turns takes from one queue without a budget, in column form: the first `cap` of each group."""
+    by_group = np.argsort(group[order], kind="stable")  # within a group: the given order
+    ordered = group[order][by_group]
+    turn = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    allowed = np.empty(len(order), np.bool_)
+    allowed[by_group] = turn < cap
+    return order[allowed]
+
+
+def _in_turns(
+    queues: list[Rows], group: Rows, tokens: Integers, *, cap: int, stop: int | None, budget: int | None
+) -> Rows:
+    """Each queue in turn gives its next row that its question group and the token budget still have room for.
+
+    So a row that is passed over costs its queue no turn, and a queue that has run out leaves its turns to the
+    others. Only chosen rows count against cap and budget.
+    """
+    groups, costs = group.tolist(), tokens.tolist()
+    stop = len(groups) if stop is None else stop
+    left = sum(costs) if budget is None else budget
+    held = [0] * len(groups)
+    chosen: list[int] = []
+    waiting = deque(iter(queue.tolist()) for queue in queues)
+    while waiting and len(chosen) < stop:
+        queue = waiting.popleft()
+        for row in queue:
+            if held[groups[row]] < cap and costs[row] <= left:
+                held[groups[row]] += 1
+                left -= costs[row]
+                chosen.append(row)
+                waiting.append(queue)
+                break
+    return np.array(chosen, np.intp)
+
+
+def _fates(chosen: Rows, group: Rows, cap: int, unchosen: int) -> NDArray[np.int8]:
+    """Codes into OUTCOMES: chosen, else in a group that is full of chosen rows, else `unchosen`."""
+    full = np.bincount(group[chosen], minlength=len(group)) >= cap
+    fates = np.where(full[group], SAME_QUESTION, unchosen).astype(np.int8)
+    fates[chosen] = SELECTED
+    return fates
+
+
+def _spread(ranks: Ranks, eligible: Rows, rows: int) -> Ranks:
+    """Ranks of the eligible rows as ranks of all rows of the pool; NaN for the others."""
+    spread = np.full(rows, np.nan)
+    spread[eligible] = ranks
+    return spread

