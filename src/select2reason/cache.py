@@ -33,9 +33,7 @@ class CachedPool:
 
 def cache_root(folder: Path | None = None) -> Path:
     """The cache folder, made if need be. Raises OutputError where it cannot be written."""
-    chosen = (
-        folder or os.environ.get("SELECT2REASON_CACHE") or user_cache_path("select2reason", appauthor=False)
-    )
+    chosen = folder or os.environ.get("SELECT2REASON_CACHE") or user_cache_path("select2reason", appauthor=False)
     root = Path(chosen).expanduser()
     try:
         root.mkdir(parents=True, exist_ok=True)

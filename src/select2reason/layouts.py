@@ -83,9 +83,7 @@ _WIDE = {
     "text",
     "prompt",
 }  # text that is not carried though no role took it
-_WIDE_CHARS = (
-    1_000  # a column whose texts are longer than this on average is text, not a property of the example
-)
+_WIDE_CHARS = 1_000  # a column whose texts are longer than this on average is text, not a property of the example
 _TURN_NAMES = (("role", "content"), ("from", "value"))
 _ROLE_NAMES = {
     "human": "user",
@@ -305,9 +303,7 @@ def _with_extras(found: Layout, sample: pl.DataFrame) -> Layout:
         complete=found.complete or next((name for name in _COMPLETE if name in free), None),
         finish=found.finish or next((name for name in _FINISH if name in free), None),
     )
-    return replace(
-        full, wide=frozenset(name for name in free if name not in full.used and _is_wide(sample[name]))
-    )
+    return replace(full, wide=frozenset(name for name in free if name not in full.used and _is_wide(sample[name])))
 
 
 def _is_wide(column: pl.Series) -> bool:
@@ -407,11 +403,7 @@ def _one_response_a_row(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
     source = layout.response
     if source is None or not isinstance(frame.schema.get(source), pl.List):
         return frame.with_columns(generation=pl.lit(None, pl.UInt32))
-    beside = [
-        name
-        for name, dtype in frame.schema.items()
-        if isinstance(dtype, pl.List) and _runs_beside(layout, name)
-    ]
+    beside = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List) and _runs_beside(layout, name)]
     many = frame.with_columns(generation=pl.int_ranges(pl.col(source).list.len(), dtype=pl.UInt32))
     many = many.explode(source, "generation", empty_as_null=True, keep_nulls=True)
     return many.with_columns(pl.col(name).list.get("generation", null_on_oob=True) for name in beside)
@@ -468,9 +460,7 @@ def _question_text(layout: Layout, frame: pl.DataFrame) -> pl.Series:
         extra = _text_column(frame, name)
         parts = pl.DataFrame({"a": question, "b": extra})
         has_more = pl.col("b").fill_null("").str.strip_chars() != ""
-        question = parts.select(
-            pl.when(has_more).then(pl.col("a") + "\n" + pl.col("b")).otherwise("a")
-        ).to_series()
+        question = parts.select(pl.when(has_more).then(pl.col("a") + "\n" + pl.col("b")).otherwise("a")).to_series()
     return question
 
 

@@ -1,17 +1,19 @@
 """The pool on disk: canonical Parquet shards, made once from any layout, read in batches ever after.
 
-Wide text stays on disk, in `text-*.parquet` (question, head, trace, tail, gold, category; head + trace + tail is the
-response as it stands); what is narrow stands beside it in `rows-*.parquet`, shard for shard: where a row came from, the
-pool's own flags and the carried columns (prefix `own:`). A row's position is its name in every later table.
+Wide text stays on disk, in `text-*.parquet` (question, head, trace, tail, gold; head + trace + tail is the response as
+it stands); what is narrow stands beside it in `rows-*.parquet`, shard for shard: where a row came from, its category,
+the pool's own flags and the carried columns (prefix `own:`). A row's position is its name in every later table.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +31,8 @@ from select2reason.sources import BadRow, RawBatch, SourceFile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = (
-    1  # raised whenever the shards change shape or meaning: an older pool is then built again, never misread
-)
-TEXT = ("question", "head", "trace", "tail", "gold", "category")
+FORMAT = 1  # raised whenever the shards change shape or meaning: an older pool is then built again, never misread
+TEXT = ("question", "head", "trace", "tail", "gold")
 OWN = "own:"
 _TEXT_SCHEMA = pa.schema([(name, pa.large_string()) for name in TEXT])
 _SHARD_ROWS = 8_192
@@ -85,9 +85,7 @@ class Pool:
                 tuple(labels),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{root} is damaged ({error}); clear it with: select2reason cache --clear"
-            ) from error
+            raise RunError(f"{root} is damaged ({error}); clear it with: select2reason cache --clear") from error
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -112,17 +110,20 @@ class Pool:
         missing = [pl.lit(None).alias(name) for name in columns if name not in table.columns]
         return table.with_columns(missing).select(columns)
 
+    def quarantine(self) -> Iterator[dict[str, object]]:
+        """The rows that could not be used, in order: source_file, source_row (and line), reason, head of the text."""
+        with (self.root / "quarantine.jsonl").open("rb") as lines:
+            for line in lines:
+                row = orjson.loads(line)
+                yield {"source_file": self.labels[row.pop("source")], **row}
+
     def own_columns(self) -> list[str]:
         """Names of the carried columns, without the prefix, in first-seen order."""
-        schemas = [
-            pq.read_schema(self.root / f"rows-{shard:05}.parquet") for shard in range(len(self.shards))
-        ]
+        schemas = [pq.read_schema(self.root / f"rows-{shard:05}.parquet") for shard in range(len(self.shards))]
         names = dict.fromkeys(name for schema in schemas for name in schema.names if name.startswith(OWN))
         return [name.removeprefix(OWN) for name in names]
 
-    def take(
-        self, rows: NDArray[np.uint32], columns: Sequence[str], *, spill: Path
-    ) -> Iterator[pl.DataFrame]:
+    def take(self, rows: NDArray[np.uint32], columns: Sequence[str], *, spill: Path) -> Iterator[pl.DataFrame]:
         """The text of these rows in the order given, in chunks of some 64 MB.
 
         The pool is read once: rows are dealt out to one file per chunk in `spill` (made and removed here), then each
@@ -151,11 +152,9 @@ class Pool:
             for piece in self._gather(rows, columns):
                 for (chunk,), part in piece.group_by(pl.col("at") // size):
                     table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
-                    number = int(chunk)  # type: ignore[call-overload]
+                    number = int(chunk)
                     if number not in writers:
-                        writers[number] = stack.enter_context(
-                            pa.ipc.new_stream(str(paths[number]), table.schema)
-                        )
+                        writers[number] = stack.enter_context(pa.ipc.new_stream(str(paths[number]), table.schema))
                     writers[number].write_table(table)
         for path in paths:
             with pa.OSFile(str(path)) as file:
@@ -201,8 +200,7 @@ def _worded(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     for name in names:
         if name in frame.columns and frame.schema[name] not in (pl.String, pl.Null):
             texts = [
-                None if value is None else orjson.dumps(value, default=str).decode()
-                for value in frame[name].to_list()
+                None if value is None else orjson.dumps(value, default=str).decode() for value in frame[name].to_list()
             ]
             columns.append(pl.Series(name, texts, dtype=pl.String))
     return frame.with_columns(columns)
@@ -212,54 +210,42 @@ def _worded(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 
 
 def build(
-    files: Sequence[SourceFile],
-    layout_of: Mapping[str, Layout],
-    out: Path,
-    *,
-    digest: str,
-    max_bad_fraction: float,
-    progress: Progress,
+    files: Sequence[SourceFile], layout_of: Mapping[str, Layout], out: Path, *, digest: str, progress: Progress
 ) -> Pool:
     """Read every file under its layout (`layout_of`, by label) into canonical shards at `out`, whole or not at all.
 
-    Rows that cannot be used go to out/quarantine.jsonl. Raises PoolError where they are more than `max_bad_fraction`
-    of all rows, or where no example is left.
+    Rows that cannot be used are set aside (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`.
     """
-    part = out.with_name(f"{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = out.with_name(f"{out.name}.{os.getpid()}.part")
     part.mkdir(parents=True)
     try:
         with _Builder(part) as builder:
             for number, file in enumerate(files):
-                builder.add(
-                    number,
-                    file,
-                    layout_of[file.label],
-                    lambda done, n=number: progress((n + done) / len(files)),
-                )
-            _refuse_if_too_bad(builder, max_bad_fraction)
+                builder.add(number, file, layout_of[file.label], partial(_part_done, progress, number, len(files)))
             builder.finish(digest)
-        shutil.rmtree(out, ignore_errors=True)
-        part.rename(out)
-    except BaseException:
+        if not out.exists():
+            part.rename(out)
+    finally:
         shutil.rmtree(part, ignore_errors=True)
-        raise
     return Pool.open(out, [file.label for file in files])
 
 
-def _refuse_if_too_bad(builder: _Builder, most: float) -> None:
-    rows, bad = sum(p.rows for p in builder.parts), sum(p.bad for p in builder.parts)
-    worst = builder.first_bad
-    first = f"{worst.source_file} row {worst.source_row}: {worst.reason}" if worst else ""
-    if rows and bad > most * rows:
+def refuse_too_bad(pool: Pool, most: float) -> None:
+    """Raise PoolError where no example is left, or more than the fraction `most` of the rows could not be used."""
+    rows, bad = sum(part.rows for part in pool.parts), sum(part.bad for part in pool.parts)
+    worst = next(pool.quarantine(), None)
+    first = f" (first: {worst['source_file']} row {worst['source_row']}: {worst['reason']})" if worst else ""
+    if not pool.rows:
+        raise PoolError(f"the pool holds no example{first}; give a file with rows, or name its columns with --columns")
+    if bad > most * rows:
         raise PoolError(
-            f"{bad:,} of {rows:,} rows cannot be read (first: {first}); mend them, name the right columns, "
+            f"{bad:,} of {rows:,} rows cannot be used{first}; mend them, name other columns with --columns, "
             f"or allow it with --max-bad-fraction {min(1.0, bad / rows + 0.01):.2f}"
         )
-    if not builder.rows:
-        raise PoolError(
-            f"the pool holds no example{f' (first: {first})' if first else ''}; give a file with rows"
-        )
+
+
+def _part_done(progress: Progress, number: int, files: int, done: float) -> None:
+    progress((number + done) / files)
 
 
 class _Builder:
@@ -271,7 +257,6 @@ class _Builder:
         self.shards: list[int] = []
         self.rows = 0
         self.text_bytes = 0
-        self.first_bad: BadRow | None = None
         self._quarantine = (root / "quarantine.jsonl").open("wb")
         self._writer: pq.ParquetWriter | None = None
         self._group: list[pl.DataFrame] = []
@@ -295,7 +280,7 @@ class _Builder:
 
         def unread(row: BadRow) -> None:
             self._unread += 1
-            self._set_aside(row, file)
+            self._set_aside(row, number, file)
 
         columns = None if file.kind == "jsonl" else layout.needed(sources.column_names(file))
         for raw in sources.read(file, on_bad=unread, columns=columns):
@@ -312,13 +297,12 @@ class _Builder:
         for row in frame.filter(pl.col("problem").is_not_null()).iter_rows(named=True):
             self._unusable += 1
             head = next((row[name] for name in ("question", "trace", "gold") if row[name]), "")
-            self._set_aside(BadRow(file.label, row["source_row"], row["problem"], head[:200]), file)
+            self._set_aside(BadRow(row["source_row"], row["problem"], head[:200]), number, file)
         return frame.filter(pl.col("problem").is_null()).drop("problem")
 
-    def _set_aside(self, row: BadRow, file: SourceFile) -> None:
-        self.first_bad = self.first_bad or row
+    def _set_aside(self, row: BadRow, number: int, file: SourceFile) -> None:
         line = {"line": row.source_row + 1} if file.kind == "jsonl" else {}
-        self._quarantine.write(orjson.dumps(asdict(row) | line) + b"\n")
+        self._quarantine.write(orjson.dumps({"source": number, **asdict(row), **line}) + b"\n")
 
     def _append(self, frame: pl.DataFrame) -> None:
         """Cut so that no row group and no shard outgrows its bounds."""

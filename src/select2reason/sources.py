@@ -70,9 +70,8 @@ class RawBatch:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that could not be read: where, why, and the head of its text."""
+    """A row that could not be used: its place in its file, why, and the head of its text."""
 
-    source_file: str
     source_row: int
     reason: str
     head: str
@@ -82,14 +81,15 @@ OnBad = Callable[[BadRow], None]
 
 
 def find_files(pool: str, *, split: str | None = None) -> list[SourceFile]:
-    """The files that POOL names, in a stable order: a file, a folder, or a glob. Raises PoolError where there are none."""
+    """The files that POOL names, in a stable order: a file, a folder, or a glob. Raises PoolError where none is."""
     path = Path(pool).expanduser()
     if path.is_file():
         return [_source(path)]
     if path.is_dir():
         return [_source(file) for file in _in_folder(path, split)]
     if has_magic(pool):
-        found = sorted(Path(name) for name in glob(str(path), recursive=True) if _kind(Path(name)))
+        names = glob(str(path), recursive=True)  # noqa: PTH207 -- Path.glob takes no absolute pattern
+        found = sorted(Path(name) for name in names if kind_of(Path(name)))
         if found:
             return [_source(file) for file in found]
     raise PoolError(f"no such file, folder or glob: {pool}{_nearest(path)}")
@@ -102,37 +102,33 @@ def _nearest(path: Path) -> str:
 
 
 def _in_folder(folder: Path, split: str | None) -> list[Path]:
-    files = [
-        p for p in sorted(folder.rglob("*")) if p.is_file() and _kind(p) and p.name not in _NOT_DATA | _OWN
-    ]
-    files = [
-        p for p in files if not any(part.startswith((".", "cache-")) for part in p.relative_to(folder).parts)
-    ]
-    splits = {name for p in files for name in _split_names(p.relative_to(folder))}
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and kind_of(p) and p.name not in _NOT_DATA | _OWN]
+    files = [p for p in files if not any(part.startswith((".", "cache-")) for part in p.relative_to(folder).parts)]
+    splits = {name for p in files for name in split_names(p.relative_to(folder))}
     wanted = split or ("train" if "train" in splits else None)
     if wanted:
-        files = [p for p in files if wanted in _split_names(p.relative_to(folder))]
+        files = [p for p in files if wanted in split_names(p.relative_to(folder))]
     if not files:
         if split and splits:
             raise PoolError(f"{folder} has no split {split}; --split can be {', '.join(sorted(splits))}")
         raise PoolError(f"{folder} holds no JSONL, JSON, Parquet or Arrow file; give a folder that does")
-    kinds = [kind for kind in ("parquet", "arrow", "jsonl") if any(_kind(p) == kind for p in files)]
-    return [p for p in files if _kind(p) == kinds[0]]
+    kinds = [kind for kind in ("parquet", "arrow", "jsonl") if any(kind_of(p) == kind for p in files)]
+    return [p for p in files if kind_of(p) == kinds[0]]
 
 
-def _split_names(path: Path) -> set[str]:
+def split_names(path: Path) -> set[str]:
     """The split that a path like data/train-00000-of-00002.parquet or train/data-00000.arrow speaks of."""
     words = [*path.parts[:-1], re.split(r"[-.]", path.name)[0]]
     return {word for word in words if word in {"train", "test", "validation", "valid", "dev"}}
 
 
-def _kind(path: Path) -> Kind | None:
+def kind_of(path: Path) -> Kind | None:
     suffixes = [s for s in path.suffixes if s not in _PACKED]
     return _KINDS.get(suffixes[-1]) if suffixes else None
 
 
 def _source(path: Path) -> SourceFile:
-    kind = _kind(path) or _sniff(path)
+    kind = kind_of(path) or _sniff(path)
     return SourceFile(path, str(path), kind)
 
 
@@ -185,9 +181,7 @@ def read(
     except PermissionError as error:
         raise PoolError(f"no permission to read {source.label}; check its rights") from error
     except (pa.ArrowException, OSError, EOFError) as error:
-        raise PoolError(
-            f"cannot read {source.label}: {_first_line(error)}; fetch or write it again"
-        ) from error
+        raise PoolError(f"cannot read {source.label}: {_first_line(error)}; fetch or write it again") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -197,9 +191,7 @@ def _first_line(error: Exception) -> str:
 # --- JSON -----------------------------------------------------------------------------------------------------------
 
 
-def _read_json(
-    source: SourceFile, on_bad: OnBad, columns: Sequence[str] | None, batch_rows: int
-) -> Iterator[RawBatch]:
+def _read_json(source: SourceFile, on_bad: OnBad, columns: Sequence[str] | None, batch_rows: int) -> Iterator[RawBatch]:
     size = source.path.stat().st_size
     records: list[dict[str, object]] = []
     rows: list[int] = []
@@ -231,9 +223,7 @@ def _json_texts(source: SourceFile, stream: pa.NativeFile) -> Iterator[tuple[int
 
 
 def _lines(block: bytes, stream: pa.NativeFile) -> Iterator[tuple[int, bytes]]:
-    pending: list[
-        bytes
-    ] = []  # pieces of a line that runs over blocks; joined once, so a 200 MB line stays linear
+    pending: list[bytes] = []  # pieces of a line that runs over blocks; joined once, so a 200 MB line stays linear
     line = 0
     while block:
         pieces = block.split(b"\n")
@@ -280,9 +270,7 @@ def _record(source: SourceFile, place: int, text: bytes, on_bad: OnBad) -> dict[
         if isinstance(value, dict) and value:
             return value
         reason = "an empty object" if value == {} else f"not a JSON object but {type(value).__name__}"
-    on_bad(
-        BadRow(source.label, place, reason, text[: 4 * _HEAD_CHARS].decode("utf-8", "replace")[:_HEAD_CHARS])
-    )
+    on_bad(BadRow(place, reason, text[: 4 * _HEAD_CHARS].decode("utf-8", "replace")[:_HEAD_CHARS]))
     return None
 
 
@@ -372,7 +360,7 @@ def _valid_rows(
         try:
             pa.RecordBatch.from_pylist(batch.slice(i, 1).to_pylist())  # decoding finds text that is not UTF-8
         except (UnicodeDecodeError, pa.ArrowInvalid) as error:
-            on_bad(BadRow(source.label, int(rows[i]), f"not valid UTF-8: {_first_line(error)}", ""))
+            on_bad(BadRow(int(rows[i]), f"not valid UTF-8: {_first_line(error)}", ""))
         else:
             good.append(i)
     return batch.take(pa.array(good, pa.int64())), rows[good]

@@ -1,6 +1,7 @@
 """Where the trace is inside a response (METHOD 9.4): think tags of several model families, and whole-chat strings.
 
-A response is head + trace + tail, nothing lost: the head ends with the opening tag, the tail begins with the closing one.
+A response is head + trace + tail, nothing lost: the head ends with the opening tag, the tail begins with the
+closing one.
 """
 
 from __future__ import annotations
@@ -97,9 +98,7 @@ def wrap(trace: pl.Series, answer: pl.Series) -> pl.DataFrame:
     return parts.with_columns(answer=answer).select(
         head=pl.when(tagged).then("head").otherwise(pl.lit("<think>\n")),
         trace="trace",
-        tail=pl.when(pl.col("closed"))
-        .then(pl.col("tail").str.strip_chars_end())
-        .otherwise(pl.lit("\n</think>"))
+        tail=pl.when(pl.col("closed")).then(pl.col("tail").str.strip_chars_end()).otherwise(pl.lit("\n</think>"))
         + pl.when(answered).then(pl.lit("\n\n") + text).otherwise(pl.lit("")),
         opened=pl.lit(True),
         closed=pl.col("closed") | ~pl.col("opened") | answered,
@@ -111,9 +110,7 @@ def wrap(trace: pl.Series, answer: pl.Series) -> pl.DataFrame:
 
 def is_chat(texts: pl.Series) -> bool:
     """Whether most of the texts are whole chats in a template known here."""
-    known = texts.drop_nulls().str.contains_any(
-        [marker for _, marker, _ in _TURNS] + [_CHANNEL_FINAL, _CHANNEL_TRACE]
-    )
+    known = texts.drop_nulls().str.contains_any([marker for _, marker, _ in _TURNS] + [_CHANNEL_FINAL, _CHANNEL_TRACE])
     return len(known) > 0 and bool(known.mean() > 0.5)  # type: ignore[operator]
 
 
@@ -151,8 +148,8 @@ def _last_turn(text: str) -> tuple[str | None, str | None]:
 
 def _channel_turn(text: str) -> tuple[str, str]:
     """gpt-oss: the channels' markers belong to its template, so the response is written anew with think tags."""
-    before, _, rest = text.rpartition(_CHANNEL_USER)
-    question, _, reply = rest.partition("<|end|>")
+    last = text.rpartition(_CHANNEL_USER)[2]
+    question, _, reply = last.partition("<|end|>")
     trace, answered = "", _CHANNEL_FINAL in reply
     if _CHANNEL_TRACE in reply:
         trace = reply.partition(_CHANNEL_TRACE)[2].partition("<|end|>")[0]

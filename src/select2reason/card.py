@@ -1,0 +1,101 @@
+"""The dataset card of a selection: where it came from, how it was chosen, what is in it, whose licence holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+_CARD = """\
+---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: data/train-*.parquet
+tags:
+- select2reason
+- chain-of-thought
+---
+
+# {selected:,} examples chosen from {rows:,}
+
+Chosen by [Select2Reason](https://arxiv.org/abs/2505.17266): {how}.
+
+| | rows | tokens |
+|---|---|---|
+| pool | {rows:,} | {pool_tokens:,} |
+| eligible | {eligible:,} | {eligible_tokens:,} |
+| selected | {selected:,} | {selected_tokens:,} |
+
+Tokens are those of the whole example in Qwen2.5's chat template, system prompt included, counted with the tokenizer
+`{tokenizer}`.
+
+## Why rows were left out
+
+{reasons}
+
+## Files
+
+`data/` holds the examples, best first; `scores.parquet` one row for every example of the pool with its scores, ranks
+and reason; `manifest.json` versions, digests and every parameter; `report.html` the figures; `quarantine.jsonl` the
+{quarantined:,} rows that could not be read.
+
+## Sources and licence
+
+{sources}
+
+The texts keep the licence of the pool they come from; choosing them adds none.
+
+## Make it again
+
+```
+{command}
+```
+"""
+
+
+def dataset_card(manifest: Mapping[str, Any], table: pl.DataFrame) -> str:
+    """The card as Markdown with the Hub's front matter; `manifest` and `table` as the selection's files hold them."""
+    counts = manifest["counts"]
+    tokens = pl.col("total_tokens").cast(pl.Int64)
+    sums = table.select(
+        pool=tokens.sum(),
+        eligible=tokens.filter(pl.col("rank_joint").is_not_null()).sum(),
+        selected=tokens.filter("selected").sum(),
+    ).row(0)
+    listed = "\n".join(f"| {reason} | {count:,} |" for reason, count in counts.items() if reason != "selected")
+    sources = "\n".join(
+        f"- `{_plain(s['path'])}`: {s['rows']:,} rows, {s['examples']:,} examples" for s in manifest["pool"]["sources"]
+    )
+    return _CARD.format(
+        selected=manifest["selected"],
+        rows=manifest["pool"]["rows"],
+        eligible=manifest["eligible"],
+        quarantined=manifest["pool"]["quarantined"],
+        how=_how(manifest["parameters"]),
+        pool_tokens=sums[0],
+        eligible_tokens=sums[1],
+        selected_tokens=sums[2],
+        tokenizer=_plain(manifest["parameters"]["tokenizer"]),
+        reasons=f"| reason | rows |\n|---|---|\n{listed}" if listed else "No row was left out.",
+        sources=sources,
+        command=manifest["command"].replace("`", ""),
+    )
+
+
+def _how(parameters: Mapping[str, Any]) -> str:
+    size = parameters["fraction"] and f"a fraction of {parameters['fraction']} of the eligible rows"
+    size = (
+        size
+        or (parameters["rows"] and f"{parameters['rows']:,} rows")
+        or f"a budget of {parameters['token_budget']:,} tokens"
+    )
+    weight = f" with weight {parameters['weight']}" if parameters["strategy"] == "joint" else ""
+    return f"strategy {parameters['strategy']}{weight}, preset {parameters['preset']}, {size}"
+
+
+def _plain(text: str) -> str:
+    """Text inside a code span of the card: no back-tick, no line break."""
+    return " ".join(text.replace("`", "").split())

@@ -1,0 +1,5 @@
+"""How hard a question is, d in [0, 1] with 1 = hardest (METHOD 2): one scorer per estimator, or a column of the pool."""
+
+from select2reason.difficulty.base import builtin_spec, column_difficulty
+
+__all__ = ["builtin_spec", "column_difficulty"]

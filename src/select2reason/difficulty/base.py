@@ -1,0 +1,57 @@
+"""The built-in reward model as a scorer, and difficulty that a pool brings along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import polars as pl
+
+from select2reason.difficulty.reward import NgramModel, load_builtin
+from select2reason.errors import UsageError
+from select2reason.pool import OWN, Pool
+from select2reason.scoring.base import ScorerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionScorer:
+    """Scores questions with a model that reads nothing else."""
+
+    model: NgramModel
+
+    def score(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """`difficulty` (Float64): expected 1 - pass rate; null for a question without words."""
+        predicted = pl.Series("difficulty", self.model.predict(batch["question"]))
+        return pl.DataFrame(predicted.fill_nan(None))
+
+
+def builtin_spec() -> ScorerSpec:
+    """The model shipped with the package: a linear model on hashed n-grams, fitted on pass rates (its CARD.md)."""
+    model = load_builtin()
+    return ScorerSpec(
+        "difficulty-builtin",
+        model.fingerprint,
+        ("question",),
+        {"difficulty": pl.Float64},
+        lambda: QuestionScorer(model),
+    )
+
+
+def column_difficulty(pool: Pool, name: str) -> pl.Series:
+    """A carried column as difficulty, higher = harder (Float64); what is no finite number becomes null.
+
+    Raises UsageError where there is no such column, or no number in it.
+    """
+    own = pool.own_columns()
+    if name not in own:
+        close = get_close_matches(name, own, n=1)
+        hint = f"did you mean column:{close[0]}?" if close else f"it has {', '.join(own) or 'none to offer'}"
+        raise UsageError(f"the pool carries no column {name} for --difficulty column:{name}; {hint}")
+    column = pool.narrow([OWN + name])[OWN + name]
+    if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.String, pl.Null)):
+        raise UsageError(f"column {name} holds {column.dtype}, not numbers; name another with --difficulty column:NAME")
+    numbers = column.cast(pl.Float64, strict=False)
+    numbers = numbers.set(~numbers.is_finite().fill_null(False), None)
+    if len(numbers) and numbers.null_count() == len(numbers):
+        raise UsageError(f"column {name} holds no finite number; name another with --difficulty column:NAME")
+    return numbers.rename("difficulty")

@@ -1,0 +1,87 @@
+"""Settings of a run, with the paper's defaults and their sources; only cli and pipeline know them.
+
+The same word is the command line's option, the field here and the manifest's parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from select2reason.ranking import BEST_WEIGHT
+from select2reason.selection import REASONS, Strategy
+from select2reason.tokens import BUILTIN
+
+Preset = Literal["safe", "paper"]
+Verify = Literal["auto", "pool", "off"]
+
+PAPER_FRACTION = Decimal("0.10")  # METHOD 4: the headline result takes 10%
+PAPER_CUTOFF_LEN = 16_384  # METHOD 6: cutoff of the paper's fine-tuning, in tokens
+PRESETS: Mapping[Preset, Mapping[str, int]] = {  # METHOD 9.6
+    "safe": {"cutoff_len": PAPER_CUTOFF_LEN, "per_question": 1},
+    "paper": {"cutoff_len": 0, "per_question": 0},
+}
+DROPPING: Mapping[Preset, frozenset[str]] = {  # rules that drop rows before ranking (METHOD 9.6)
+    "safe": frozenset(REASONS) - {"same_question", "over_budget", "ranked_below"},
+    "paper": frozenset({"wrong_answer"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """Which files, and how to read them."""
+
+    pools: tuple[str, ...]
+    split: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    layout: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    max_bad_fraction: float = 0.05
+    cache_dir: Path | None = None
+    carry: tuple[str, ...] | Literal["all", "none"] = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSettings:
+    """How traces are measured and questions judged."""
+
+    tokenizer: str = BUILTIN
+    difficulty: str = BUILTIN
+
+
+@dataclass(frozen=True, slots=True)
+class SelectSettings:
+    """What is taken. `cutoff_len` and `per_question` of None mean the preset's; 0 switches the rule off."""
+
+    fraction: Decimal | None = None
+    rows: int | None = None
+    token_budget: int | None = None
+    strategy: Strategy = "joint"
+    weight: float = BEST_WEIGHT
+    seed: int = 0
+    preset: Preset = "safe"
+    cutoff_len: int | None = None
+    per_question: int | None = None
+    verify: Verify = "auto"
+    keep: tuple[str, ...] = ()
+
+    @property
+    def cutoff_tokens(self) -> int:
+        """The cutoff in force, in tokens of the whole example; 0 = none."""
+        return PRESETS[self.preset]["cutoff_len"] if self.cutoff_len is None else self.cutoff_len
+
+    @property
+    def cap(self) -> int:
+        """The examples of one question group in force; 0 = no cap."""
+        return PRESETS[self.preset]["per_question"] if self.per_question is None else self.per_question
+
+    @property
+    def dropping(self) -> frozenset[str]:
+        """Names of the row rules that drop: the preset's, plus a cutoff that was asked for, less what is kept."""
+        asked = {"over_cutoff"} if self.cutoff_len else set()
+        off = set(self.keep) | ({"wrong_answer"} if self.verify == "off" else set())
+        return (DROPPING[self.preset] | asked) - off
