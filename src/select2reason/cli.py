@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -401,6 +402,7 @@ def main() -> None:
     """Run the command line; errors on purpose are one line, and the exit code says whose turn it is."""
     from select2reason.progress import fail
 
+    _keep_memory_flat()
     try:
         app()
     except Select2ReasonError as error:
@@ -412,6 +414,19 @@ def main() -> None:
     except KeyboardInterrupt:
         fail(RunError("interrupted; run the same command again to go on: finished shards are kept"))
         raise SystemExit(130) from None
+
+
+def _keep_memory_flat() -> None:
+    """One malloc arena, for Arrow too: with glibc's one per thread, memory freed by one thread is not used by the next.
+    Measuring 100,000 rows peaked at 593 MB instead of 512, and took 20% more processor time."""
+    import ctypes
+    import os
+
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+    most_arenas = -8  # M_ARENA_MAX of glibc's malloc.h
+    with suppress(AttributeError, OSError):  # no glibc: its allocator is another one
+        ctypes.CDLL(None).mallopt(most_arenas, 1)
 
 
 def _fix_of(error: OSError) -> str:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import orjson
 import polars as pl
 
-from select2reason import cache, export, hub, layouts, report, sources
+from select2reason import cache, export, hub, layouts, readers, report, sources
 from select2reason import pool as pools
+from select2reason.building import build
 from select2reason.card import dataset_card
 from select2reason.demo import make_demo_pool
 from select2reason.difficulty import builtin_spec, column_difficulty
@@ -294,7 +295,7 @@ def _files(name: str, settings: PoolSettings) -> list[SourceFile]:
 
 
 def _layout(file: SourceFile, settings: PoolSettings) -> Layout:
-    sample = sources.probe(file)
+    sample = readers.probe(file)
     if sample.is_empty():
         raise UsageError(f"{file.label} has no readable row; give JSONL, JSON, Parquet or Arrow with one object a row")
     found = layouts.detect(sample, layout=settings.layout, columns=settings.columns, where=file.label)
@@ -315,7 +316,7 @@ def _build(files: Sequence[SourceFile], layout_of: Mapping[str, Layout], folder:
             advance((done - before) * _READING_UNITS)
             before = done
 
-        return pools.build(files, layout_of, folder, digest=digest, progress=progress)
+        return build(files, layout_of, folder, digest=digest, progress=progress)
 
 
 # --- what stands beside the data ------------------------------------------------------------------------------------

@@ -8,12 +8,10 @@ the pool's own flags and the carried columns (prefix `own:`). A row's position i
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +21,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from select2reason import layouts, sources
 from select2reason.errors import PoolError, RunError
-from select2reason.layouts import Layout
-from select2reason.sources import BadRow, RawBatch, SourceFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,15 +29,8 @@ if TYPE_CHECKING:
 FORMAT = 1  # raised whenever the shards change shape or meaning: an older pool is then built again, never misread
 TEXT = ("question", "head", "trace", "tail", "gold")
 OWN = "own:"
-_TEXT_SCHEMA = pa.schema([(name, pa.large_string()) for name in TEXT])
-_SHARD_ROWS = 8_192
-_SHARD_BYTES = 256 << 20
-_GROUP_ROWS = 1_024
-_GROUP_BYTES = 24 << 20  # of text in one row group, so that one batch never holds much more than that
-_CHUNK_BYTES = 64 << 20  # of text that `take` orders in memory at once
+_CHUNK_BYTES = 8 << 20  # of text that `take` orders in memory at once
 _MOST_CHUNKS = 200  # open files while `take` deals rows out
-
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +94,7 @@ class Pool:
             held = [name for name in pq.read_schema(path).names if name in columns]
             frame = pl.read_parquet(path, columns=held)
             frames.append(frame if held else pl.DataFrame({"": pl.repeat(None, rows, eager=True)}))
-        table = _stacked(frames)
+        table = stacked(frames)
         missing = [pl.lit(None).alias(name) for name in columns if name not in table.columns]
         return table.with_columns(missing).select(columns)
 
@@ -124,35 +112,35 @@ class Pool:
         return [name.removeprefix(OWN) for name in names]
 
     def take(self, rows: NDArray[np.uint32], columns: Sequence[str], *, spill: Path) -> Iterator[pl.DataFrame]:
-        """The text of these rows in the order given, in chunks of some 64 MB.
+        """The text of these rows in the order given, in chunks of some 16 MB.
 
         The pool is read once: rows are dealt out to one file per chunk in `spill` (made and removed here), then each
         chunk is put in order by itself.
         """
         if not len(rows):
             return
-        per_row = max(1.0, self.text_bytes / max(1, self.rows))
-        size = max(int(_CHUNK_BYTES / per_row), -(-len(rows) // _MOST_CHUNKS), 1)
-        if len(rows) <= size:
-            dealt = list(self._gather(rows, columns))
-            yield pl.concat(dealt).sort("at").drop("at")
+        sizes = np.cumsum(self.narrow(["text_bytes"])["text_bytes"].to_numpy()[rows], dtype=np.int64)
+        chunk_of = sizes // max(_CHUNK_BYTES, int(sizes[-1]) // _MOST_CHUNKS)
+        _, chunk_of = np.unique(chunk_of, return_inverse=True)
+        if chunk_of[-1] == 0:
+            yield pl.concat(self._gather(rows, columns)).sort("at").drop("at")
             return
         spill.mkdir(parents=True, exist_ok=True)
         try:
-            yield from self._dealt(rows, columns, size, spill)
+            yield from self._dealt(rows, columns, chunk_of, spill)
         finally:
             shutil.rmtree(spill, ignore_errors=True)
 
     def _dealt(
-        self, rows: NDArray[np.uint32], columns: Sequence[str], size: int, spill: Path
+        self, rows: NDArray[np.uint32], columns: Sequence[str], chunk_of: NDArray[np.intp], spill: Path
     ) -> Iterator[pl.DataFrame]:
-        paths = [spill / f"{chunk:05}.arrow" for chunk in range(-(-len(rows) // size))]
+        paths = [spill / f"{chunk:05}.arrow" for chunk in range(int(chunk_of[-1]) + 1)]
         with ExitStack() as stack:
             writers: dict[int, pa.RecordBatchWriter] = {}
             for piece in self._gather(rows, columns):
-                for (chunk,), part in piece.group_by(pl.col("at") // size):
-                    table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
-                    number = int(chunk)
+                chunks = chunk_of[piece["at"].to_numpy()]
+                for number in np.unique(chunks):
+                    table = piece.filter(pl.Series(chunks == number)).to_arrow(compat_level=pl.CompatLevel.oldest())
                     if number not in writers:
                         writers[number] = stack.enter_context(pa.ipc.new_stream(str(paths[number]), table.schema))
                     writers[number].write_table(table)
@@ -179,7 +167,7 @@ class Pool:
                 first += batch.height
 
 
-def _stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Frames below one another; where shards disagree on a column's type, its values become text."""
     types: dict[str, set[pl.DataType]] = {}
     for frame in frames:
@@ -206,30 +194,6 @@ def _worded(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(columns)
 
 
-# --- building -------------------------------------------------------------------------------------------------------
-
-
-def build(
-    files: Sequence[SourceFile], layout_of: Mapping[str, Layout], out: Path, *, digest: str, progress: Progress
-) -> Pool:
-    """Read every file under its layout (`layout_of`, by label) into canonical shards at `out`, whole or not at all.
-
-    Rows that cannot be used are set aside (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`.
-    """
-    part = out.with_name(f"{out.name}.{os.getpid()}.part")
-    part.mkdir(parents=True)
-    try:
-        with _Builder(part) as builder:
-            for number, file in enumerate(files):
-                builder.add(number, file, layout_of[file.label], partial(_part_done, progress, number, len(files)))
-            builder.finish(digest)
-        if not out.exists():
-            part.rename(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return Pool.open(out, [file.label for file in files])
-
-
 def refuse_too_bad(pool: Pool, most: float) -> None:
     """Raise PoolError where no example is left, or more than the fraction `most` of the rows could not be used."""
     rows, bad = sum(part.rows for part in pool.parts), sum(part.bad for part in pool.parts)
@@ -242,123 +206,3 @@ def refuse_too_bad(pool: Pool, most: float) -> None:
             f"{bad:,} of {rows:,} rows cannot be used{first}; mend them, name other columns with --columns, "
             f"or allow it with --max-bad-fraction {min(1.0, bad / rows + 0.01):.2f}"
         )
-
-
-def _part_done(progress: Progress, number: int, files: int, done: float) -> None:
-    progress((number + done) / files)
-
-
-class _Builder:
-    """Fills shards one after another; keeps one row group of text and one shard of narrow columns in memory."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.parts: list[SourcePart] = []
-        self.shards: list[int] = []
-        self.rows = 0
-        self.text_bytes = 0
-        self._quarantine = (root / "quarantine.jsonl").open("wb")
-        self._writer: pq.ParquetWriter | None = None
-        self._group: list[pl.DataFrame] = []
-        self._narrow: list[pl.DataFrame] = []
-        self._group_bytes = self._shard_bytes = 0
-        self._unread = self._unusable = 0  # of the file being read: rows that no reader, no layout could use
-
-    def __enter__(self) -> _Builder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._quarantine.close()
-        if self._writer:
-            with suppress(OSError, pa.ArrowException):  # a disk that filled up has been reported already
-                self._writer.close()
-
-    def add(self, number: int, file: SourceFile, layout: Layout, progress: Progress) -> None:
-        """Read one file to its end."""
-        self._unread = self._unusable = rows = 0
-        before = self.rows
-
-        def unread(row: BadRow) -> None:
-            self._unread += 1
-            self._set_aside(row, number, file)
-
-        columns = None if file.kind == "jsonl" else layout.needed(sources.column_names(file))
-        for raw in sources.read(file, on_bad=unread, columns=columns):
-            rows += len(raw.rows)
-            self._append(self._usable(number, file, raw, layout))
-            progress(raw.done)
-        bad = self._unread + self._unusable
-        self.parts.append(SourcePart(rows + self._unread, bad, self.rows - before, str(layout)))
-
-    def _usable(self, number: int, file: SourceFile, raw: RawBatch, layout: Layout) -> pl.DataFrame:
-        frame = layouts.canonical(layout, raw.frame)
-        place = pl.Series(raw.rows[frame["position"].to_numpy()], dtype=pl.Int64)
-        frame = frame.with_columns(source=pl.lit(number, pl.UInt32), source_row=place).drop("position")
-        for row in frame.filter(pl.col("problem").is_not_null()).iter_rows(named=True):
-            self._unusable += 1
-            head = next((row[name] for name in ("question", "trace", "gold") if row[name]), "")
-            self._set_aside(BadRow(row["source_row"], row["problem"], head[:200]), number, file)
-        return frame.filter(pl.col("problem").is_null()).drop("problem")
-
-    def _set_aside(self, row: BadRow, number: int, file: SourceFile) -> None:
-        line = {"line": row.source_row + 1} if file.kind == "jsonl" else {}
-        self._quarantine.write(orjson.dumps({"source": number, **asdict(row), **line}) + b"\n")
-
-    def _append(self, frame: pl.DataFrame) -> None:
-        """Cut so that no row group and no shard outgrows its bounds."""
-        while frame.height:
-            room = min(_GROUP_ROWS - sum(map(len, self._group)), _SHARD_ROWS - sum(map(len, self._narrow)))
-            now, frame = frame.head(room), frame.slice(room)
-            text = now.select(TEXT)
-            size = int(text.select(pl.sum_horizontal(pl.all().str.len_bytes().fill_null(0).sum())).item())
-            self._group.append(text)
-            self._narrow.append(now.drop(TEXT))
-            self._group_bytes += size
-            self._shard_bytes += size
-            self.text_bytes += size
-            self.rows += now.height
-            if sum(map(len, self._group)) >= _GROUP_ROWS or self._group_bytes >= _GROUP_BYTES:
-                self._flush_group()
-            if sum(map(len, self._narrow)) >= _SHARD_ROWS or self._shard_bytes >= _SHARD_BYTES:
-                self._flush_shard()
-
-    def _flush_group(self) -> None:
-        if not self._group:
-            return
-        if self._writer is None:
-            path = self.root / f"text-{len(self.shards):05}.parquet"
-            self._writer = pq.ParquetWriter(
-                path,
-                _TEXT_SCHEMA,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=False,
-                write_statistics=False,
-            )
-        table = pl.concat(self._group, rechunk=False).to_arrow(compat_level=pl.CompatLevel.oldest())
-        self._writer.write_table(table.cast(_TEXT_SCHEMA), row_group_size=_GROUP_ROWS)
-        self._group, self._group_bytes = [], 0
-
-    def _flush_shard(self) -> None:
-        self._flush_group()
-        if self._writer is None:
-            return
-        self._writer.close()
-        self._writer = None
-        narrow = _stacked(self._narrow)
-        narrow.write_parquet(self.root / f"rows-{len(self.shards):05}.parquet")
-        self.shards.append(narrow.height)
-        self._narrow, self._shard_bytes = [], 0
-
-    def finish(self, digest: str) -> None:
-        """Close the last shard, then write the manifest, which makes the pool whole."""
-        self._flush_shard()
-        held = {
-            "format": FORMAT,
-            "rows": self.rows,
-            "digest": digest,
-            "shards": self.shards,
-            "text_bytes": self.text_bytes,
-            "parts": [asdict(part) for part in self.parts],
-        }
-        (self.root / "pool.json").write_bytes(orjson.dumps(held, option=orjson.OPT_INDENT_2))
