@@ -165,7 +165,7 @@ def _from_json(file: Path) -> Tokenizer:
     try:
         load = partial(gigatoken.Tokenizer.from_json, text)
         fast = FastTokenizer(load, digest=_digest(text), nfc=False, cuts=False)
-    except (ValueError, NotImplementedError):
+    except (RuntimeError, ValueError, NotImplementedError):
         return slow
     probe = pl.Series(_SAME_COUNTS)
     return fast if np.array_equal(fast.count(probe), slow.count(probe)) else slow

@@ -1,0 +1,140 @@
+"""The built-in tokenizer counts as Hugging Face's does, on everything."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from select2reason import tokens
+from select2reason.errors import UsageError
+from select2reason.tokens import FastTokenizer, SlowTokenizer, load_tokenizer
+
+from .conftest import SHARED
+
+PIECES = st.sampled_from(
+    ["Wait", ", ", "\n", "\n\n", "  ", "\t", "x²", "等等", "é", "e\u0301", "ﬁ", "한", "\u1112\u1161", "😀", "<|im_end|>", "12345", "it's", "\u00a0", "</think>", "'LL"]
+)
+TEXTS = st.lists(st.one_of(PIECES, st.text(max_size=8)), max_size=20).map("".join)
+
+
+@cache
+def builtin() -> tokens.Tokenizer:
+    return load_tokenizer()
+
+
+@cache
+def reference() -> tokenizers.Tokenizer:
+    return tokenizers.Tokenizer.from_file(str(SHARED / "tokenizers/qwen2.5/tokenizer.json"))
+
+
+def reference_counts(texts: pl.Series) -> list[int]:
+    return [len(one.ids) for one in reference().encode_batch_fast(texts.to_list(), add_special_tokens=False)]
+
+
+def response_columns(shared: Path) -> dict[str, pl.Series]:
+    columns = {"skyt1": "code", "math_": "text", "marco": "response"}
+    found = {}
+    for file in sorted((shared / "traces").glob("*.parquet")):
+        column = pl.read_parquet(file)[columns.get(file.name[:5], "solution")]
+        found[file.name] = column if column.dtype == pl.String else column.list.first()
+    return found
+
+
+def test_real_traces_count_as_in_hugging_face_tokenizers(shared: Path) -> None:
+    columns = response_columns(shared / "data")
+    assert len(columns) == 6
+    for name, texts in columns.items():
+        sample = texts if len(texts) < 400 else texts.gather_every(7)  # every trace: benchmarks/token_counts.py
+        assert builtin().count(sample).tolist() == reference_counts(sample), name
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=5))
+def test_any_text_counts_as_in_hugging_face_tokenizers(texts: list[str]) -> None:
+    if not SHARED.is_dir():
+        pytest.skip("needs the folder ../shared with the tokenizer, which is not here")
+    series = pl.Series(texts, dtype=pl.String)
+    assert builtin().count(series).tolist() == reference_counts(series)
+
+
+def test_known_ids() -> None:
+    encoded = builtin().encode(pl.Series(["Hello world", None, "<|im_start|>user\n"]))
+    assert encoded.ids.tolist() == [9707, 1879, 151644, 872, 198]
+    assert encoded.offsets.tolist() == [0, 2, 2, 5]
+
+
+def test_no_texts() -> None:
+    assert builtin().count(pl.Series([], dtype=pl.String)).tolist() == []
+    assert builtin().count(pl.Series([None, ""], dtype=pl.String)).tolist() == [0, 0]
+
+
+def test_every_code_point_that_nfc_may_change_is_looked_at() -> None:
+    points = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
+    changed = [c for c in points if unicodedata.normalize("NFC", c) != c]
+    composing = [c for c in points if any(len(unicodedata.normalize("NFC", b + c)) < 2 for b in "aAoO<=>\u1100\uac00\u09c7")]
+    suspects = pl.Series([*changed, *composing])
+    assert len(suspects) > 1000
+    assert suspects.filter(~suspects.str.contains(tokens._NOT_NFC)).to_list() == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(TEXTS, min_size=2, max_size=6))
+def test_counts_are_additive_over_cuts_between_a_line_break_and_a_non_space(parts: list[str]) -> None:
+    """The law that METHOD 9.7 asks for; trace.py counts by it."""
+    pieces = [part.strip() for part in parts if part.strip()]
+    pieces = [piece + "\n" for piece in pieces]
+    whole = builtin().count(pl.Series(["".join(pieces)], dtype=pl.String))
+    assert builtin().count(pl.Series(pieces, dtype=pl.String)).sum() == whole.sum()
+
+
+def test_a_fresh_vocabulary_counts_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "_FRESH_AFTER_BYTES", 10)
+    tokenizer, texts = load_tokenizer(), pl.Series(["one two three four", "five six"])
+    assert [tokenizer.count(texts).tolist() for _ in range(3)] == [[4, 2]] * 3
+
+
+def tiny_tokenizer(path: Path) -> Path:
+    """A word-level tokenizer, which gigatoken does not load."""
+    model = tokenizers.models.WordLevel({"[UNK]": 0, "wait": 1, "maybe": 2}, unk_token="[UNK]")
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    tokenizer.save(str(path / "tokenizer.json"))
+    return path
+
+
+def test_what_gigatoken_refuses_is_counted_by_hugging_face(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(str(tiny_tokenizer(tmp_path)))
+    assert isinstance(tokenizer, SlowTokenizer)
+    encoded = tokenizer.encode(pl.Series(["wait maybe", None, "so"]))
+    assert (encoded.ids.tolist(), encoded.offsets.tolist()) == ([1, 2, 0], [0, 2, 2, 3])
+
+
+def test_a_tokenizer_file_opens_fast_and_counts_as_the_built_in_one(shared: Path) -> None:
+    tokenizer = load_tokenizer(str(shared / "tokenizers/qwen2.5/tokenizer.json"))
+    assert isinstance(tokenizer, FastTokenizer)
+    texts = pl.Series(["Wait, e\u0301 = 3?\n\n等等", "naive ﬁ 12345"])
+    assert np.array_equal(tokenizer.count(texts), builtin().count(texts))
+
+
+@pytest.mark.parametrize("name", ["no/such/tokenizer.json", "nowhere.json", "empty"])
+def test_a_name_that_leads_nowhere_is_one_clear_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"no tokenizer.json at .*builtin"):
+        load_tokenizer(name)
+
+
+def test_a_damaged_tokenizer_is_one_clear_line(tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+    file.write_text('{"model": 3}')
+    with pytest.raises(UsageError, match=r"no readable tokenizer.json"):
+        load_tokenizer(str(file))
