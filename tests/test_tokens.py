@@ -21,7 +21,28 @@ from select2reason.tokens import FastTokenizer, SlowTokenizer, load_tokenizer
 from .conftest import SHARED
 
 PIECES = st.sampled_from(
-    ["Wait", ", ", "\n", "\n\n", "  ", "\t", "x²", "等等", "é", "e\u0301", "ﬁ", "한", "\u1112\u1161", "😀", "<|im_end|>", "12345", "it's", "\u00a0", "</think>", "'LL"]
+    [
+        "Wait",
+        ", ",
+        "\n",
+        "\n\n",
+        "  ",
+        "\t",
+        "x²",
+        "等等",
+        "é",
+        "e\u0301",
+        "ﬁ",
+        "한",
+        "\u1112\u1161",
+        "😀",
+        "<|im_end|>",
+        "12345",
+        "it's",
+        "\u00a0",
+        "</think>",
+        "'LL",
+    ]
 )
 TEXTS = st.lists(st.one_of(PIECES, st.text(max_size=8)), max_size=20).map("".join)
 
@@ -80,7 +101,9 @@ def test_no_texts() -> None:
 def test_every_code_point_that_nfc_may_change_is_looked_at() -> None:
     points = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
     changed = [c for c in points if unicodedata.normalize("NFC", c) != c]
-    composing = [c for c in points if any(len(unicodedata.normalize("NFC", b + c)) < 2 for b in "aAoO<=>\u1100\uac00\u09c7")]
+    composing = [
+        c for c in points if any(len(unicodedata.normalize("NFC", b + c)) < 2 for b in "aAoO<=>\u1100\uac00\u09c7")
+    ]
     suspects = pl.Series([*changed, *composing])
     assert len(suspects) > 1000
     assert suspects.filter(~suspects.str.contains(tokens._NOT_NFC)).to_list() == []
@@ -126,7 +149,9 @@ def test_a_tokenizer_file_opens_fast_and_counts_as_the_built_in_one(shared: Path
 
 
 @pytest.mark.parametrize("name", ["no/such/tokenizer.json", "nowhere.json", "empty"])
-def test_a_name_that_leads_nowhere_is_one_clear_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_leads_nowhere_is_one_clear_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"no tokenizer.json at .*builtin"):

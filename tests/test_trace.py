@@ -118,7 +118,9 @@ def test_repeats_know_where_no_safe_cut_is() -> None:
 # --- against the definition -----------------------------------------------------------------------------------------
 
 STEP = st.one_of(
-    st.sampled_from(["Wait, 3.", "So x = 3.", "", " So x = 3. ", "\n", "```\ncode\n```", "可能。", "However!", "e\u0301", "\t", "1"]),
+    st.sampled_from(
+        ["Wait, 3.", "So x = 3.", "", " So x = 3. ", "\n", "```\ncode\n```", "可能。", "However!", "e\u0301", "\t", "1"]
+    ),
     st.text(alphabet="ab .\n\té等√", max_size=12),
 )
 TRACE = st.lists(STEP, max_size=9).map("\n\n".join)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -377,25 +378,31 @@ def _print_outcome(outcome: SelectOutcome, *, as_json: bool) -> None:
     for note in outcome.notes:
         typer.echo(f"note: {note}")
     _print_paths(
-        outcome.out, ("data/", "README.md", "scores.parquet", "manifest.json", "report.html", "quarantine.jsonl")
+        outcome.out, ("data", "README.md", "scores.parquet", "manifest.json", "report.html", "quarantine.jsonl")
     )
 
 
 def _print_paths(out: Path, names: tuple[str, ...]) -> None:
-    typer.echo("wrote " + ", ".join(str(out / name) + ("/" if name.endswith("/") else "") for name in names))
+    typer.echo("wrote")
+    for name in names:
+        typer.echo(f"  {out / name}")
 
 
 def _after_demo(out: Path) -> str:
     chosen = out / "selection"
     return f"""
 Look at it:
-  {chosen / "report.html"}        why these rows, and what was left out (open it in a browser)
-  {chosen / "scores.parquet"}     every example of the pool: scores, ranks, reason
-  {out / "pool.jsonl"}            the pool it chose from, made just now
+  {chosen / "report.html"}     why these rows, and what was left out (open it in a browser)
+  {chosen / "scores.parquet"}  every example of the pool: scores, ranks, reason
+  {out / "pool.jsonl"}  the pool it chose from, made just now
 Try another weight, and see that nothing is scored again:
   select2reason select {out / "pool.jsonl"} --weight 0.5 --out {out / "half-half"}
 Then your own pool:
   select2reason select YOUR-POOL --out best"""
+
+
+class _InterruptedError(BaseException):
+    """SIGINT or SIGTERM; typer would end on a KeyboardInterrupt without a word."""
 
 
 def main() -> None:
@@ -403,6 +410,8 @@ def main() -> None:
     from select2reason.progress import fail
 
     _keep_memory_flat()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app()
     except Select2ReasonError as error:
@@ -411,9 +420,13 @@ def main() -> None:
     except OSError as error:
         fail(RunError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}; {_fix_of(error)}"))
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
+    except _InterruptedError:
         fail(RunError("interrupted; run the same command again to go on: finished shards are kept"))
         raise SystemExit(130) from None
+
+
+def _interrupt(*_: object) -> None:
+    raise _InterruptedError
 
 
 def _keep_memory_flat() -> None:

