@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -55,6 +56,11 @@ def _part_done(progress: Progress, number: int, files: int, done: float) -> None
     progress((number + done) / files)
 
 
+def _write_group(writer: pq.ParquetWriter, group: Sequence[pl.DataFrame]) -> None:
+    table = pl.concat(group, rechunk=False).to_arrow(compat_level=pl.CompatLevel.oldest())
+    writer.write_table(table.cast(_TEXT_SCHEMA), row_group_size=_GROUP_ROWS)
+
+
 class _Builder:
     """Fills shards one after another; keeps one row group of text and one shard of narrow columns in memory."""
 
@@ -66,6 +72,8 @@ class _Builder:
         self.text_bytes = 0
         self._quarantine = (root / "quarantine.jsonl").open("wb")
         self._writer: pq.ParquetWriter | None = None
+        self._background = ThreadPoolExecutor(1)  # compresses one row group while the next is read
+        self._written: Future[None] | None = None
         self._group: list[pl.DataFrame] = []
         self._narrow: list[pl.DataFrame] = []
         self._group_bytes = self._shard_bytes = 0
@@ -76,6 +84,7 @@ class _Builder:
 
     def __exit__(self, *_: object) -> None:
         self._quarantine.close()
+        self._background.shutdown()
         if self._writer:
             with suppress(OSError, pa.ArrowException):  # a disk that filled up has been reported already
                 self._writer.close()
@@ -141,14 +150,21 @@ class _Builder:
                 use_dictionary=False,
                 write_statistics=False,
             )
-        table = pl.concat(self._group, rechunk=False).to_arrow(compat_level=pl.CompatLevel.oldest())
-        self._writer.write_table(table.cast(_TEXT_SCHEMA), row_group_size=_GROUP_ROWS)
+        self._wait()
+        self._written = self._background.submit(_write_group, self._writer, self._group)
         self._group, self._group_bytes = [], 0
+
+    def _wait(self) -> None:
+        """Until the row group under way is written; raises what its writing raised."""
+        if self._written:
+            written, self._written = self._written, None
+            written.result()
 
     def _flush_shard(self) -> None:
         self._flush_group()
         if self._writer is None:
             return
+        self._wait()
         self._writer.close()
         self._writer = None
         narrow = stacked(self._narrow)

@@ -186,10 +186,10 @@ def _from_hub(name: str) -> Path:
 
 
 def _nfc(texts: pl.Series) -> pl.Series:
-    doubtful = texts.str.contains(_NOT_NFC)  # 0.1 s for 80 MB, where normalising all of it takes 1.1 s
-    if not doubtful.any():
-        return texts
-    return texts.scatter(doubtful.arg_true(), texts.filter(doubtful).str.normalize("NFC"))
+    """Normalise the texts that may need it: 0.02 to 0.1 s for 80 MB, where normalising all of it takes 1.1 s."""
+    doubtful = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
+    doubtful = doubtful.filter(texts[doubtful].str.contains(_NOT_NFC))
+    return texts.scatter(doubtful, texts[doubtful].str.normalize("NFC")) if len(doubtful) else texts
 
 
 def _digest(content: bytes) -> str:

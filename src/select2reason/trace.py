@@ -33,6 +33,7 @@ _TEMPLATE = (  # what stands around "user" + question and "assistant" + response
     "<|im_end|>\n<|im_start|>",
     "<|im_end|>\n",
 )
+_SPREAD = 0x9E3779B97F4A7C15  # odd and far from any pattern: keeps equal steps of different traces apart
 _LAST_LINE_CHARS = 400  # a trace whose last line is longer than this is counted once more, whole
 
 OUTPUTS: dict[str, type[pl.DataType]] = {
@@ -50,7 +51,8 @@ def measure_spec(tokenizer: str) -> ScorerSpec:
     """The measuring of traces as a scorer; `tokenizer` as for `load_tokenizer`."""
     opened = load_tokenizer(tokenizer)
     fingerprint = key_of(VERSION, opened.digest, SYSTEM_PROMPT, pl.__version__)  # Polars' hashes are its version's own
-    return ScorerSpec("trace", fingerprint, ("question", "head", "trace", "tail"), OUTPUTS, lambda: TraceScorer(opened))
+    inputs = ("question", "head", "trace", "tail")
+    return ScorerSpec("trace", fingerprint, inputs, OUTPUTS, lambda: TraceScorer(opened), threads=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +116,25 @@ class Repeats:
 
 
 def find_repeats(trace: pl.Series) -> Repeats:
-    """Steps that repeat an earlier one of their trace; two are the same when equal after trimming (METHOD 9.7)."""
-    steps = pl.DataFrame({"row": np.arange(len(trace)), "step": trace.str.split(STEP_BREAK)}).explode(
-        "step", empty_as_null=True, keep_nulls=True
-    )
-    safe_start = pl.col("step").str.contains(r"^\S")
-    frame = steps.with_columns(
-        repeat=~pl.struct("row", pl.col("step").str.strip_chars()).is_first_distinct(), safe=safe_start
-    )
-    followed = (pl.col("row").shift(-1) == pl.col("row")) & pl.col("safe").shift(-1)
-    dropped = frame.with_columns(even=pl.col("safe") & followed.fill_null(False)).filter("repeat")
+    """Steps that repeat an earlier one of their trace; two are the same when equal after trimming (METHOD 9.7).
+
+    Equality is that of 64-bit hashes: among 100 steps a trace and ten million traces, one chance in 10 million to err.
+    """
+    split = trace.str.split(STEP_BREAK)
+    steps = split.explode(empty_as_null=True, keep_nulls=True)
+    row = np.repeat(np.arange(len(trace), dtype=np.uint64), split.list.len().to_numpy())
+    key = steps.str.strip_chars().hash(seed=0).to_numpy() + row * np.uint64(_SPREAD)
+    repeat = np.flatnonzero(~pl.Series(key).is_first_distinct().to_numpy())
+    after = np.minimum(repeat + 1, len(steps) - 1)
+    even = _starts_plain(steps[repeat]) & _starts_plain(steps[after]) & (row[after] == row[repeat]) & (after > repeat)
+    dropped = pl.DataFrame({"row": row[repeat].astype(np.int64), "step": steps[repeat]})
     found = np.zeros(len(trace), np.bool_)
     found[dropped["row"].to_numpy()] = True
-    uneven = dropped.filter(~pl.col("even"))["row"].unique().sort().to_numpy()
-    return Repeats(dropped.select("row", "step"), found, uneven)
+    return Repeats(dropped, found, np.unique(dropped["row"].to_numpy()[~even]))
+
+
+def _starts_plain(steps: pl.Series) -> NDArray[np.bool_]:
+    return steps.str.contains(r"\A\S").to_numpy()
 
 
 def _sum_by_row(frame: pl.DataFrame, column: str, rows: int) -> NDArray[np.int64]:

@@ -27,7 +27,8 @@ class Scorer(Protocol):
 class ScorerSpec:
     """What is known of a scorer before it is made; `make` may load a model, so it runs only where work is left.
 
-    `fingerprint` names everything the scores depend on (scorer, model, revision, prompt, version).
+    `fingerprint` names everything the scores depend on (scorer, model, revision, prompt, version). `threads` batches may
+    be scored at once; more than 1 only where `score` bears being called so.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ScorerSpec:
     inputs: Sequence[str]
     outputs: Schema
     make: Callable[[], Scorer]
+    threads: int = 1
 
     def folder(self, pool: Pool) -> Path:
         """Where this scorer's shards of the pool stand."""
