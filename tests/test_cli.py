@@ -172,7 +172,7 @@ def test_no_such_file(write_rows: WriteRows, tmp_path: Path) -> None:
         ("novel.parquet", b"It was a dark and stormy night.", "cannot read"),
         ("torn.jsonl.gz", gzip.compress(orjson.dumps(ROWS[0]) * 9)[:60], "cannot read"),
         ("latin.jsonl", b'{"question": "caf\xe9", "response": "x", "hard": 1}\n', "no readable row"),
-        ("torn.json", b'[{"question": "a", "response": "b"}, {"quest', "breaks off or is damaged at item 1"),
+        ("torn.json", b'[{"question": "a", "response": "b"}, {"quest', "breaks off at item 1"),
         ("numbers.jsonl", b"1\n2\n3\n", "no readable row"),
         ("columns.jsonl", b'{"colour": "red", "hard": 1}\n', "has no layout known here"),
         ("nulls.jsonl", b'{"question": null, "response": null, "hard": null}\n', "--columns"),

@@ -1,0 +1,42 @@
+"""The pages say what the program does: every option, layout, strategy and reason is named in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from select2reason import cli, layouts, selection
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+SAID_BY_HELP = {"--help", "--json", "--force", "--out"}
+
+
+def options(command: str) -> set[str]:
+    group = typer.main.get_command(cli.app)
+    parameters = group.commands[command].params  # type: ignore[attr-defined]
+    return {option for parameter in parameters for option in parameter.opts if option.startswith("--")}
+
+
+@pytest.mark.parametrize("command", ["select", "analyze", "demo", "cache"])
+def test_every_option_is_documented(command: str) -> None:
+    assert {option for option in options(command) - SAID_BY_HELP if option not in DOCS} == set()
+
+
+def test_no_option_is_invented() -> None:
+    real = {option for command in ("select", "analyze", "demo", "cache") for option in options(command)}
+    assert set(re.findall(r"--[a-z][a-z-]+", DOCS)) - real == set()
+
+
+@pytest.mark.parametrize("words", [layouts.LAYOUTS[:-1], selection.STRATEGIES, selection.REASONS])
+def test_every_name_is_explained(words: tuple[str, ...]) -> None:
+    assert [word for word in words if f"`{word}`" not in DOCS] == []
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
