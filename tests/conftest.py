@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import orjson
 import pytest
@@ -25,7 +26,10 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SELECT2REASON_CACHE", str(tmp_path / "cache"))
 
 
-WriteRows = Callable[[Sequence[object]], Path]
+class WriteRows(Protocol):
+    """Writes rows as JSON Lines; gives the file."""
+
+    def __call__(self, rows: Sequence[object], name: str = "pool.jsonl") -> Path: ...
 
 
 @pytest.fixture

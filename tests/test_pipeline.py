@@ -307,7 +307,7 @@ def test_an_earlier_result_is_kept_unless_force(pool: Path, tmp_path: Path) -> N
     out = tmp_path / "out"
     run(pool, out)
     before = (out / "manifest.json").read_bytes()
-    with pytest.raises(OutputError, match="exists.*--force"):
+    with pytest.raises(OutputError, match=r"exists.*--force"):
         run(pool, out, replace(SAFE, weight=0.9))
     assert (out / "manifest.json").read_bytes() == before
     settings = PoolSettings(pools=(str(pool),))

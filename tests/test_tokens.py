@@ -129,7 +129,7 @@ def tiny_tokenizer(path: Path) -> Path:
     """A word-level tokenizer, which gigatoken does not load."""
     model = tokenizers.models.WordLevel({"[UNK]": 0, "wait": 1, "maybe": 2}, unk_token="[UNK]")
     tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     tokenizer.save(str(path / "tokenizer.json"))
     return path
 

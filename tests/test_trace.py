@@ -74,7 +74,8 @@ def test_a_loop_earns_nothing() -> None:
 
 
 def test_rethinking_words_are_whole_words_of_any_case_in_the_normalised_trace() -> None:
-    text = "Wait, WAIT. Waiting; await. Maybe alternatively however.\n\n等等，也许可能。\n\nWait, WAIT. Waiting; await. Maybe alternatively however."
+    step = "Wait, WAIT. Waiting; await. Maybe alternatively however."
+    text = f"{step}\n\n等等，也许可能。\n\n{step}"
     assert trace_of(text)["rethinking_tokens"] == 5 + 3
 
 

@@ -1,0 +1,67 @@
+"""What is kept between runs: digests by path, size and time; pools by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from select2reason import cache
+from select2reason.errors import OutputError
+
+
+def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text("one")
+    expected = [hashlib.sha256(b"one").hexdigest()]
+    assert cache.content_digests(tmp_path, [file]) == expected
+    monkeypatch.setattr(cache, "_digest", lambda file: pytest.fail("read again"))
+    assert cache.content_digests(tmp_path, [file]) == expected
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text("one")
+    before = cache.content_digests(tmp_path, [file])
+    file.write_text("two")
+    os.utime(file, ns=(1, 1))
+    assert cache.content_digests(tmp_path, [file]) != before
+
+
+def test_a_torn_book_of_digests_is_written_anew(tmp_path: Path) -> None:
+    (tmp_path / "files.json").write_text('{"a|3')
+    file = tmp_path / "a.jsonl"
+    file.write_text("one")
+    assert cache.content_digests(tmp_path, [file]) == [hashlib.sha256(b"one").hexdigest()]
+
+
+def test_keys_depend_on_every_part_and_not_on_order_of_names() -> None:
+    assert cache.key_of({"a": 1, "b": 2}) == cache.key_of({"b": 2, "a": 1})
+    assert len({cache.key_of(1), cache.key_of("1"), cache.key_of([1]), cache.key_of(1, 2)}) == 4
+
+
+def test_the_folder_is_the_option_then_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SELECT2REASON_CACHE", str(tmp_path / "variable"))
+    assert cache.cache_root() == tmp_path / "variable"
+    assert cache.cache_root(tmp_path / "option") == tmp_path / "option"
+    monkeypatch.delenv("SELECT2REASON_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.cache_root() == tmp_path / "select2reason"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot make the cache folder .*--cache-dir"):
+        cache.cache_root(tmp_path / "file" / "cache")
+
+
+def test_pools_are_listed_with_their_scores_and_cleared(tmp_path: Path) -> None:
+    scores = tmp_path / "pools" / "abc" / "scores" / "trace-123"
+    scores.mkdir(parents=True)
+    (scores / "00000.parquet").write_bytes(b"12345")
+    listed = cache.list_pools(tmp_path)
+    assert [(p.path.name, p.size_bytes, p.scores) for p in listed] == [("abc", 5, ("trace-123",))]
+    assert cache.clear(tmp_path) == 5
+    assert cache.list_pools(tmp_path) == []

@@ -1,0 +1,106 @@
+"""Scoring over shards: order, restart, and what is refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from select2reason import building, layouts, readers, sources
+from select2reason.errors import RunError
+from select2reason.pool import Pool
+from select2reason.scoring import ScorerSpec, read_scores, score
+from select2reason.scoring.base import shard_path
+
+from .conftest import WriteRows
+
+
+@dataclass
+class Lengths:
+    """Scores a question by its length; later batches are quicker than earlier ones."""
+
+    seen: list[int] = field(default_factory=list)
+    slow: bool = False
+
+    def score(self, batch: pl.DataFrame) -> pl.DataFrame:
+        self.seen.append(batch.height)
+        if self.slow:
+            time.sleep(0.03 / len(self.seen))
+        return batch.select(score=pl.col("question").str.len_chars())
+
+
+def spec(scorer: Lengths, *, threads: int = 1, make: Callable[[], Lengths] | None = None) -> ScorerSpec:
+    return ScorerSpec("lengths", "v1", ("question",), {"score": pl.UInt32}, make or (lambda: scorer), threads)
+
+
+@pytest.fixture
+def pool(write_rows: WriteRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pool:
+    """30 rows in 3 shards of 4 row groups (of at most 3 rows)."""
+    monkeypatch.setattr(building, "_SHARD_ROWS", 10)
+    monkeypatch.setattr(building, "_GROUP_ROWS", 3)
+    file = sources.find_files(str(write_rows([{"question": "q" * (n + 1), "response": "r"} for n in range(30)])))[0]
+    layout = layouts.detect(readers.probe(file))
+    return building.build([file], {file.label: layout}, tmp_path / "built", digest="d", progress=lambda done: None)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_scores_come_in_pool_order(pool: Pool, threads: int) -> None:
+    score(pool, spec(Lengths(slow=True), threads=threads))
+    assert read_scores(pool, spec(Lengths()))["score"].to_list() == list(range(1, 31))
+
+
+def test_progress_is_told_every_row(pool: Pool) -> None:
+    told: list[int] = []
+    score(pool, spec(Lengths()), progress=told.append)
+    assert sum(told) == 30
+
+
+def test_only_missing_shards_are_scored(pool: Pool) -> None:
+    score(pool, spec(Lengths()))
+    shard_path(spec(Lengths()).folder(pool), 1).unlink()
+    again = Lengths()
+    score(pool, spec(again))
+    assert sum(again.seen) == 10
+    assert read_scores(pool, spec(again)).height == 30
+
+
+def test_a_scorer_is_not_even_made_where_nothing_is_left(pool: Pool) -> None:
+    score(pool, spec(Lengths()))
+    score(pool, spec(Lengths(), make=lambda: pytest.fail("made")))
+
+
+def test_a_scorer_that_fails_leaves_the_finished_shards(pool: Pool) -> None:
+    class Failing(Lengths):
+        def score(self, batch: pl.DataFrame) -> pl.DataFrame:
+            if sum(self.seen) >= 10:
+                raise MemoryError
+            return super().score(batch)
+
+    with pytest.raises(MemoryError):
+        score(pool, spec(Failing()))
+    assert [path.name for path in sorted(spec(Lengths()).folder(pool).iterdir())] == ["00000.parquet"]
+
+
+def test_a_scorer_that_loses_rows_is_a_defect(pool: Pool) -> None:
+    class Losing(Lengths):
+        def score(self, batch: pl.DataFrame) -> pl.DataFrame:
+            return super().score(batch).head(1)
+
+    with pytest.raises(AssertionError, match="gave 1 scores for 3 rows"):
+        score(pool, spec(Losing()))
+
+
+def test_missing_scores_are_refused(pool: Pool) -> None:
+    with pytest.raises(RunError, match="3 of 3 shards of lengths are missing"):
+        read_scores(pool, spec(Lengths()))
+
+
+def test_scores_of_another_shape_are_refused(pool: Pool) -> None:
+    score(pool, spec(Lengths()))
+    pl.DataFrame({"score": [1]}).write_parquet(shard_path(spec(Lengths()).folder(pool), 2))
+    with pytest.raises(RunError, match="does not fit the pool"):
+        read_scores(pool, spec(Lengths()))
