@@ -1,5 +1,5 @@
-"""How fast `select` is, and how much memory it takes: against datasets.map with Hugging Face tokenizers, and against the
-least that any program must do (read the text column, count its tokens with gigatoken).
+"""How fast `select` is, and how much memory it takes: against datasets.map with Hugging Face tokenizers, and against
+the least that any program must do (read the text column, count its tokens with gigatoken).
 
     python benchmarks/select_speed.py [--rows 20000] [--more-rows 100000] [--peer-rows 1000] [--repeat 3] [--work DIR]
 
@@ -67,7 +67,9 @@ def run(*command: str | Path, cache: Path | None = None) -> Run:
     """Run a process to its end, sampling the memory of its tree every 20 ms."""
     env = {**os.environ, "TOKENIZERS_PARALLELISM": "true"} | ({"SELECT2REASON_CACHE": str(cache)} if cache else {})
     start = time.perf_counter()
-    process = subprocess.Popen([str(part) for part in command], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [str(part) for part in command], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     tree, peak = psutil.Process(process.pid), 0
     while process.poll() is None:
         peak = max(peak, memory_of(tree))
@@ -90,7 +92,11 @@ def memory_of(tree: psutil.Process) -> int:
 def make_pool(rows: int, work: Path) -> Path:
     path = work / f"pool-{rows}.parquet"
     if not path.exists():
-        subprocess.run([sys.executable, str(SHARED / "tools/make_pool"), str(rows), str(path)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, str(SHARED / "tools/make_pool"), str(rows), str(path)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     return path
 
 

@@ -1,3 +1,48 @@
-"""Select2Reason (arXiv 2505.17266): choose the best tenth of a pool of long chain-of-thought examples."""
+"""Select2Reason (arXiv 2505.17266): choose the best tenth of a pool of long chain-of-thought examples.
+
+The names below are loaded when they are first used, so that importing the package is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from select2reason.pipeline import SelectOutcome, analyze, select
+    from select2reason.pool import Pool
+    from select2reason.ranking import joint_rank
+    from select2reason.recipe import PoolSettings, ScoreSettings, SelectSettings
+    from select2reason.selection import Candidates, Selection
+
+__all__ = [
+    "Candidates",
+    "Pool",
+    "PoolSettings",
+    "ScoreSettings",
+    "SelectOutcome",
+    "SelectSettings",
+    "Selection",
+    "__version__",
+    "analyze",
+    "joint_rank",
+    "select",
+]
+_HOME = {
+    "Candidates": "selection",
+    "Pool": "pool",
+    "PoolSettings": "recipe",
+    "ScoreSettings": "recipe",
+    "SelectOutcome": "pipeline",
+    "SelectSettings": "recipe",
+    "Selection": "selection",
+    "analyze": "pipeline",
+    "joint_rank": "ranking",
+    "select": "pipeline",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
