@@ -19,7 +19,7 @@ from select2reason.sources import SourceFile, find_files
 NARROW = ("category", "correct", "cut_off", "source", "source_row", "generation")
 
 
-def pool_of(*names: Path | str, **settings: Any) -> Pool:  # noqa: ANN401 -- any setting of a pool
+def pool_of(*names: Path | str, **settings: Any) -> Pool:
     """The canonical pool of these files, however many of its rows are bad."""
     given: dict[str, Any] = {"max_bad_fraction": 1.0, **settings}
     return open_pool(PoolSettings(pools=tuple(map(str, names)), **given))[0]
@@ -42,7 +42,7 @@ def response(row: Mapping[str, Any]) -> str:
     return str(row["head"] + row["trace"] + row["tail"])
 
 
-def examples(rows: Sequence[Mapping[str, Any]], **how: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+def examples(rows: Sequence[Mapping[str, Any]], **how: Any) -> list[dict[str, Any]]:
     """Rows as canonical examples, straight through a layout, without any file."""
     frame = pl.DataFrame(rows, infer_schema_length=None)
     return canonical(detect(frame, **how), frame).to_dicts()

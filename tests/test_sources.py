@@ -13,8 +13,8 @@ import pytest
 
 from select2reason.errors import PoolError
 from select2reason.sources import SourceFile, find_files, kind_of, split_names
-from tests.reading import texts as texts_of
 from tests.reading import pool_of
+from tests.reading import texts as texts_of
 
 ROW = b'{"question": "q", "response": "r"}\n'
 

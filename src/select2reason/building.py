@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 import polars as pl
@@ -18,13 +19,19 @@ import pyarrow.parquet as pq
 
 from select2reason import readers
 from select2reason.canonical import canonical
+from select2reason.frames import stacked
 from select2reason.layouts import Layout
-from select2reason.pool import FORMAT, TEXT, Pool, SourcePart, stacked
-from select2reason.readers import BadRow, RawBatch
+from select2reason.pool import FORMAT, TEXT, Pool, SourcePart
+from select2reason.readers import BadRow
 from select2reason.sources import SourceFile
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Progress = Callable[[float], None]
 _TEXT_SCHEMA = pa.schema([(name, pa.large_string()) for name in TEXT])
+_HEAD_CHARS = 200
 _SHARD_ROWS = 8_192
 _SHARD_BYTES = 256 << 20
 _GROUP_ROWS = 1_024
@@ -39,6 +46,7 @@ def build(
     Rows that cannot be used are set aside (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`.
     """
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a process of the same number that was killed
     part.mkdir(parents=True)
     try:
         with _Builder(part) as builder:
@@ -77,7 +85,6 @@ class _Builder:
         self._group: list[pl.DataFrame] = []
         self._narrow: list[pl.DataFrame] = []
         self._group_bytes = self._shard_bytes = 0
-        self._unread = self._unusable = 0  # of the file being read: rows that no reader, no layout could use
 
     def __enter__(self) -> _Builder:
         return self
@@ -91,51 +98,42 @@ class _Builder:
 
     def add(self, number: int, file: SourceFile, layout: Layout, progress: Progress) -> None:
         """Read one file to its end."""
-        self._unread = self._unusable = rows = 0
-        before = self.rows
-
-        def unread(row: BadRow) -> None:
-            self._unread += 1
-            self._set_aside(row, number, file)
-
+        aside = _Aside(self._quarantine, number, has_lines=readers.has_lines(file))
         columns = None if file.kind == "jsonl" else layout.needed(readers.column_names(file))
-        for raw in readers.read(file, on_bad=unread, columns=columns):
+        rows = unusable = 0
+        before = self.rows
+        for raw in readers.read(file, on_bad=aside.unread, columns=columns):
+            usable = _usable(canonical(layout, raw.frame), raw.rows, aside)
             rows += len(raw.rows)
-            self._append(self._usable(number, file, raw, layout))
+            unusable += len(raw.rows) - usable["source_row"].n_unique()
+            self._append(usable.with_columns(source=pl.lit(number, pl.UInt32)))
             progress(raw.done)
-        bad = self._unread + self._unusable
-        self.parts.append(SourcePart(rows + self._unread, bad, self.rows - before, str(layout)))
-
-    def _usable(self, number: int, file: SourceFile, raw: RawBatch, layout: Layout) -> pl.DataFrame:
-        frame = canonical(layout, raw.frame)
-        place = pl.Series(raw.rows[frame["position"].to_numpy()], dtype=pl.Int64)
-        frame = frame.with_columns(source=pl.lit(number, pl.UInt32), source_row=place).drop("position")
-        for row in frame.filter(pl.col("problem").is_not_null()).iter_rows(named=True):
-            self._unusable += 1
-            head = next((row[name] for name in ("question", "trace", "gold") if row[name]), "")
-            self._set_aside(BadRow(row["source_row"], row["problem"], head[:200]), number, file)
-        return frame.filter(pl.col("problem").is_null()).drop("problem")
-
-    def _set_aside(self, row: BadRow, number: int, file: SourceFile) -> None:
-        line = {"line": row.source_row + 1} if file.kind == "jsonl" else {}
-        self._quarantine.write(orjson.dumps({"source": number, **asdict(row), **line}) + b"\n")
+        bad = unusable + aside.unread_rows
+        self.parts.append(SourcePart(rows + aside.unread_rows, bad, self.rows - before, str(layout)))
 
     def _append(self, frame: pl.DataFrame) -> None:
-        """Cut so that no row group and no shard outgrows its bounds."""
+        """Cut so that no row group and no shard outgrows its bounds by more than one row."""
+        sizes = frame.select(pl.sum_horizontal(pl.col(TEXT).str.len_bytes().fill_null(0)).cast(pl.Int64)).to_series()
+        frame = frame.with_columns(text_bytes=sizes)
         while frame.height:
-            room = min(_GROUP_ROWS - sum(map(len, self._group)), _SHARD_ROWS - sum(map(len, self._narrow)))
-            now, frame = frame.head(room), frame.slice(room)
-            sizes = now.select(text_bytes=pl.sum_horizontal(pl.col(TEXT).str.len_bytes().fill_null(0)))["text_bytes"]
+            now, frame = frame.head(room := self._room(frame["text_bytes"])), frame.slice(room)
+            text_bytes = int(now["text_bytes"].sum())
             self._group.append(now.select(TEXT))
-            self._narrow.append(now.drop(TEXT).with_columns(sizes))
-            self._group_bytes += int(sizes.sum())
-            self._shard_bytes += int(sizes.sum())
-            self.text_bytes += int(sizes.sum())
+            self._narrow.append(now.drop(TEXT))
+            self._group_bytes += text_bytes
+            self._shard_bytes += text_bytes
+            self.text_bytes += text_bytes
             self.rows += now.height
             if sum(map(len, self._group)) >= _GROUP_ROWS or self._group_bytes >= _GROUP_BYTES:
                 self._flush_group()
             if sum(map(len, self._narrow)) >= _SHARD_ROWS or self._shard_bytes >= _SHARD_BYTES:
                 self._flush_shard()
+
+    def _room(self, sizes: pl.Series) -> int:
+        """How many rows of these sizes the open group and shard still take: up to the one that fills them."""
+        rows = min(_GROUP_ROWS - sum(map(len, self._group)), _SHARD_ROWS - sum(map(len, self._narrow)))
+        room_bytes = min(_GROUP_BYTES - self._group_bytes, _SHARD_BYTES - self._shard_bytes)
+        return min(rows, int((sizes.cum_sum() < room_bytes).sum()) + 1)
 
     def _flush_group(self) -> None:
         if not self._group:
@@ -184,3 +182,32 @@ class _Builder:
             "parts": [asdict(part) for part in self.parts],
         }
         (self.root / "pool.json").write_bytes(orjson.dumps(held, option=orjson.OPT_INDENT_2))
+
+
+@dataclass
+class _Aside:
+    """Where the rows of one file go that cannot be used."""
+
+    quarantine: BinaryIO
+    source: int
+    has_lines: bool
+    unread_rows: int = 0
+
+    def unread(self, row: BadRow) -> None:
+        self.unread_rows += 1
+        self.write(row)
+
+    def write(self, row: BadRow, generation: int | None = None) -> None:
+        line = {"line": row.source_row + 1} if self.has_lines else {}
+        which = {} if generation is None else {"generation": generation}
+        self.quarantine.write(orjson.dumps({"source": self.source, **asdict(row), **line, **which}) + b"\n")
+
+
+def _usable(frame: pl.DataFrame, rows: NDArray[np.int64], aside: _Aside) -> pl.DataFrame:
+    """The examples that can be used, `position` in their batch being made `source_row`; the others are set aside."""
+    place = pl.Series(rows[frame["position"].to_numpy()], dtype=pl.Int64)
+    frame = frame.drop("position").with_columns(source_row=place)
+    for row in frame.filter(pl.col("problem").is_not_null()).iter_rows(named=True):
+        head = next((row[name] for name in ("question", "trace", "gold") if row[name]), "")
+        aside.write(BadRow(row["source_row"], row["problem"], head[:_HEAD_CHARS]), row["generation"])
+    return frame.filter(pl.col("problem").is_null()).drop("problem")

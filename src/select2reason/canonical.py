@@ -1,20 +1,24 @@
 """A layout applied: a batch of any columns as canonical ones (the other half of layouts.py).
 
 One row per example, head + trace + tail being the response as it stands. What cannot be used is marked, never dropped
-here.
+here. A column that a batch lacks, or that has another type than its layout was found by, is read as far as it goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import orjson
 import polars as pl
 
 from select2reason import tags
+from select2reason.frames import as_text, texts
 from select2reason.layouts import Layout
 
+OWN = "own:"  # before the name of a carried column, so that none can clash with a canonical one
 _ROLE_NAMES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant"}
+_REASONING = ("reasoning_content", "reasoning", "thinking")  # where servers put it beside a turn's content
 
 
 def canonical(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
@@ -25,124 +29,175 @@ def canonical(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
     `correct` (Boolean, null = not said), `cut_off` (Boolean), `problem` (String: why the row cannot be used, or null),
     then the carried columns under their own names with the prefix `own:`.
     """
-    frame = frame.with_columns(position=pl.int_range(pl.len(), dtype=pl.UInt32))
-    frame = _one_response_a_row(layout, frame)
-    texts = _texts(layout, frame)
-    parts = texts.select(
+    kept = {name: frame[name] for name in layout.needed(frame.columns)}
+    place, frame = _one_response_a_row(layout, pl.DataFrame(kept))
+    parts = _texts(layout, frame).select(
         "question",
         "head",
         "trace",
         "tail",
-        gold=_as_text(frame, layout.gold),
-        category=_as_text(frame, layout.category),
+        gold=pl.lit(_column(frame, layout.gold)),
+        category=pl.lit(_column(frame, layout.category)),
         correct=_correct(layout, frame),
-        cut_off=pl.col("opened") & ~pl.col("closed") | _said_cut_off(layout, frame),
+        cut_off=pl.col("opened") & ~pl.col("closed") | pl.lit(_said_cut_off(layout, frame)),
         problem=_problem(),
     )
-    own = frame.select(pl.col(name).alias(f"own:{name}") for name in _carried(layout, frame))
-    return pl.concat([frame.select("position", "generation"), parts, own], how="horizontal")
+    own = [frame[name].alias(OWN + name) for name in frame.columns if name not in layout.used]
+    return pl.concat([place, parts], how="horizontal").with_columns(own)
 
 
-def _carried(layout: Layout, frame: pl.DataFrame) -> list[str]:
-    made = {"position", "generation"}
-    return [name for name in frame.columns if name not in layout.used | layout.wide | made]
+# --- several responses in a row -------------------------------------------------------------------------------------
 
 
-def _one_response_a_row(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
-    """Explode a list of generations; lists that run beside it (flags, finish reasons) give each its own element."""
-    source = layout.response
-    if source is None or not isinstance(frame.schema.get(source), pl.List):
-        return frame.with_columns(generation=pl.lit(None, pl.UInt32))
-    beside = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List) and _runs_beside(layout, name)]
-    many = frame.with_columns(generation=pl.int_ranges(pl.col(source).list.len(), dtype=pl.UInt32))
-    many = many.explode(source, "generation", empty_as_null=True, keep_nulls=True)
-    return many.with_columns(pl.col(name).list.get("generation", null_on_oob=True) for name in beside)
+def _one_response_a_row(layout: Layout, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Explode a list of generations; lists that run beside it (flags, finish reasons) give each its own element.
+
+    The first frame holds each example's `position` and `generation`.
+    """
+    several = _several(layout, frame)
+    place = pl.DataFrame({"position": np.arange(frame.height, dtype=np.uint32)})
+    if several is None:
+        return place.with_columns(generation=pl.lit(None, pl.UInt32)), frame
+    numbers = pl.int_ranges(several.list.len(), dtype=pl.UInt32, eager=True)
+    place = place.with_columns(generation=numbers, response=several)
+    place = place.explode("generation", "response", empty_as_null=True, keep_nulls=True)
+    columns: dict[str, pl.Series] = {}
+    for name in frame.columns:
+        if name != layout.response:
+            column = frame[name].alias("").gather(place["position"])
+            columns[name] = _own_element(column, place["generation"]) if _runs_beside(layout, name) else column
+    return place.drop("response"), pl.DataFrame({**columns, str(layout.response): place["response"]})
+
+
+def _several(layout: Layout, frame: pl.DataFrame) -> pl.Series | None:
+    """The lists of responses; null where a row holds one response by design."""
+    column = _raw(frame, layout.response)
+    if column is None:
+        return None
+    if isinstance(column.dtype, pl.List):
+        return column
+    if not layout.many or column.dtype != pl.String:
+        return None
+    return pl.Series([None if text is None else _listed(text) for text in column], dtype=pl.List(pl.String))
+
+
+def _listed(text: str) -> list[str | None]:
+    """A list from its JSON text, which it is where a batch holds other types too; any other text is alone."""
+    value = _parsed(text)
+    return [as_text(item) for item in value] if isinstance(value, list) else [text]
+
+
+def _parsed(text: str) -> object:
+    try:
+        return orjson.loads(text) if text.startswith("[") else None
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _runs_beside(layout: Layout, name: str) -> bool:
-    if name == layout.response:
-        return False
     return name in (*layout.correct, layout.complete, layout.finish) or name.startswith("correctness_")
+
+
+def _own_element(column: pl.Series, generation: pl.Series) -> pl.Series:
+    """Each generation's own element, where a flag is a list; one that is not is every generation's."""
+    if isinstance(column.dtype, pl.List):
+        return column.list.get(generation, null_on_oob=True)
+    if column.dtype != pl.String:
+        return column
+    pairs = zip(column, generation, strict=True)
+    return pl.Series([_element(text, number) for text, number in pairs], dtype=pl.String)
+
+
+def _element(text: str | None, number: int | None) -> str | None:
+    value = _parsed(text or "")
+    if not isinstance(value, list):
+        return text
+    return as_text(value[number]) if number is not None and number < len(value) else None
+
+
+# --- the texts ------------------------------------------------------------------------------------------------------
 
 
 def _texts(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
     """question, head, trace, tail, opened, closed."""
-    if layout.turns:
-        return _from_turns(layout, frame)
     question = _question_text(layout, frame)
-    if layout.chat:
-        turns = tags.split_chats(frame[layout.chat])
+    if layout.turns or layout.chat:
+        turns = _from_turns(layout, frame) if layout.turns else tags.split_chats(_column(frame, layout.chat))
         question = question if layout.question else turns["question"]
-        return tags.split_response(turns["response"]).with_columns(question=question)
+        return _response_of(turns).with_columns(question=question)
     if layout.trace:
-        trace = _text_column(frame, layout.trace)
-        answer = _text_column(frame, layout.answer)
-        return tags.wrap(trace, answer).with_columns(question=question)
-    return tags.split_response(_text_column(frame, layout.response)).with_columns(question=question)
+        parts = tags.wrap(_column(frame, layout.trace), _column(frame, layout.answer))
+    else:
+        parts = tags.split_response(_column(frame, layout.response))
+    return parts.with_columns(question=question)
 
 
-def _text_column(frame: pl.DataFrame, name: str | None) -> pl.Series:
-    return frame.select(_as_text(frame, name)).to_series()
+def _column(frame: pl.DataFrame, name: str | None) -> pl.Series:
+    """A column as text; a list of one text is that text."""
+    column = _raw(frame, name)
+    if column is None:
+        return pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+    if column.dtype == pl.List(pl.String):
+        values = [v[0] if v is not None and len(v) == 1 else v for v in column.to_list()]
+        return pl.Series([as_text(value) for value in values], dtype=pl.String)
+    return texts(column)
 
 
-def _as_text(frame: pl.DataFrame, name: str | None) -> pl.Expr:
-    if name is None or name not in frame.columns:
-        return pl.lit(pl.repeat(None, frame.height, dtype=pl.String, eager=True))
-    column = frame[name]
-    if isinstance(column.dtype, pl.List | pl.Array | pl.Struct):
-        column = column.map_elements(_json_text, return_dtype=pl.String)
-    return pl.lit(column.cast(pl.String, strict=False))
-
-
-def _json_text(value: object) -> str:
-    plain = value.to_list() if isinstance(value, pl.Series) else value
-    if isinstance(plain, list) and len(plain) == 1 and isinstance(plain[0], str):
-        return plain[0]
-    return orjson.dumps(plain, default=str).decode()
+def _raw(frame: pl.DataFrame, name: str | None) -> pl.Series | None:
+    """A column without its name, which Polars would take for a pattern where it is one, like ^a$."""
+    return frame[name].alias("") if name is not None and name in frame.columns else None
 
 
 def _question_text(layout: Layout, frame: pl.DataFrame) -> pl.Series:
-    first, *more = layout.question or ("",)
-    question = _text_column(frame, first)
+    first, *more = layout.question or (None,)
+    question = _column(frame, first)
     for name in more:  # Alpaca's second part follows on a line of its own, where there is one
-        extra = _text_column(frame, name)
-        parts = pl.DataFrame({"a": question, "b": extra})
+        parts = pl.DataFrame({"a": question, "b": _column(frame, name)})
         has_more = pl.col("b").fill_null("").str.strip_chars() != ""
         question = parts.select(pl.when(has_more).then(pl.col("a") + "\n" + pl.col("b")).otherwise("a")).to_series()
     return question
 
 
+def _response_of(turns: pl.DataFrame) -> pl.DataFrame:
+    """The parts of responses, some of which bring their reasoning in a field of its own."""
+    whole = tags.split_response(turns["response"])
+    if "reasoning" not in turns.columns or turns["reasoning"].null_count() == turns.height:
+        return whole
+    apart = tags.wrap(turns["reasoning"], turns["response"])
+    has_own = turns["reasoning"].is_not_null()
+    return whole.select(pl.when(has_own).then(apart[name]).otherwise(whole[name]).alias(name) for name in whole.columns)
+
+
 def _from_turns(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
-    lists = [frame[name].to_list() for name in layout.turns]
-    rows = [_single_turn([turn for turns in row for turn in turns or []]) for row in zip(*lists, strict=True)]
-    schema = {"question": pl.String, "trace": pl.String, "answer": pl.String}
-    turns = pl.DataFrame(rows, schema=schema, orient="row")
-    whole = tags.split_response(turns["answer"])
-    apart = tags.wrap(turns["trace"], turns["answer"])
-    both = whole.select(
-        pl.when(turns["trace"].is_not_null()).then(apart[name]).otherwise(whole[name]).alias(name)
-        for name in whole.columns
-    )
-    return both.with_columns(turns["question"])
+    lists = [frame[name].to_list() if name in frame.columns else [None] * frame.height for name in layout.turns]
+    rows = [_single_turn([turn for cell in row for turn in _turns(cell)]) for row in zip(*lists, strict=True)]
+    schema = {"question": pl.String, "reasoning": pl.String, "response": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _single_turn(turns: Sequence[Mapping[str, object] | None]) -> tuple[str | None, str | None, str | None]:
+def _turns(cell: object) -> list[Mapping[str, object]]:
+    """The turns of one chat, which may also come as JSON text."""
+    value = _parsed(cell) if isinstance(cell, str) else cell
+    return [turn for turn in value if isinstance(turn, dict)] if isinstance(value, list) else []
+
+
+def _single_turn(turns: Sequence[Mapping[str, object]]) -> tuple[str | None, str | None, str | None]:
     """Question, reasoning of its own field, and response of a chat with one user turn; nulls for any other chat."""
     said: dict[str, list[Mapping[str, object]]] = {"user": [], "assistant": []}
     for turn in turns:
-        role = _ROLE_NAMES.get(str((turn or {}).get("role") or (turn or {}).get("from")))
-        if turn and role:
+        role = _ROLE_NAMES.get(str(turn.get("role") or turn.get("from")).lower())
+        if role:
             said[role].append(turn)
     if len(said["user"]) != 1 or len(said["assistant"]) != 1:
         return None, None, None
     question, reply = said["user"][0], said["assistant"][0]
-    reasoning = reply.get("reasoning_content") or reply.get("thinking")
-    return _said(question), str(reasoning) if reasoning else None, _said(reply)
+    reasoning = next((text for name in _REASONING if isinstance(text := reply.get(name), str) and text), None)
+    return _said(question), reasoning, _said(reply)
 
 
 def _said(turn: Mapping[str, object]) -> str | None:
-    text = turn.get("content") if "content" in turn else turn.get("value")
-    return text if isinstance(text, str) else None
+    spoken = turn.get("content") if "content" in turn else turn.get("value")
+    return spoken if isinstance(spoken, str) else None
 
 
 def _problem() -> pl.Expr:
@@ -157,36 +212,27 @@ def _problem() -> pl.Expr:
     )
 
 
+# --- the pool's own flags -------------------------------------------------------------------------------------------
+
+
 def _correct(layout: Layout, frame: pl.DataFrame) -> pl.Expr:
     """The pool's own verdict: the first of its flags that says anything (METHOD 9.6)."""
-    flags = [_flag(frame[name]) for name in layout.correct if name in frame.columns]
-    return pl.coalesce([pl.lit(flag) for flag in flags]) if flags else _nothing(frame)
+    return pl.coalesce([pl.lit(_flag(frame, name)) for name in (*layout.correct, None)])
 
 
-def _nothing(frame: pl.DataFrame) -> pl.Expr:
-    return pl.lit(pl.repeat(None, frame.height, dtype=pl.Boolean, eager=True))
+def _said_cut_off(layout: Layout, frame: pl.DataFrame) -> pl.Series:
+    """Whether the pool itself says that the generation ended early; what it does not say counts as no."""
+    unfinished = ~_flag(frame, layout.complete)
+    too_long = _column(frame, layout.finish) == "length"
+    return unfinished.fill_null(False) | too_long.fill_null(False)
 
 
-def _flag(column: pl.Series) -> pl.Series:
+def _flag(frame: pl.DataFrame, name: str | None) -> pl.Series:
     """True, false or null from Booleans, 0 and 1, and the words true and false (also alone in a list)."""
+    column = _raw(frame, name)
+    if column is None:
+        return pl.repeat(None, frame.height, dtype=pl.Boolean, eager=True)
     if isinstance(column.dtype, pl.List):
         column = column.list.first()
-    if column.dtype == pl.String:
-        words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-        return column.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
-    if column.dtype.is_numeric():
-        words_of_number = {1.0: True, 0.0: False}
-        return column.cast(pl.Float64).replace_strict(words_of_number, default=None, return_dtype=pl.Boolean)
-    if column.dtype == pl.Boolean:
-        return column
-    return pl.repeat(None, len(column), dtype=pl.Boolean, eager=True)
-
-
-def _said_cut_off(layout: Layout, frame: pl.DataFrame) -> pl.Expr:
-    """Whether the pool itself says that the generation ended early; what it does not say counts as no."""
-    complete = _flag(frame[layout.complete]) if layout.complete in frame.columns else None
-    said = pl.lit(complete.not_() if complete is not None else pl.repeat(False, frame.height, eager=True))
-    if layout.finish in frame.columns:
-        reason = _as_text(frame, layout.finish)
-        said = said.fill_null(False) | (reason == "length").fill_null(False)
-    return said.fill_null(False)
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    return texts(column).str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)

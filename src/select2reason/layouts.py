@@ -1,97 +1,22 @@
 """What a pool's columns mean: found by itself, said aloud, overridden by --layout and --columns.
 
-The words instruction, prompt, problem, output, completion and solution occur in this file alone; from here on there is
-a question, a trace and what stands around it (canonical columns, see `canonical`). A layout is data: the column that
-plays each role. Where two columns could play the response, nothing is guessed: AmbiguousLayoutError holds the line that
-settles it.
+A layout is data: the column that plays each role. Where two columns could play the response, nothing is guessed:
+AmbiguousLayoutError holds the line that settles it. The words instruction, prompt, problem, output, completion and
+solution occur here and in roles.py alone; from here on there is a question, a trace and what stands around it
+(canonical.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from select2reason import tags
+from select2reason import roles, tags
 from select2reason.errors import AmbiguousLayoutError, PoolError, UsageError
 
 ROLES = ("question", "response", "trace", "answer", "gold", "category", "correct", "complete", "finish")
-LAYOUTS = (
-    "openr1",
-    "messages",
-    "sharegpt",
-    "prompt-completion",
-    "trace-answer",
-    "alpaca",
-    "question-solution",
-    "chat",
-    "columns",
-)
-
-_QUESTION = (
-    *("formatted_question", "formated_question", "question", "problem", "instruction", "prompt", "query"),
-    *("question_extracted", "input", "user"),
-)
-_GENERATIONS = ("generations", "responses", "completions", "samples")
-_TURNS = ("messages", "conversations", "conversation", "dialog", "chat")
-_RESPONSE = (
-    *("response", "output", "completion", "generation", "generated_solution", "generated_text", "solution"),
-    "answer",
-)
-_CHAT = ("text", "chat", "conversation")
-_TRACE = (
-    *("trace", "reasoning", "reasoning_content", "reason", "thinking", "thoughts", "thought", "think", "cot"),
-    *(
-        "chain_of_thought",
-        "rationale",
-        "deepseek_reasoning",
-        "thinking_trajectory",
-        "deepseek_thinking_trajectory",
-    ),
-    "gemini_thinking_trajectory",
-)
-_ANSWER = (
-    *("gen_ans", "final_answer", "final", "response", "output", "completion", "deepseek_solution"),
-    *("deepseek_attempt", "gemini_attempt", "attempt", "solution", "answer"),
-)
-_GOLD = (
-    "gold_answer",
-    "gold",
-    "ground_truth",
-    "gt",
-    "expected_answer",
-    "reference_answer",
-    "answer",
-    "target",
-)
-_CATEGORY = ("category", "problem_type", "subject", "domain", "topic", "type")
-_CORRECT = (
-    "correctness_math_verify",
-    "correctness_llama",
-    "correct",
-    "is_correct",
-    "verified",
-    "is_verified",
-)
-_COMPLETE = ("is_reasoning_complete", "is_complete")
-_FINISH = ("finish_reasons", "finish_reason")
-_WIDE = {
-    "solution",
-    "messages",
-    "conversations",
-    "text",
-    "prompt",
-}  # text that is not carried though no role took it
-_WIDE_CHARS = 1_000  # a column whose texts are longer than this on average is text, not a property of the example
-_TURN_NAMES = (("role", "content"), ("from", "value"))
-_ROLE_NAMES = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
-    "model": "assistant",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +35,14 @@ class Layout:
     correct: tuple[str, ...] = ()
     complete: str | None = None
     finish: str | None = None
+    many: bool = False
+    """The response is a list: one example for each of its elements."""
     wide: frozenset[str] = field(default=frozenset())
     """Text columns that play no role and are not carried."""
 
     def __str__(self) -> str:
-        roles = {name: getattr(self, name) for name in (*ROLES, "turns", "chat")}
-        parts = [f"{role}={_listed(column)}" for role, column in roles.items() if column]
+        played = {name: getattr(self, name) for name in (*ROLES, "turns", "chat")}
+        parts = [f"{role}={_listed(column)}" for role, column in played.items() if column]
         return f"{self.name} ({', '.join(parts)})"
 
     @property
@@ -148,13 +75,10 @@ def detect(
     columns = _checked(columns or {}, sample, where)
     if layout is not None and layout not in LAYOUTS:
         raise UsageError(f"no layout is called {layout}; --layout can be {', '.join(LAYOUTS)}")
-    names = [layout] if layout and layout != "columns" else [name for name in LAYOUTS if name != "columns"]
-    found = _from_columns(columns, sample) if "question" in columns and _texts_named(columns) else None
-    for name in names:
-        found = found or _FINDERS[name](sample)
-    if found is None:
-        raise PoolError(_no_layout(sample, where, layout))
-    if not columns:
+    if "response" in columns or "trace" in columns:
+        found = _named(columns, sample, where)
+    else:
+        found = _found(columns, sample, layout, where)
         _refuse_if_ambiguous(found, sample, where)
     return _with_extras(_overridden(found, columns), sample)
 
@@ -167,119 +91,105 @@ def parse_columns(text: str) -> dict[str, str]:
     return {role.strip(): column.strip() for role, _, column in pairs}
 
 
+# --- columns named by the user --------------------------------------------------------------------------------------
+
+
 def _checked(columns: Mapping[str, str], sample: pl.DataFrame, where: str) -> Mapping[str, str]:
     for role, column in columns.items():
         if role not in ROLES:
             raise UsageError(f"--columns knows no role {role}; roles are {', '.join(ROLES)}")
         if column not in sample.columns:
-            raise UsageError(f"{where} has no column {column} for {role}; it has {', '.join(sample.columns)}")
+            raise UsageError(f"{where} has no column {column} for {role}; it has {_told(sample.columns)}")
     return columns
 
 
-def _texts_named(columns: Mapping[str, str]) -> bool:
-    return "response" in columns or "trace" in columns
-
-
-def _from_columns(columns: Mapping[str, str], sample: pl.DataFrame) -> Layout:
-    return Layout("columns", question=(columns["question"],))
+def _named(columns: Mapping[str, str], sample: pl.DataFrame, where: str) -> Layout:
+    """The response is one column, or a trace and what follows it (called answer, or here response too)."""
+    question = (columns["question"],) if "question" in columns else roles.question_columns(sample)
+    if not question:
+        raise PoolError(_no_layout(sample, where, None))
+    trace, response, answer = (columns.get(role) for role in ("trace", "response", "answer"))
+    if answer and response:
+        raise UsageError("--columns: give response alone, or trace with answer")
+    if trace:
+        return Layout("columns", question=question, trace=trace, answer=answer or response)
+    return Layout("columns", question=question, response=response)
 
 
 def _overridden(found: Layout, columns: Mapping[str, str]) -> Layout:
     several = {"question", "correct"}
-    changes: dict[str, object] = {r: (c,) if r in several else c for r, c in columns.items()}
-    if "response" in columns and "trace" not in columns:
-        changes |= {"trace": None, "answer": None}
-    if "trace" in columns and "response" not in columns:
-        changes |= {"response": None}
-    if _texts_named(columns):
-        changes |= {"turns": (), "chat": None}
+    beside = {role: name for role, name in columns.items() if role not in {"response", "trace", "answer"}}
+    changes: dict[str, object] = {role: (name,) if role in several else name for role, name in beside.items()}
+    if "answer" in columns:
+        if not found.trace:
+            raise UsageError("--columns: an answer stands beside a trace; name it too, trace=COLUMN")
+        changes["answer"] = columns["answer"]
     return replace(found, **changes)  # type: ignore[arg-type]
 
 
-# --- finding the roles ----------------------------------------------------------------------------------------------
+# --- layouts found by themselves ------------------------------------------------------------------------------------
 
 
-def _first(sample: pl.DataFrame, names: Sequence[str], *dtypes: type[pl.DataType]) -> str | None:
-    wanted = dtypes or (pl.String,)
-    return next((n for n in names if n in sample.columns and isinstance(sample.schema[n], wanted)), None)
+def _found(columns: Mapping[str, str], sample: pl.DataFrame, layout: str | None, where: str) -> Layout:
+    question = (columns["question"],) if "question" in columns else roles.question_columns(sample)
+    names = [layout] if layout and layout != "columns" else list(_FINDERS)
+    found = next((fit for name in names if (fit := _FINDERS[name](sample, question))), None)
+    if found is None:
+        raise PoolError(_no_layout(sample, where, layout))
+    return found
 
 
-def _question(sample: pl.DataFrame, *, taken: Sequence[str | None] = ()) -> str | None:
-    return _first(sample, [name for name in _QUESTION if name not in taken])
+def _openr1(sample: pl.DataFrame, question: tuple[str, ...]) -> Layout | None:
+    generations = roles.named(sample, roles.GENERATIONS, [pl.List(pl.String)])
+    return Layout("openr1", question=question, response=generations) if generations and question else None
 
 
-def _openr1(sample: pl.DataFrame) -> Layout | None:
-    generations, question = _first(sample, _GENERATIONS, pl.List), _question(sample)
-    if not generations or not question or sample.schema[generations] != pl.List(pl.String):
-        return None
-    return Layout("openr1", question=(question,), response=generations)
+def _messages(sample: pl.DataFrame, _: tuple[str, ...]) -> Layout | None:
+    return _one_chat("messages", sample, roles.turn_columns(sample, "role", "content"))
 
 
-def _turn_columns(sample: pl.DataFrame, *, pair: int) -> list[str]:
-    """Columns of chat turns in one of the two customs (role/content or from/value)."""
-    keys = set(_TURN_NAMES[pair])
-    return [
-        name
-        for name, dtype in sample.schema.items()
-        if isinstance(dtype, pl.List)
-        and isinstance(dtype.inner, pl.Struct)
-        and keys <= {f.name for f in dtype.inner.fields}
-    ]
+def _sharegpt(sample: pl.DataFrame, _: tuple[str, ...]) -> Layout | None:
+    return _one_chat("sharegpt", sample, roles.turn_columns(sample, "from", "value"))
 
 
-def _messages(sample: pl.DataFrame) -> Layout | None:
-    found = [name for name in _TURNS if name in _turn_columns(sample, pair=0)]
-    return Layout("messages", turns=(found[0],)) if found else None
+def _one_chat(layout: str, sample: pl.DataFrame, columns: list[str]) -> Layout | None:
+    found = [name for name in roles.TURNS.split() if name in columns]
+    return Layout(layout, turns=(found[0],)) if found else None
 
 
-def _sharegpt(sample: pl.DataFrame) -> Layout | None:
-    found = [name for name in _TURNS if name in _turn_columns(sample, pair=1)]
-    return Layout("sharegpt", turns=(found[0],)) if found else None
-
-
-def _prompt_completion(sample: pl.DataFrame) -> Layout | None:
-    if {"prompt", "completion"} <= set(_turn_columns(sample, pair=0)):
+def _prompt_completion(sample: pl.DataFrame, _: tuple[str, ...]) -> Layout | None:
+    if {"prompt", "completion"} <= set(roles.turn_columns(sample, "role", "content")):
         return Layout("prompt-completion", turns=("prompt", "completion"))
-    if _first(sample, ["prompt"]) and _first(sample, ["completion"], pl.String, pl.List):
+    if roles.named(sample, "prompt") and roles.named(sample, "completion", roles.TEXTS):
         return Layout("prompt-completion", question=("prompt",), response="completion")
     return None
 
 
-def _trace_answer(sample: pl.DataFrame) -> Layout | None:
-    trace = _first(sample, _TRACE)
-    answer = _first(sample, [name for name in _ANSWER if name != trace])
-    question = _question(sample, taken=(trace, answer))
+def _trace_answer(sample: pl.DataFrame, question: tuple[str, ...]) -> Layout | None:
+    trace, answer = roles.named(sample, roles.TRACE), roles.named(sample, roles.ANSWER)
     if not (trace and answer and question):
         return None
-    return Layout("trace-answer", question=(question,), trace=trace, answer=answer)
+    return Layout("trace-answer", question=question, trace=trace, answer=answer)
 
 
-def _alpaca(sample: pl.DataFrame) -> Layout | None:
-    response = _first(sample, ["output", "response", "completion"], pl.String, pl.List)
-    if not response or not _first(sample, ["instruction"]):
+def _alpaca(sample: pl.DataFrame, question: tuple[str, ...]) -> Layout | None:
+    response = roles.named(sample, "output response completion", roles.TEXTS)
+    if not response or not roles.named(sample, "instruction"):
         return None
-    extra = ("input",) if _first(sample, ["input"]) else ()
-    return Layout("alpaca", question=("instruction", *extra), response=response)
+    return Layout("alpaca", question=question, response=response)
 
 
-def _question_solution(sample: pl.DataFrame) -> Layout | None:
-    question = _question(sample)
-    names = [name for name in _RESPONSE if name != question]
-    response = _first(sample, names, pl.String, pl.List)
-    if not (question and response) or sample.schema[response] not in (pl.String, pl.List(pl.String)):
-        return None
-    return Layout("question-solution", question=(question,), response=response)
+def _question_solution(sample: pl.DataFrame, question: tuple[str, ...]) -> Layout | None:
+    response = roles.named(sample, roles.RESPONSE, roles.TEXTS)
+    return Layout("question-solution", question=question, response=response) if question and response else None
 
 
-def _chat(sample: pl.DataFrame) -> Layout | None:
-    found = next((n for n in _CHAT if _first(sample, [n]) and tags.is_chat(sample[n])), None)
-    if not found:
-        return None
-    question = _question(sample, taken=(found,))
-    return Layout("chat", question=(question,) if question else (), chat=found)
+def _chat(sample: pl.DataFrame, question: tuple[str, ...]) -> Layout | None:
+    texts = [name for name in roles.CHAT.split() if roles.named(sample, name) and tags.is_chat(sample[name])]
+    return Layout("chat", question=question, chat=texts[0]) if texts else None
 
 
-_FINDERS = {
+_FINDERS: dict[str, Callable[[pl.DataFrame, tuple[str, ...]], Layout | None]] = {
     "openr1": _openr1,
     "messages": _messages,
     "sharegpt": _sharegpt,
@@ -289,76 +199,61 @@ _FINDERS = {
     "question-solution": _question_solution,
     "chat": _chat,
 }
+LAYOUTS = (*_FINDERS, "columns")
 
 
 def _with_extras(found: Layout, sample: pl.DataFrame) -> Layout:
     """Fill in gold answer, category and flags, which any layout may have beside its text."""
-    free = [name for name in sample.columns if name not in found.used]
-    scalar = (pl.String, pl.Int64, pl.Int32, pl.Float64, pl.List)
+    free = pl.DataFrame({name: sample[name] for name in sample.columns if name not in found.used})
+    values = [kind for kind in free.dtypes if kind.is_numeric() or kind in (pl.String, pl.List)]
     full = replace(
         found,
-        gold=found.gold or _first(sample, [name for name in _GOLD if name in free], *scalar),
-        category=found.category or _first(sample, [name for name in _CATEGORY if name in free]),
-        correct=found.correct or tuple(name for name in _CORRECT if name in free),
-        complete=found.complete or next((name for name in _COMPLETE if name in free), None),
-        finish=found.finish or next((name for name in _FINISH if name in free), None),
+        gold=found.gold or roles.named(free, roles.GOLD, values) or roles.named(free, roles.GOLD, [pl.Null]),
+        category=found.category or roles.named(free, roles.CATEGORY),
+        correct=found.correct or tuple(name for name in roles.CORRECT.split() if name in free.columns),
+        complete=found.complete or roles.named(free, roles.COMPLETE, free.dtypes),
+        finish=found.finish or roles.named(free, roles.FINISH, free.dtypes),
+        many=isinstance(sample.schema.get(found.response or ""), pl.List),
     )
-    return replace(full, wide=frozenset(name for name in free if name not in full.used and _is_wide(sample[name])))
+    wide = {column.name for column in free.iter_columns() if roles.is_wide(column)}
+    return replace(full, wide=frozenset(wide - full.used))
 
 
-def _is_wide(column: pl.Series) -> bool:
-    if column.name in _WIDE:
-        return True
-    if isinstance(column.dtype, pl.List) and isinstance(column.dtype.inner, pl.Struct):
-        return True
-    return _mean_chars(column) > _WIDE_CHARS
-
-
-def _mean_chars(column: pl.Series) -> float:
-    if column.dtype == pl.List(pl.String):
-        column = column.explode()
-    if column.dtype != pl.String:
-        return 0.0
-    mean = column.str.len_chars().mean()
-    return float(mean) if isinstance(mean, int | float) else 0.0
-
-
-def _tagged_share(column: pl.Series) -> float:
-    if column.dtype == pl.List(pl.String):
-        column = column.explode()
-    if column.dtype != pl.String:
-        return 0.0
-    share = tags.has_tags(column.drop_nulls()).mean()
-    return float(share) if isinstance(share, int | float) else 0.0
+# --- where nothing can be found, or too much ------------------------------------------------------------------------
 
 
 def _refuse_if_ambiguous(found: Layout, sample: pl.DataFrame, where: str) -> None:
     """A column picked by its name alone gives way where another one looks more like the response."""
     if found.name not in {"alpaca", "question-solution"} or found.response is None:
         return
-    chosen = sample[found.response]
-    rivals = [
-        name
-        for name in sample.columns
-        if name not in (*found.question, found.response)
-        and _tagged_share(sample[name]) > 0.5
-        and _tagged_share(chosen) < 0.5
-    ] or [
-        name
-        for name in sample.columns
-        if name not in (*found.question, found.response)
-        and _mean_chars(sample[name]) > max(2 * _mean_chars(chosen), _WIDE_CHARS)
-    ]
+    rivals = _rivals(found, sample)
     if not rivals:
         return
-    best = max(rivals, key=lambda name: _mean_chars(sample[name]))
-    gold = _first(sample, [name for name in _GOLD if name in sample.columns])
+    best = max(rivals, key=lambda name: roles.mean_chars(sample[name]))
+    gold = roles.named(sample, roles.GOLD, [pl.String, pl.List])
     line = f"--columns question={found.question[0]},response={best}" + (f",gold={gold}" if gold else "")
-    candidates = " and ".join([found.response, *rivals])
-    raise AmbiguousLayoutError(f"{where}: the response could be {candidates}; say which, for example: {line}")
+    raise AmbiguousLayoutError(
+        f"{where}: the response could be {' and '.join([found.response, *rivals])}; say which, for example: {line}"
+    )
+
+
+def _rivals(found: Layout, sample: pl.DataFrame) -> list[str]:
+    """Columns with think tags where the chosen one has none, else those that are much longer."""
+    chosen = sample[found.response or ""]
+    others = [name for name in sample.columns if name not in (*found.question, found.response)]
+    tagged = [name for name in others if roles.tagged_share(sample[name]) > 0.5 > roles.tagged_share(chosen)]
+    bound = max(2 * roles.mean_chars(chosen), roles.WIDE_CHARS)
+    return tagged or [name for name in others if roles.mean_chars(sample[name]) > bound]
 
 
 def _no_layout(sample: pl.DataFrame, where: str, layout: str | None) -> str:
-    shown = ", ".join(sample.columns[:20]) or "no columns"
+    if sample.height == 1 and all(isinstance(dtype, pl.List | pl.Struct) for dtype in sample.dtypes):
+        return f"{where} is one JSON object of lists; write it as JSON Lines, one object for each example"
     wanted = f"does not fit the layout {layout}" if layout else "has no layout known here"
-    return f"{where} {wanted}; it has {shown}: name them with --columns question=COLUMN,response=COLUMN"
+    return f"{where} {wanted}; it has {_told(sample.columns)}: name them with --columns question=COLUMN,response=COLUMN"
+
+
+def _told(names: Sequence[str]) -> str:
+    """Column names for a message of one line."""
+    shown = [name if name.isprintable() and 0 < len(name) <= 60 else repr(name[:60]) for name in names[:20]]
+    return ", ".join(shown) + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -21,21 +21,22 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from select2reason.canonical import OWN as OWN
 from select2reason.errors import PoolError, RunError
+from select2reason.frames import stacked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1  # raised whenever the shards change shape or meaning: an older pool is then built again, never misread
 TEXT = ("question", "head", "trace", "tail", "gold")
-OWN = "own:"
 _CHUNK_BYTES = 8 << 20  # of text that `take` orders in memory at once
 _MOST_CHUNKS = 200  # open files while `take` deals rows out
 
 
 @dataclass(frozen=True, slots=True)
 class SourcePart:
-    """What one source file gave: `rows` read, `bad` of them unreadable, `examples` made, under which layout."""
+    """What one source file gave: `rows` read, `bad` of them without an example, `examples` made, under which layout."""
 
     rows: int
     bad: int
@@ -63,15 +64,8 @@ class Pool:
             if held["format"] != FORMAT:
                 raise RunError(f"{root} is of another version; clear it with: select2reason cache --clear")
             parts = tuple(SourcePart(**part) for part in held["parts"])
-            return cls(
-                root,
-                held["rows"],
-                held["digest"],
-                tuple(held["shards"]),
-                held["text_bytes"],
-                parts,
-                tuple(labels),
-            )
+            shards = tuple(held["shards"])
+            return cls(root, held["rows"], held["digest"], shards, held["text_bytes"], parts, tuple(labels))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{root} is damaged ({error}); clear it with: select2reason cache --clear") from error
 
@@ -99,7 +93,10 @@ class Pool:
         return table.with_columns(missing).select(columns)
 
     def quarantine(self) -> Iterator[dict[str, object]]:
-        """The rows that could not be used, in order: source_file, source_row (and line), reason, head of the text."""
+        """What could not be used, in order: source_file, source_row (and line), reason, head of the text.
+
+        Where only some of a row's generations could not, `generation` tells which.
+        """
         with (self.root / "quarantine.jsonl").open("rb") as lines:
             for line in lines:
                 row = orjson.loads(line)
@@ -112,7 +109,7 @@ class Pool:
         return [name.removeprefix(OWN) for name in names]
 
     def take(self, rows: NDArray[np.uint32], columns: Sequence[str], *, spill: Path) -> Iterator[pl.DataFrame]:
-        """The text of these rows in the order given, in chunks of some 16 MB.
+        """The text of these rows in the order given, in chunks of some 8 MB.
 
         The pool is read once: rows are dealt out to one file per chunk in `spill` (made and removed here), then each
         chunk is put in order by itself.
@@ -165,33 +162,6 @@ class Pool:
                     picked = batch[ordered[low:high] - first]
                     yield picked.with_columns(at=pl.Series(order[low:high], dtype=pl.Int64))
                 first += batch.height
-
-
-def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Frames below one another; where shards disagree on a column's type, its values become text."""
-    types: dict[str, set[pl.DataType]] = {}
-    for frame in frames:
-        for name, dtype in frame.schema.items():
-            types.setdefault(name, set()).add(dtype)
-    unlike = [name for name, kinds in types.items() if not _agree(kinds)]
-    alike = [_worded(frame, unlike) for frame in frames]
-    return pl.concat(alike, how="diagonal_relaxed")
-
-
-def _agree(kinds: set[pl.DataType]) -> bool:
-    real = {kind for kind in kinds if kind != pl.Null}
-    return len(real) <= 1 or all(kind.is_numeric() for kind in real)
-
-
-def _worded(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    columns = []
-    for name in names:
-        if name in frame.columns and frame.schema[name] not in (pl.String, pl.Null):
-            texts = [
-                None if value is None else orjson.dumps(value, default=str).decode() for value in frame[name].to_list()
-            ]
-            columns.append(pl.Series(name, texts, dtype=pl.String))
-    return frame.with_columns(columns)
 
 
 def refuse_too_bad(pool: Pool, most: float) -> None:

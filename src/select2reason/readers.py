@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,16 +18,18 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from select2reason import json_records
 from select2reason.errors import PoolError
-from select2reason.sources import PACKED, SourceFile
+from select2reason.frames import from_arrow, from_values, stacked
+from select2reason.sources import SourceFile, packing_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BATCH_BYTES = 8 << 20  # of text in memory at once; a longer row is a batch of its own
 _BATCH_ROWS = 1024
-_BLOCK_BYTES = 4 << 20
 _HEAD_CHARS = 200
+_HEAD_BYTES = 4 * _HEAD_CHARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +60,24 @@ def probe(source: SourceFile, *, rows: int = 64) -> pl.DataFrame:
         frames.append(batch.frame)
         if sum(map(len, frames)) >= rows:
             break
-    return pl.concat(frames, how="diagonal_relaxed").head(rows) if frames else pl.DataFrame()
+    return stacked(frames).head(rows)
 
 
 def column_names(source: SourceFile) -> list[str]:
     """Names of a Parquet or Arrow file's columns, in order."""
-    if source.kind == "parquet":
-        return list(pq.read_schema(source.path).names)
-    with pa.memory_map(str(source.path)) as mapped:
-        return list(next(_arrow_batches(mapped)).schema.names)
+    with _foreign_errors_mapped(source):
+        if source.kind == "parquet":
+            return list(pq.read_schema(source.path).names)
+        with pa.memory_map(str(source.path)) as mapped:
+            return list(_arrow_reader(mapped).schema.names)
+
+
+def has_lines(source: SourceFile) -> bool:
+    """Whether a row is a line of its file, so that its number can be told as a line's."""
+    if source.kind != "jsonl":
+        return False
+    with _foreign_errors_mapped(source), source.path.open("rb") as raw, _unpacked(source, raw) as stream:
+        return not json_records.begins_array(stream.read(1 << 20))
 
 
 def read(
@@ -81,13 +92,19 @@ def read(
     Raises PoolError where the file as a whole cannot be read (damaged, cut short, not what its name says).
     """
     readers = {"jsonl": _read_json, "parquet": _read_parquet, "arrow": _read_arrow}
-    try:
+    with _foreign_errors_mapped(source):
         if source.path.stat().st_size == 0:
             raise PoolError(f"{source.label} is empty; give a file with rows")
         yield from readers[source.kind](source, on_bad, columns, batch_rows)
+
+
+@contextmanager
+def _foreign_errors_mapped(source: SourceFile) -> Iterator[None]:
+    try:
+        yield
     except PermissionError as error:
         raise PoolError(f"no permission to read {source.label}; check its rights") from error
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, EOFError, UnicodeDecodeError) as error:
         raise PoolError(f"cannot read {source.label}: {_first_line(error)}; fetch or write it again") from error
 
 
@@ -103,102 +120,55 @@ def _read_json(source: SourceFile, on_bad: OnBad, columns: Sequence[str] | None,
     records: list[dict[str, object]] = []
     rows: list[int] = []
     held = 0
-    with source.path.open("rb") as raw, _unpacked(source.path, raw) as stream:
-        for place, text in _json_texts(source, stream):
+    with source.path.open("rb") as raw, _unpacked(source, raw) as stream:
+        for place, text in json_records.cut(stream, source.label):
             held += len(text)
-            record = _record(source, place, text, on_bad)
+            record = _record(place, text, on_bad)
+            del text  # of a long row there is enough in memory
             if record is not None:
                 records.append(record)
                 rows.append(place)
-            if len(records) >= batch_rows or held >= _BATCH_BYTES:
-                yield from _json_batch(records, rows, columns, raw.tell() / size)
+            if records and (len(records) >= batch_rows or held >= _BATCH_BYTES):
+                yield RawBatch(_json_frame(records, columns), np.asarray(rows, np.int64), min(1.0, raw.tell() / size))
                 records, rows, held = [], [], 0
-        yield from _json_batch(records, rows, columns, 1.0)
+        if records:
+            yield RawBatch(_json_frame(records, columns), np.asarray(rows, np.int64), 1.0)
 
 
-def _unpacked(path: Path, raw: object) -> pa.NativeFile:
-    return pa.input_stream(raw, compression=PACKED.get(path.suffix))
+def _unpacked(source: SourceFile, raw: object) -> pa.NativeFile:
+    return pa.input_stream(raw, compression=packing_of(source.path))
 
 
-def _json_texts(source: SourceFile, stream: pa.NativeFile) -> Iterator[tuple[int, bytes]]:
-    """Each record's place and JSON text, of JSON Lines or of one array of objects."""
-    first = stream.read(_BLOCK_BYTES)
-    start = first.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if start.startswith(b"["):
-        return _array_items(source, start[1:], stream)
-    return _lines(first.removeprefix(b"\xef\xbb\xbf"), stream)
-
-
-def _lines(block: bytes, stream: pa.NativeFile) -> Iterator[tuple[int, bytes]]:
-    pending: list[bytes] = []  # pieces of a line that runs over blocks; joined once, so a 200 MB line stays linear
-    line = 0
-    while block:
-        pieces = block.split(b"\n")
-        for piece in pieces[:-1]:
-            pending.append(piece)
-            text, pending = b"".join(pending), []
-            if text.strip():
-                yield line, text
-            line += 1
-        pending.append(pieces[-1])
-        block = stream.read(_BLOCK_BYTES)
-    if (text := b"".join(pending)).strip():
-        yield line, text
-
-
-def _array_items(source: SourceFile, block: bytes, stream: pa.NativeFile) -> Iterator[tuple[int, bytes]]:
-    """The objects of one JSON array, cut out one by one, so that the array is never held whole."""
-    decoder = json.JSONDecoder()
-    text, place = block.decode("utf-8", "surrogateescape"), 0
-    while True:
-        text = text.lstrip(" \t\r\n,")
-        if text.startswith("]"):
-            return
-        try:
-            _, end = decoder.raw_decode(text)
-        except (ValueError, RecursionError):
-            more = stream.read(max(_BLOCK_BYTES, len(text)))  # doubling keeps a long object linear
-            if not more:
-                raise PoolError(
-                    f"{source.label}: the JSON array breaks off or is damaged at item {place}; write it as JSON Lines"
-                ) from None
-            text += more.decode("utf-8", "surrogateescape")
-            continue
-        yield place, text[:end].encode("utf-8", "surrogateescape")
-        text, place = text[end:], place + 1
-
-
-def _record(source: SourceFile, place: int, text: bytes, on_bad: OnBad) -> dict[str, object] | None:
+def _record(place: int, text: bytes, on_bad: OnBad) -> dict[str, object] | None:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         reason = f"not valid JSON: {error}"
     else:
         if isinstance(value, dict) and value:
-            return value
+            return _exact(value, text)
         reason = "an empty object" if value == {} else f"not a JSON object but {type(value).__name__}"
-    on_bad(BadRow(place, reason, text[: 4 * _HEAD_CHARS].decode("utf-8", "replace")[:_HEAD_CHARS]))
+    on_bad(BadRow(place, reason, _shown(text)))
     return None
 
 
-def _json_batch(
-    records: list[dict[str, object]], rows: list[int], columns: Sequence[str] | None, done: float
-) -> Iterator[RawBatch]:
-    if not records:
-        return
+def _exact(record: dict[str, object], text: bytes) -> dict[str, object]:
+    """Integers of more than 64 bits as they stand: orjson rounds them to floats, and a gold answer may be one."""
+    rounded = any(isinstance(value, float) and abs(value) >= 2**63 for value in record.values())
+    return json.loads(text) if rounded else record
+
+
+def _shown(text: bytes) -> str:
+    return text[:_HEAD_BYTES].decode("utf-8", "replace")[:_HEAD_CHARS]
+
+
+def _json_frame(records: list[dict[str, object]], columns: Sequence[str] | None) -> pl.DataFrame:
+    """The records as columns; they are let go of, so that one long row is not held twice while it is worked on."""
     names = list(dict.fromkeys(name for record in records for name in record))
     wanted = [name for name in names if columns is None or name in columns]
-    frame = pl.DataFrame([_column(name, [record.get(name) for record in records]) for name in wanted])
-    yield RawBatch(frame, np.asarray(rows, np.int64), min(done, 1.0))
-
-
-def _column(name: str, values: list[object]) -> pl.Series:
-    """One typed column; values of mixed types become their JSON text, so that nothing is lost or coerced."""
-    try:
-        return pl.Series(name, pl.from_arrow(pa.array(values)))
-    except (pa.ArrowException, pl.exceptions.PolarsError, OverflowError, ValueError, TypeError):
-        texts = [v if v is None or isinstance(v, str) else orjson.dumps(v).decode() for v in values]
-        return pl.Series(name, texts, dtype=pl.String)
+    frame = pl.DataFrame({name: from_values(name, [record.get(name) for record in records]) for name in wanted})
+    records.clear()
+    return frame
 
 
 # --- Parquet and Arrow ----------------------------------------------------------------------------------------------
@@ -209,17 +179,25 @@ def _read_parquet(
 ) -> Iterator[RawBatch]:
     with pq.ParquetFile(source.path, pre_buffer=False, buffer_size=1 << 20) as file:
         total = file.metadata.num_rows
-        wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        rows = _rows_within(sum(group.total_byte_size for group in groups), total, batch_rows)
+        wanted = _wanted(file.schema_arrow.names, columns)
         start = 0
-        for batch in file.iter_batches(_rows_within(file, batch_rows), columns=wanted):
-            yield from _arrow_batch(source, batch, start, total, on_bad)
+        for batch in file.iter_batches(rows, columns=wanted):
+            done = (start + batch.num_rows) / total
+            yield from _arrow_batch(batch, start, done, on_bad)
             start += batch.num_rows
 
 
-def _rows_within(file: pq.ParquetFile, batch_rows: int) -> int:
-    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    row_bytes = sum(g.total_byte_size for g in groups) / max(1, file.metadata.num_rows)
-    return max(1, min(batch_rows, int(_BATCH_BYTES / max(1.0, row_bytes))))
+def _wanted(names: Sequence[str], columns: Sequence[str] | None) -> list[str]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise pa.ArrowInvalid(f"several columns are called {', '.join(twice)}")
+    return [name for name in names if columns is None or name in columns]
+
+
+def _rows_within(held_bytes: int, rows: int, batch_rows: int) -> int:
+    """How many of a table's rows hold as much text as a batch may."""
+    return max(1, min(batch_rows, int(_BATCH_BYTES * rows / max(1, held_bytes))))
 
 
 def _read_arrow(
@@ -227,47 +205,54 @@ def _read_arrow(
 ) -> Iterator[RawBatch]:
     with pa.memory_map(str(source.path)) as mapped:
         start = 0
-        for whole in _arrow_batches(mapped):
-            wanted = [name for name in whole.schema.names if columns is None or name in columns]
-            for at in range(0, whole.num_rows, batch_rows):
-                part = whole.select(wanted).slice(at, batch_rows)
-                yield from _arrow_batch(source, part, start, None, on_bad)
+        for whole, done in _arrow_batches(mapped):
+            wanted = whole.select(_wanted(whole.schema.names, columns))
+            step = _rows_within(wanted.nbytes, wanted.num_rows, batch_rows)
+            for at in range(0, wanted.num_rows, step):
+                part = wanted.slice(at, step)
+                yield from _arrow_batch(part, start, done, on_bad)
                 start += part.num_rows
 
 
-def _arrow_batches(mapped: pa.MemoryMappedFile) -> Iterator[pa.RecordBatch]:
+def _arrow_reader(mapped: pa.MemoryMappedFile) -> pa.RecordBatchStreamReader | pa.RecordBatchFileReader:
     is_file = mapped.read(6) == b"ARROW1"
     mapped.seek(0)
-    if not is_file:
-        yield from pa.ipc.open_stream(mapped)
-        return
-    reader = pa.ipc.open_file(mapped)
-    for i in range(reader.num_record_batches):
-        yield reader.get_batch(i)
+    return pa.ipc.open_file(mapped) if is_file else pa.ipc.open_stream(mapped)
 
 
-def _arrow_batch(
-    source: SourceFile, batch: pa.RecordBatch, start: int, total: int | None, on_bad: OnBad
-) -> Iterator[RawBatch]:
+def _arrow_batches(mapped: pa.MemoryMappedFile) -> Iterator[tuple[pa.RecordBatch, float]]:
+    """Each batch, with the part of the file that it ends."""
+    reader = _arrow_reader(mapped)
+    if isinstance(reader, pa.RecordBatchFileReader):
+        for i in range(reader.num_record_batches):
+            yield reader.get_batch(i), (i + 1) / reader.num_record_batches
+    else:
+        for batch in reader:
+            yield batch, mapped.tell() / mapped.size()  # short of 1 by the mark that ends the stream
+
+
+def _arrow_batch(batch: pa.RecordBatch, start: int, done: float, on_bad: OnBad) -> Iterator[RawBatch]:
     rows = np.arange(start, start + batch.num_rows, dtype=np.int64)
-    done = (start + batch.num_rows) / total if total else 0.0
     try:
         batch.validate(full=True)
     except pa.ArrowInvalid:
-        batch, rows = _valid_rows(source, batch, rows, on_bad)
+        batch, rows = _valid_rows(batch, rows, on_bad)
     if batch.num_rows:
-        yield RawBatch(pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch]))), rows, done)
+        names = batch.schema.names
+        yield RawBatch(pl.DataFrame({name: from_arrow(name, batch.column(name)) for name in names}), rows, done)
 
 
 def _valid_rows(
-    source: SourceFile, batch: pa.RecordBatch, rows: NDArray[np.int64], on_bad: OnBad
+    batch: pa.RecordBatch, rows: NDArray[np.int64], on_bad: OnBad
 ) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
-    good = []
+    """The rows whose text is UTF-8, which decoding them one by one finds out."""
+    good, values = [], []
     for i in range(batch.num_rows):
         try:
-            pa.RecordBatch.from_pylist(batch.slice(i, 1).to_pylist())  # decoding finds text that is not UTF-8
-        except (UnicodeDecodeError, pa.ArrowInvalid) as error:
-            on_bad(BadRow(int(rows[i]), f"not valid UTF-8: {_first_line(error)}", ""))
+            values += batch.slice(i, 1).to_pylist()
+        except UnicodeDecodeError as error:
+            reason = f"not valid UTF-8: {error.reason} at byte {error.start}"
+            on_bad(BadRow(int(rows[i]), reason, _shown(error.object)))
         else:
             good.append(i)
-    return batch.take(pa.array(good, pa.int64())), rows[good]
+    return pa.RecordBatch.from_pylist(values, schema=batch.schema), rows[good]

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from glob import glob, has_magic
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from select2reason.errors import PoolError
-
-if TYPE_CHECKING:
-    pass
 
 Kind = Literal["jsonl", "parquet", "arrow"]
 _KINDS: dict[str, Kind] = {
@@ -25,7 +22,9 @@ _KINDS: dict[str, Kind] = {
     ".parquet": "parquet",
     ".arrow": "arrow",
 }
-PACKED = {".gz": "gzip", ".zst": "zstd"}
+_PACKED = {".gz", ".zst"}
+_PACKING = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # what packed files begin with, whatever their names
+_SPLITS = {"train", "test", "validation", "valid", "dev"}
 _NOT_DATA = {
     "dataset_info.json",
     "dataset_infos.json",
@@ -48,17 +47,33 @@ class SourceFile:
 
 def find_files(pool: str, *, split: str | None = None) -> list[SourceFile]:
     """The files that POOL names, in a stable order: a file, a folder, or a glob. Raises PoolError where none is."""
+    if not pool.strip():
+        raise PoolError("the pool's name is empty; give a file, a folder, a glob or a Hub dataset id")
+    try:
+        return _found(pool, split)
+    except PermissionError as error:
+        raise PoolError(f"no permission to read {error.filename or pool}; check its rights") from error
+    except (OSError, RuntimeError) as error:  # a name too long, no such user's home
+        raise PoolError(f"cannot look for {pool[:200]} ({error}); give a file, a folder or a glob") from error
+
+
+def _found(pool: str, split: str | None) -> list[SourceFile]:
     path = Path(pool).expanduser()
     if path.is_file():
         return [_source(path)]
     if path.is_dir():
         return [_source(file) for file in _in_folder(path, split)]
     if has_magic(pool):
-        names = glob(str(path), recursive=True)  # noqa: PTH207 -- Path.glob takes no absolute pattern
-        found = sorted(Path(name) for name in names if kind_of(Path(name)))
+        names = sorted(glob(str(path), recursive=True))  # noqa: PTH207 -- Path.glob takes no absolute pattern
+        found = [_source(file) for file in map(Path, names) if file.is_file() and _may_be_data(file)]
         if found:
-            return [_source(file) for file in found]
+            return found
     raise PoolError(f"no such file, folder or glob: {pool}{_nearest(path)}")
+
+
+def _may_be_data(file: Path) -> bool:
+    """A glob may take files without any extension, which then have to show what they are."""
+    return file.name not in _NOT_DATA | _OWN and (kind_of(file) is not None or not file.suffix)
 
 
 def _nearest(path: Path) -> str:
@@ -70,14 +85,15 @@ def _nearest(path: Path) -> str:
 def _in_folder(folder: Path, split: str | None) -> list[Path]:
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and kind_of(p) and p.name not in _NOT_DATA | _OWN]
     files = [p for p in files if not any(part.startswith((".", "cache-")) for part in p.relative_to(folder).parts)]
+    if not files:
+        raise PoolError(f"{folder} holds no JSONL, JSON, Parquet or Arrow file; give a folder that does")
     splits = {name for p in files for name in split_names(p.relative_to(folder))}
     wanted = split or ("train" if "train" in splits else None)
     if wanted:
         files = [p for p in files if wanted in split_names(p.relative_to(folder))]
     if not files:
-        if split and splits:
-            raise PoolError(f"{folder} has no split {split}; --split can be {', '.join(sorted(splits))}")
-        raise PoolError(f"{folder} holds no JSONL, JSON, Parquet or Arrow file; give a folder that does")
+        fix = f"--split can be {', '.join(sorted(splits))}" if splits else "its files name no split, so leave it out"
+        raise PoolError(f"{folder} has no split {split}; {fix}")
     kinds = [kind for kind in ("parquet", "arrow", "jsonl") if any(kind_of(p) == kind for p in files)]
     return [p for p in files if kind_of(p) == kinds[0]]
 
@@ -85,26 +101,34 @@ def _in_folder(folder: Path, split: str | None) -> list[Path]:
 def split_names(path: Path) -> set[str]:
     """The split that a path like data/train-00000-of-00002.parquet or train/data-00000.arrow speaks of."""
     words = [*path.parts[:-1], re.split(r"[-.]", path.name)[0]]
-    return {word for word in words if word in {"train", "test", "validation", "valid", "dev"}}
+    return _SPLITS.intersection(words)
 
 
 def kind_of(path: Path) -> Kind | None:
-    suffixes = [s for s in path.suffixes if s not in PACKED]
-    return _KINDS.get(suffixes[-1]) if suffixes else None
+    """What a file's name says of it."""
+    suffixes = [suffix for suffix in path.suffixes if suffix not in _PACKED]
+    return _KINDS.get(suffixes[-1].lower()) if suffixes else None
+
+
+def packing_of(path: Path) -> str | None:
+    """How a file is packed (gzip, zstd), by its first bytes; None where it is not."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    return next((name for magic, name in _PACKING.items() if head.startswith(magic)), None)
 
 
 def _source(path: Path) -> SourceFile:
-    kind = kind_of(path) or _sniff(path)
-    return SourceFile(path, str(path), kind)
+    return SourceFile(path, str(path), kind_of(path) or _sniff(path))
 
 
 def _sniff(path: Path) -> Kind:
+    """What a file holds whose name does not say it."""
     with path.open("rb") as file:
         head = file.read(64)
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
         return "arrow"
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) or packing_of(path):
         return "jsonl"
     raise PoolError(f"{path} is no JSONL, JSON, Parquet or Arrow file; give one of these (also .gz, .zst)")

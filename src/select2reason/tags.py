@@ -20,6 +20,7 @@ TAGS = (
     ("[THINK]", "[/THINK]"),  # Magistral
 )
 _EVERY_TAG = [tag for pair in TAGS for tag in pair]
+_OPENING = [opening for opening, _ in TAGS]
 _CLOSING = [close for _, close in TAGS]
 _ANSWER_WRAPPERS = (
     ("<Output>", "</Output>"),
@@ -89,29 +90,25 @@ def answer_of(tail: pl.Expr) -> pl.Expr:
 def wrap(trace: pl.Series, answer: pl.Series) -> pl.DataFrame:
     """Head, trace and tail for a pool that keeps trace and answer in columns of their own (the `<think>` convention).
 
-    A trace that brings its own tags keeps them; `closed` is true wherever an answer follows.
+    A trace that brings its own tags keeps them; `closed` is true wherever an answer follows. A null trace beside an
+    answer is an empty one; where both are null, so is the trace.
     """
-    parts = split_response(trace)
-    tagged = pl.col("opened") | pl.col("closed")
-    text = pl.col("answer").fill_null("")
-    answered = text != ""
-    return parts.with_columns(answer=answer).select(
-        head=pl.when(tagged).then("head").otherwise(pl.lit("<think>\n")),
-        trace="trace",
-        tail=pl.when(pl.col("closed")).then(pl.col("tail").str.strip_chars_end()).otherwise(pl.lit("\n</think>"))
-        + pl.when(answered).then(pl.lit("\n\n") + text).otherwise(pl.lit("")),
+    given = pl.coalesce("given", pl.when(pl.col("answer").is_not_null()).then(pl.lit("")))
+    parts = split_response(trace).with_columns(given=trace, answer=answer)
+    leads = ~pl.col("opened") | pl.col("head").str.strip_chars().is_in(_OPENING)  # else the tag is only spoken of
+    opened, closed = pl.col("opened") & leads, pl.col("closed") & leads
+    answered = pl.col("answer").fill_null("") != ""
+    return parts.select(
+        head=pl.when(opened | closed).then("head").otherwise(pl.lit("<think>\n")),
+        trace=pl.when(opened | closed).then("trace").otherwise(given),
+        tail=pl.when(closed).then(pl.col("tail").str.strip_chars_end()).otherwise(pl.lit("\n</think>"))
+        + pl.when(answered).then(pl.lit("\n\n") + pl.col("answer")).otherwise(pl.lit("")),
         opened=pl.lit(True),
-        closed=pl.col("closed") | ~pl.col("opened") | answered,
+        closed=closed | ~opened | answered,
     )
 
 
 # --- whole-chat strings ---------------------------------------------------------------------------------------------
-
-
-def is_chat(texts: pl.Series) -> bool:
-    """Whether most of the texts are whole chats in a template known here."""
-    known = texts.drop_nulls().str.contains_any([marker for _, marker, _ in _TURNS] + [_CHANNEL_FINAL, _CHANNEL_TRACE])
-    return len(known) > 0 and bool(known.mean() > 0.5)  # type: ignore[operator]
 
 
 _TURNS = (  # user marker, assistant marker, end of a turn
@@ -128,32 +125,34 @@ _CHANNEL_TRACE = "<|channel|>analysis<|message|>"
 _CHANNEL_FINAL = "<|channel|>final<|message|>"
 
 
+def is_chat(texts: pl.Series) -> bool:
+    """Whether most of the texts are whole chats in a template known here."""
+    known = texts.drop_nulls().str.contains_any([*(assistant for _, assistant, _ in _TURNS), _CHANNEL_USER])
+    return 2 * known.sum() > len(known)
+
+
 def split_chats(texts: pl.Series) -> pl.DataFrame:
-    """The last turn of whole chats: `question` and `response` (strings; null where no template fits)."""
-    turns = [_last_turn(text) if text is not None else (None, None) for text in texts]
+    """`question` and `response` of whole chats (strings); null where no template fits, or there are more turns."""
+    turns = [_turn(text) if text is not None else (None, None) for text in texts]
     schema = {"question": pl.String, "response": pl.String}
     return pl.DataFrame(turns, schema=schema, orient="row")
 
 
-def _last_turn(text: str) -> tuple[str | None, str | None]:
-    if _CHANNEL_USER in text:
+def _turn(text: str) -> tuple[str | None, str | None]:
+    if text.count(_CHANNEL_USER) == 1:
         return _channel_turn(text)
     for user, assistant, end in _TURNS:
-        before, found, response = text.rpartition(assistant)
-        if found:
-            question = before.rpartition(user)[2].partition(end)[0]
-            return question.strip(), response.partition(end)[0]
+        before, found, response = text.partition(assistant)
+        if found and text.count(user) == text.count(assistant) == 1 and user in before:
+            return before.partition(user)[2].partition(end)[0].strip(), response.partition(end)[0]
     return None, None
 
 
 def _channel_turn(text: str) -> tuple[str, str]:
     """gpt-oss: the channels' markers belong to its template, so the response is written anew with think tags."""
-    last = text.rpartition(_CHANNEL_USER)[2]
-    question, _, reply = last.partition("<|end|>")
-    trace, answered = "", _CHANNEL_FINAL in reply
-    if _CHANNEL_TRACE in reply:
-        trace = reply.partition(_CHANNEL_TRACE)[2].partition("<|end|>")[0]
-    if not answered:
+    question, _, reply = text.partition(_CHANNEL_USER)[2].partition("<|end|>")
+    trace = reply.partition(_CHANNEL_TRACE)[2].partition("<|end|>")[0]
+    if _CHANNEL_FINAL not in reply:
         return question.strip(), f"<think>\n{trace}"
     answer = reply.rpartition(_CHANNEL_FINAL)[2].partition("<|return|>")[0].partition("<|end|>")[0]
     return question.strip(), f"<think>\n{trace}\n</think>\n\n{answer}"

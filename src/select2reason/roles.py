@@ -1,0 +1,84 @@
+"""The names that a pool's columns customarily have, and what a column's texts look like: the evidence for a layout.
+
+Data and plain questions about a sample; what follows from the answers is for layouts.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from select2reason import tags
+
+_QUESTION = (
+    "formatted_question formated_question question problem instruction prompt query question_extracted input user"
+)
+GENERATIONS = "generations responses completions samples"
+TURNS = "messages conversations conversation dialog chat"
+CHAT = "text chat conversation"
+RESPONSE = "response output completion generation generated_solution generated_text solution answer"
+TRACE = (
+    "trace reasoning reasoning_content reason thinking thoughts thought think cot chain_of_thought rationale "
+    "deepseek_reasoning thinking_trajectory deepseek_thinking_trajectory gemini_thinking_trajectory"
+)
+ANSWER = (
+    "gen_ans final_answer final response output completion deepseek_solution deepseek_attempt gemini_attempt attempt "
+    "solution answer"
+)
+GOLD = "gold_answer gold ground_truth gt expected_answer reference_answer answer target"
+CATEGORY = "category problem_type subject domain topic type"
+CORRECT = "correctness_math_verify correctness_llama correct is_correct verified is_verified"
+COMPLETE = "is_reasoning_complete is_complete"
+FINISH = "finish_reasons finish_reason"
+_WIDE = "solution messages conversations text prompt"  # text that is not carried though no role took it
+WIDE_CHARS = 1_000  # a column whose texts are longer than this on average is text, not a property of the example
+_TEXT = (pl.String,)
+TEXTS = (pl.String, pl.List(pl.String))  # one response, or several
+
+
+def named(sample: pl.DataFrame, names: str, dtypes: Sequence[pl.DataType | type[pl.DataType]] = _TEXT) -> str | None:
+    """The first of these names that is a column of one of these types."""
+    return next((name for name in names.split() if sample.schema.get(name) in dtypes), None)
+
+
+def question_columns(sample: pl.DataFrame) -> tuple[str, ...]:
+    """The column that holds the question; Alpaca's has a second part, `input`."""
+    first = named(sample, _QUESTION)
+    if first == "instruction" and named(sample, "input"):
+        return ("instruction", "input")
+    return (first,) if first else ()
+
+
+def turn_columns(sample: pl.DataFrame, role: str, text: str) -> list[str]:
+    """Columns of chat turns, in the custom that has these two keys."""
+    return [name for name, dtype in sample.schema.items() if {role, text} <= _keys(dtype)]
+
+
+def _keys(dtype: pl.DataType) -> set[str]:
+    inner = dtype.inner if isinstance(dtype, pl.List) else None
+    return {field.name for field in inner.fields} if isinstance(inner, pl.Struct) else set()
+
+
+def is_wide(column: pl.Series) -> bool:
+    """Whether a column is text, which is not carried along where it plays no role."""
+    return column.name in _WIDE.split() or bool(_keys(column.dtype)) or mean_chars(column) > WIDE_CHARS
+
+
+def mean_chars(column: pl.Series) -> float:
+    """Mean length of a column's texts; 0 where it holds none."""
+    mean = _flat(column).str.len_chars().mean()
+    return float(mean) if isinstance(mean, int | float) else 0.0
+
+
+def tagged_share(column: pl.Series) -> float:
+    """Share of a column's texts that hold think tags; 0 where it holds none."""
+    share = tags.has_tags(_flat(column)).mean()
+    return float(share) if isinstance(share, int | float) else 0.0
+
+
+def _flat(column: pl.Series) -> pl.Series:
+    column = column.alias("")  # a name like ^a$ would be taken for a pattern
+    if column.dtype == pl.List(pl.String):
+        column = column.explode(empty_as_null=True, keep_nulls=True)
+    return column if column.dtype == pl.String else pl.Series([], dtype=pl.String)
