@@ -342,3 +342,10 @@ def test_the_demo_shows_every_reason_there_is(tmp_path: Path) -> None:
     shown = set(outcome.counts)
     assert shown >= {"no_trace", "cut_off", "wrong_answer", "duplicate", "over_cutoff", "same_question", "ranked_below"}
     assert outcome.selected == outcome.eligible // 10
+
+
+def test_an_empty_file_among_others_is_no_obstacle(write_rows: WriteRows, tmp_path: Path) -> None:
+    full, empty = write_rows([question_row(1)], "a.jsonl"), tmp_path / "b.parquet"
+    pl.DataFrame(schema={"problem": pl.String}).write_parquet(empty)
+    table = run(full, tmp_path / "out", pools=(str(empty), str(full)))
+    assert table.height == 1

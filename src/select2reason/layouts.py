@@ -210,7 +210,7 @@ def _with_extras(found: Layout, sample: pl.DataFrame) -> Layout:
         found,
         gold=found.gold or roles.named(free, roles.GOLD, values) or roles.named(free, roles.GOLD, [pl.Null]),
         category=found.category or roles.named(free, roles.CATEGORY),
-        correct=found.correct or tuple(name for name in roles.CORRECT.split() if name in free.columns),
+        correct=found.correct or roles.verdicts(free),
         complete=found.complete or roles.named(free, roles.COMPLETE, free.dtypes),
         finish=found.finish or roles.named(free, roles.FINISH, free.dtypes),
         many=isinstance(sample.schema.get(found.response or ""), pl.List),

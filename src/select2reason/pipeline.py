@@ -271,7 +271,7 @@ def open_pool(settings: PoolSettings) -> tuple[Pool, list[dict[str, object]]]:
     """The canonical pool of these files, from the cache or built now, and what the manifest says of each file."""
     root = cache.cache_root(settings.cache_dir)
     files = [file for name in settings.pools for file in _files(name, settings)]
-    layout_of = {file.label: _layout(file, settings) for file in files}
+    layout_of = _layouts(files, settings)
     for layout, label in {str(layout): label for label, layout in reversed(layout_of.items())}.items():
         say(f"layout: {layout}{f' in {label}' if len(set(layout_of.values())) > 1 else ''}")
     digests = cache.content_digests(root, [file.path for file in files])
@@ -295,10 +295,20 @@ def _files(name: str, settings: PoolSettings) -> list[SourceFile]:
     return sources.find_files(name, split=settings.split)
 
 
-def _layout(file: SourceFile, settings: PoolSettings) -> Layout:
+def _layouts(files: Sequence[SourceFile], settings: PoolSettings) -> dict[str, Layout]:
+    """Each file's layout, by label; a file without a readable row is read like the first that has one."""
+    found = {file.label: layout for file in files if (layout := _layout(file, settings))}
+    if not found:
+        raise UsageError(
+            f"{files[0].label} has no readable row; give JSONL, JSON, Parquet or Arrow with one object a row"
+        )
+    return {file.label: found.get(file.label, next(iter(found.values()))) for file in files}
+
+
+def _layout(file: SourceFile, settings: PoolSettings) -> Layout | None:
     sample = readers.probe(file)
     if sample.is_empty():
-        raise UsageError(f"{file.label} has no readable row; give JSONL, JSON, Parquet or Arrow with one object a row")
+        return None
     found = layouts.detect(sample, layout=settings.layout, columns=settings.columns, where=file.label)
     wanted = frozenset(settings.carry) if isinstance(settings.carry, tuple) else frozenset()
     return replace(found, wide=found.wide - wanted)

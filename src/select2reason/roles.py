@@ -50,6 +50,13 @@ def question_columns(sample: pl.DataFrame) -> tuple[str, ...]:
     return (first,) if first else ()
 
 
+def verdicts(sample: pl.DataFrame) -> tuple[str, ...]:
+    """The pool's flags of right answers, the most trusted first; a score counts where it is a Boolean."""
+    names = [name for name in CORRECT.split() if name in sample.columns]
+    score = named(sample, "score", [pl.Boolean, pl.List(pl.Boolean)])
+    return (*names, score) if score else tuple(names)
+
+
 def turn_columns(sample: pl.DataFrame, role: str, text: str) -> list[str]:
     """Columns of chat turns, in the custom that has these two keys."""
     return [name for name, dtype in sample.schema.items() if {role, text} <= _keys(dtype)]

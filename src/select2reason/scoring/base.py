@@ -27,8 +27,8 @@ class Scorer(Protocol):
 class ScorerSpec:
     """What is known of a scorer before it is made; `make` may load a model, so it runs only where work is left.
 
-    `fingerprint` names everything the scores depend on (scorer, model, revision, prompt, version). `threads` batches may
-    be scored at once; more than 1 only where `score` bears being called so.
+    `fingerprint` names everything the scores depend on (scorer, model, revision, prompt, version). `threads` batches
+    may be scored at once; more than 1 only where `score` bears being called so.
     """
 
     name: str
