@@ -22,7 +22,7 @@ NARROW = ("category", "correct", "cut_off", "source", "source_row", "generation"
 def pool_of(*names: Path | str, **settings: Any) -> Pool:
     """The canonical pool of these files, however many of its rows are bad."""
     given: dict[str, Any] = {"max_bad_fraction": 1.0, **settings}
-    return open_pool(PoolSettings(pools=tuple(map(str, names)), **given))[0]
+    return open_pool(PoolSettings(pools=tuple(map(str, names)), **given)).pool
 
 
 def content(pool: Pool) -> list[dict[str, Any]]:

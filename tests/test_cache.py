@@ -58,10 +58,16 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 
 def test_pools_are_listed_with_their_scores_and_cleared(tmp_path: Path) -> None:
-    scores = tmp_path / "pools" / "abc" / "scores" / "trace-123"
+    scores = tmp_path / "pools" / ("ab" * 8) / "scores" / "trace-123"
     scores.mkdir(parents=True)
     (scores / "00000.parquet").write_bytes(b"12345")
     listed = cache.list_pools(tmp_path)
-    assert [(p.path.name, p.size_bytes, p.scores) for p in listed] == [("abc", 5, ("trace-123",))]
+    assert [(p.path.name, p.size_bytes, p.scores) for p in listed] == [("ab" * 8, 5, ("trace-123",))]
     assert cache.clear(tmp_path) == 5
     assert cache.list_pools(tmp_path) == []
+
+
+def test_clearing_takes_nothing_that_is_not_the_cache_s_own(tmp_path: Path) -> None:
+    (tmp_path / "pools" / "mine").mkdir(parents=True)
+    assert cache.clear(tmp_path) == 0
+    assert (tmp_path / "pools" / "mine").is_dir()

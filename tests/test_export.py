@@ -59,7 +59,60 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     for force in (False, True):
         with pytest.raises(OutputError, match="choose another --out"):
-            export.refuse_existing(tmp_path / "out", force=force)
+            export.check_out(tmp_path / "out", force=force)
+
+
+@pytest.mark.parametrize(
+    "manifest", ['{"name": "app"}', "[]", "{", '{"versions": {"select2reason": "1"}, "outputs": {}}']
+)
+def test_force_replaces_nothing_but_a_result_and_nothing_beside_it(manifest: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(manifest)
+    (tmp_path / "thesis.txt").write_text("long work")
+    with pytest.raises(OutputError, match="no earlier result"):
+        export.check_out(tmp_path, force=True)
+
+
+def test_what_came_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(OutputError, match="exists"), export.whole_folder(out, force=False):
+        out.mkdir()
+        (out / "thesis.txt").write_text("long work")
+    assert (out / "thesis.txt").read_text() == "long work"
+
+
+def test_a_renaming_that_fails_puts_the_earlier_result_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    manifest = json.dumps({"versions": {"select2reason": "1"}, "outputs": {}})
+    for text in ("first", "second"):
+        with export.whole_folder(out, force=True) as folder:
+            (folder / "manifest.json").write_text(manifest + " " * len(text))
+    before, rename = (out / "manifest.json").read_text(), Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name.endswith(".part"):
+            raise OSError("no")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="no"), export.whole_folder(out, force=True) as folder:
+        (folder / "manifest.json").write_text("third")
+    assert (out / "manifest.json").read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_link_to_an_empty_folder_is_filled_through(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with export.whole_folder(tmp_path / "link", force=False) as folder:
+        (folder / "a").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "a").exists()
+
+
+def test_no_two_carried_columns_get_one_name(write_rows: WriteRows, tmp_path: Path) -> None:
+    rows = [{**row, "row": "a", "row_input": "b"} for row in ROWS]
+    chosen = select(write_rows(rows), tmp_path / "out").row(0, named=True)
+    assert (chosen["row_input_input"], chosen["row_input"]) == ("a", "b")
 
 
 def test_examples_hold_the_whole_response_and_the_answer_apart() -> None:

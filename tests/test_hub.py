@@ -14,6 +14,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from select2reason.hub import is_hub_id
+
 CARD = """---
 configs:
 - config_name: default
@@ -120,6 +122,13 @@ def test_the_card_says_which_files_are_meant(args: list[str], files: list[str], 
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert [source["path"] for source in manifest["pool"]["sources"]] == [f"org/pool/{name}" for name in files]
     assert json.loads(done.stdout)["pool_rows"] == 4 * len(files)
+
+
+def test_a_misspelt_file_is_never_asked_for_on_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    assert [name for name in ("data/pool", "org/pool.jsonl", "./pool", "a/b/c", "pool") if is_hub_id(name)] == []
+    assert is_hub_id("open-r1/OpenR1-Math-220k")
 
 
 @pytest.mark.parametrize(

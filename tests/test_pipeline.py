@@ -112,6 +112,28 @@ def test_of_several_generations_the_paper_takes_the_first_that_is_complete_and_v
     assert table["rank_joint"].is_null().to_list() == [True, True, False, True, True, False]
 
 
+def test_an_unfinished_wrong_generation_is_called_unfinished_in_both_presets(
+    write_rows: WriteRows, tmp_path: Path
+) -> None:
+    both = question_row(1, correctness_math_verify=[False], finish_reasons=["length"])
+    pool = write_rows([both, question_row(2)])
+    for preset in ("paper", "safe"):
+        chosen = replace(SAFE, preset=preset, fraction=Decimal(1))
+        assert run(pool, tmp_path / preset, chosen)["reason"].to_list() == ["cut_off", "selected"]
+
+
+def test_what_is_asked_for_overrides_the_paper_s_recipe(write_rows: WriteRows, tmp_path: Path) -> None:
+    unfinished = question_row(1, finish_reasons=["length"])
+    two = question_row(2, generations=[response("a", "4"), response("b", "4")], correctness_math_verify=[None, False])
+    pool, everything = write_rows([unfinished, two]), replace(PAPER, fraction=Decimal(1))
+    kept = run(pool, tmp_path / "a", replace(everything, keep=("cut_off",)))
+    assert kept["reason"].to_list() == ["selected", "selected", "wrong_answer"]
+    unverified = run(pool, tmp_path / "b", replace(everything, verify="off"))
+    assert unverified["reason"].to_list() == ["cut_off", "selected", "same_question"]
+    capped = run(pool, tmp_path / "c", replace(everything, verify="off", per_question=2))
+    assert capped["reason"].to_list() == ["selected", "selected", "selected"]
+
+
 # --- what a selection leaves ----------------------------------------------------------------------------------------
 
 
@@ -134,6 +156,14 @@ def test_every_row_has_its_reason(pool: Path, tmp_path: Path) -> None:
     assert table["row"].to_list() == list(range(10))
     assert table["question_group"].to_list() == [0, 1, 2, 3, 4, 5, 6, 7, 0, 4]
     assert table.filter(~pl.col("selected"))["rank_joint"].null_count() == 4
+
+
+def test_of_equal_examples_the_first_that_is_good_is_the_original(write_rows: WriteRows, tmp_path: Path) -> None:
+    wrong = question_row(1, correctness_math_verify=[False])
+    table = run(
+        write_rows([wrong, question_row(1), question_row(1)]), tmp_path / "out", replace(SAFE, fraction=Decimal(1))
+    )
+    assert table["reason"].to_list() == ["wrong_answer", "selected", "duplicate"]
 
 
 def test_rules_have_columns_whatever_is_done_with_them(pool: Path, tmp_path: Path) -> None:
@@ -273,7 +303,7 @@ def test_the_built_in_difficulty_orders_easy_before_hard(write_rows: WriteRows, 
         ({"difficulty": "column:uuid"}, r"uuid holds no finite number"),
         ({"difficulty": "column:"}, r"builtin or column:NAME"),
         ({"difficulty": "oracle"}, r"builtin or column:NAME"),
-        ({"carry": ("nope",)}, r"--carry nope: the pool has"),
+        ({"carry": ("nope",)}, r"--carry nope: what can be carried is"),
     ],
 )
 def test_wrong_settings_are_one_clear_line(pool: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -337,7 +367,28 @@ def test_analyze_writes_the_study(pool: Path, tmp_path: Path) -> None:
     assert "selected" not in pl.read_parquet(tmp_path / "out" / "scores.parquet").columns
 
 
-def test_the_demo_shows_every_reason_there_is(tmp_path: Path) -> None:
+def test_the_demo_overwrites_nobody_s_pool(tmp_path: Path) -> None:
+    (tmp_path / "pool.jsonl").write_text("mine")
+    for force in (False, True):
+        with pytest.raises(OutputError, match=r"pool.jsonl exists"):
+            pipeline.demo(tmp_path, force=force)
+    assert (tmp_path / "pool.jsonl").read_text() == "mine"
+
+
+def test_a_folder_s_earlier_selection_is_not_its_pool(pool: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    pool.rename(folder / pool.name)
+    for weight in (0.25, 0.75):
+        assert run(folder, folder / f"best-{weight}", replace(SAFE, weight=weight)).height == 10
+
+
+def test_the_default_settings_are_the_paper_s_tenth(pool: Path, tmp_path: Path) -> None:
+    run(pool, tmp_path / "out", SelectSettings())
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["parameters"]["fraction"] == "0.10"
+
+
+def test_the_demo_shows_the_reasons_that_this_version_finds(tmp_path: Path) -> None:
     outcome = pipeline.demo(tmp_path / "demo")
     shown = set(outcome.counts)
     assert shown >= {"no_trace", "cut_off", "wrong_answer", "duplicate", "over_cutoff", "same_question", "ranked_below"}

@@ -99,6 +99,17 @@ def test_missing_scores_are_refused(pool: Pool) -> None:
         read_scores(pool, spec(Lengths()))
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1 torn"])
+def test_a_torn_shard_is_one_clear_line(pool: Pool, content: bytes) -> None:
+    score(pool, spec(Lengths()))
+    shard_path(spec(Lengths()).folder(pool), 1).write_bytes(content)
+    with pytest.raises(RunError, match=r"is damaged .*cache --clear"):
+        read_scores(pool, spec(Lengths()))
+    (pool.root / "text-00000.parquet").write_bytes(content)
+    with pytest.raises(RunError, match=r"is damaged .*cache --clear"):
+        list(pool.batches(["question"], shard=0))
+
+
 def test_scores_of_another_shape_are_refused(pool: Pool) -> None:
     score(pool, spec(Lengths()))
     pl.DataFrame({"score": [1]}).write_parquet(shard_path(spec(Lengths()).folder(pool), 2))

@@ -158,6 +158,14 @@ def test_a_name_that_leads_nowhere_is_one_clear_line(
         load_tokenizer(name)
 
 
+def test_truncation_and_padding_of_a_past_use_change_no_count(tmp_path: Path) -> None:
+    saved = tokenizers.Tokenizer.from_file(str(tiny_tokenizer(tmp_path) / "tokenizer.json"))
+    saved.enable_truncation(2)
+    saved.enable_padding(length=9)
+    saved.save(str(tmp_path / "tokenizer.json"))
+    assert load_tokenizer(str(tmp_path)).count(pl.Series(["wait maybe wait", "wait"])).tolist() == [3, 1]
+
+
 def test_a_damaged_tokenizer_is_one_clear_line(tmp_path: Path) -> None:
     file = tmp_path / "tokenizer.json"
     file.write_text('{"model": 3}')

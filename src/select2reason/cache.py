@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ import orjson
 from platformdirs import user_cache_path
 
 from select2reason.errors import OutputError, PoolError
+
+_OWN_NAME = re.compile(r"[0-9a-f]{16}(\.\d+\.part)?$")  # a pool's key, also of one whose building was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +53,17 @@ def key_of(*parts: object) -> str:
 
 
 def content_digests(root: Path, files: Sequence[Path]) -> list[str]:
-    """SHA-256 of each file; a file whose path, size and time are as before is not read again."""
+    """SHA-256 of each file; one whose path, size, times and inode are as before is not read again."""
     book = root / "files.json"
     try:
-        known: dict[str, str] = orjson.loads(book.read_bytes())
+        held = orjson.loads(book.read_bytes())
     except (OSError, orjson.JSONDecodeError):
-        known = {}
+        held = {}
+    known: dict[str, str] = held if isinstance(held, dict) else {}
     digests = []
     for file in files:
         stat = file.stat()
-        mark = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        mark = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
         if mark not in known:
             known[mark] = _digest(file)
         digests.append(known[mark])
@@ -83,16 +87,17 @@ def _replace(path: Path, content: bytes) -> None:
 
 def list_pools(root: Path) -> list[CachedPool]:
     """Every pool in the cache, by name."""
-    folders = sorted(p for p in (root / "pools").glob("*") if p.is_dir())
+    folders = sorted(p for p in (root / "pools").glob("*") if p.is_dir() and _OWN_NAME.match(p.name))
     return [CachedPool(p, _size(p), tuple(sorted(s.name for s in p.glob("scores/*")))) for p in folders]
 
 
 def clear(root: Path) -> int:
-    """Remove everything in the cache; the bytes freed."""
-    freed = sum(pool.size_bytes for pool in list_pools(root))
-    shutil.rmtree(root / "pools", ignore_errors=True)
+    """Remove the pools and their scores, and nothing that is not the cache's own; the bytes freed."""
+    pools = list_pools(root)
+    for pool in pools:
+        shutil.rmtree(pool.path, ignore_errors=True)
     (root / "files.json").unlink(missing_ok=True)
-    return freed
+    return sum(pool.size_bytes for pool in pools)
 
 
 def _size(folder: Path) -> int:

@@ -93,7 +93,8 @@ def _how(parameters: Mapping[str, Any]) -> str:
         or f"a budget of {parameters['token_budget']:,} tokens"
     )
     weight = f" with weight {parameters['weight']}" if parameters["strategy"] == "joint" else ""
-    return f"strategy {parameters['strategy']}{weight}, preset {parameters['preset']}, {size}"
+    judged = f"difficulty {_plain(parameters['difficulty'])}"
+    return f"strategy {parameters['strategy']}{weight}, {judged}, preset {parameters['preset']}, {size}"
 
 
 def _plain(text: str) -> str:

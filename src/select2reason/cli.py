@@ -32,6 +32,7 @@ app = typer.Typer(
     epilog="Start with: `select2reason demo`",
 )
 
+_MOST = 2**63 - 1  # the largest whole number that the manifest can hold
 _READ, _SCORE, _CHOOSE, _RULES, _OUT = "Reading the pool", "Scoring", "What is taken", "What is left out", "Output"
 
 Pools = Annotated[
@@ -117,9 +118,10 @@ def select(
         str | None,
         typer.Option(help="Part of the eligible rows: 0.10 or 10%. [default: 0.10]", rich_help_panel=_CHOOSE),
     ] = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="This many rows.", rich_help_panel=_CHOOSE)] = None,
+    rows: Annotated[int | None, typer.Option(min=1, max=_MOST, help="This many rows.", rich_help_panel=_CHOOSE)] = None,
     token_budget: Annotated[
-        int | None, typer.Option(min=1, help="As many rows as fit in this many tokens.", rich_help_panel=_CHOOSE)
+        int | None,
+        typer.Option(min=1, max=_MOST, help="As many rows as fit in this many tokens.", rich_help_panel=_CHOOSE),
     ] = None,
     strategy: Annotated[
         Literal["joint", "random", "diverse", "longest", "shortest", "middle", "hardest", "rethinking"],
@@ -131,7 +133,9 @@ def select(
             min=0, max=1, help="Weight of difficulty against length in the joint rank.", rich_help_panel=_CHOOSE
         ),
     ] = 0.25,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of random and diverse.", rich_help_panel=_CHOOSE)] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=_MOST, help="Seed of random and diverse.", rich_help_panel=_CHOOSE)
+    ] = 0,
     preset: Annotated[
         Literal["safe", "paper"],
         typer.Option(
@@ -142,6 +146,7 @@ def select(
         int | None,
         typer.Option(
             min=0,
+            max=_MOST,
             help="Leave out examples longer than this many tokens; 0 = off. [default: 16384, paper: 0]",
             rich_help_panel=_RULES,
         ),
@@ -149,7 +154,10 @@ def select(
     per_question: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Most examples of one question; 0 = off. [default: 1, paper: 0]", rich_help_panel=_RULES
+            min=0,
+            max=_MOST,
+            help="Most examples of one question; 0 = off. [default: 1, paper: 0]",
+            rich_help_panel=_RULES,
         ),
     ] = None,
     verify: Annotated[
@@ -201,7 +209,9 @@ def analyze(
     out: Out,
     cutoff_len: Annotated[
         int,
-        typer.Option(min=0, help="Count examples longer than this many tokens; 0 = do not.", rich_help_panel=_SCORE),
+        typer.Option(
+            min=0, max=_MOST, help="Count examples longer than this many tokens; 0 = do not.", rich_help_panel=_SCORE
+        ),
     ] = 16_384,
     difficulty: Difficulty = "builtin",
     tokenizer: TokenizerName = "builtin",
@@ -235,7 +245,7 @@ def analyze(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the demo's pool and selection.")] = Path("select2reason-demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the demo's pool.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=_MOST, help="Seed of the demo's pool.")] = 0,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -328,7 +338,12 @@ def _select_settings(
     if sum(size is not None for size in (fraction, rows, token_budget)) > 1:
         raise UsageError("give only one of --fraction, --rows and --token-budget")
     if unknown := [reason for reason in _words(keep) if reason not in ROW_RULES]:
-        raise UsageError(f"--keep knows no reason {', '.join(unknown)}; reasons are {', '.join(ROW_RULES)}")
+        hint = (
+            "for same_question use --per-question 0"
+            if "same_question" in unknown
+            else f"it knows {', '.join(ROW_RULES)}"
+        )
+        raise UsageError(f"--keep knows no reason {', '.join(unknown)}; {hint}")
     sized = rows is not None or token_budget is not None
     part: Decimal | None = None if sized else (parse_fraction(fraction) if fraction is not None else PAPER_FRACTION)
     return SelectSettings(
@@ -369,7 +384,7 @@ def _print_outcome(outcome: SelectOutcome, *, as_json: bool) -> None:
     table.add_column("rows", justify="right")
     table.add_column("tokens", justify="right")
     table.add_row("pool", f"{outcome.pool_rows:,}", f"{outcome.pool_tokens:,}")
-    table.add_row("eligible", f"{outcome.eligible:,}", "")
+    table.add_row("eligible", f"{outcome.eligible:,}", f"{outcome.eligible_tokens:,}")
     table.add_row("[bold]selected[/]", f"[bold]{outcome.selected:,}[/]", f"[bold]{outcome.selected_tokens:,}[/]")
     for reason, count in outcome.counts.items():
         if reason != "selected":
@@ -390,13 +405,16 @@ def _print_paths(out: Path, names: tuple[str, ...]) -> None:
 
 def _after_demo(out: Path) -> str:
     chosen = out / "selection"
+    again = shlex.join(
+        ["select2reason", "select", str(out / "pool.jsonl"), "--weight", "0.5", "--out", str(out / "half")]
+    )
     return f"""
 Look at it:
   {chosen / "report.html"}     why these rows, and what was left out (open it in a browser)
   {chosen / "scores.parquet"}  every example of the pool: scores, ranks, reason
   {out / "pool.jsonl"}  the pool it chose from, made just now
 Try another weight, and see that nothing is scored again:
-  select2reason select {out / "pool.jsonl"} --weight 0.5 --out {out / "half-half"}
+  {again}
 Then your own pool:
   select2reason select YOUR-POOL --out best"""
 
@@ -419,6 +437,11 @@ def main() -> None:
         raise SystemExit(2 if isinstance(error, UsageError) else 1) from None
     except OSError as error:
         fail(RunError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}; {_fix_of(error)}"))
+        raise SystemExit(1) from None
+    except Exception as error:
+        if not type(error).__module__.startswith(("polars", "pyarrow")):
+            raise
+        fail(RunError(f"{str(error).partition(chr(10))[0]}; mend it and run the same command again"))
         raise SystemExit(1) from None
     except _InterruptedError:
         fail(RunError("interrupted; run the same command again to go on: finished shards are kept"))

@@ -45,37 +45,72 @@ _MADE = (
 
 @contextmanager
 def whole_folder(out: Path, *, force: bool) -> Iterator[Path]:
-    """A folder to write into, put at `out` when the block ends well; see `refuse_existing`."""
-    refuse_existing(out, force=force)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        part.mkdir(parents=True)
-    except OSError as error:
-        raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
+    """A folder to write into, put at `out` when the block ends well; see `check_out`."""
+    check_out(out, force=force)
+    out = _real(out)
+    part = _part_of(out)
+    part.mkdir(parents=True)
     try:
         yield part
-        _put_in_place(part, out)
+        _put_in_place(part, out, force=force)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def refuse_existing(out: Path, *, force: bool) -> None:
-    """Raise OutputError where `out` holds anything but, with `force`, an earlier result."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+def check_out(out: Path, *, force: bool) -> None:
+    """Before any work: raise OutputError where `out` cannot be written, or holds anything but, with `force`, an earlier
+    result and nothing beside it."""
+    _refuse_existing(out, force=force)
+    part = _part_of(_real(out))
+    try:
+        part.mkdir(parents=True)
+        part.rmdir()
+    except OSError as error:
+        raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
+
+
+def _real(out: Path) -> Path:
+    return out.expanduser().resolve()
+
+
+def _part_of(out: Path) -> Path:
+    return out.with_name(f".{out.name}.{os.getpid()}.part")
+
+
+def _refuse_existing(out: Path, *, force: bool) -> None:
+    real = _real(out)
+    if not real.exists() or (real.is_dir() and not any(real.iterdir())):
         return
     if not force:
         raise OutputError(f"{out} exists; choose another --out, or replace it with --force")
-    if not (out / "manifest.json").is_file():
-        raise OutputError(f"{out} is no earlier result, so --force does not replace it; choose another --out")
+    if not _is_result(real):
+        raise OutputError(f"{out} is no earlier result, or holds more than that; choose another --out")
 
 
-def _put_in_place(part: Path, out: Path) -> None:
-    if not out.exists():
-        part.rename(out)
+def _is_result(folder: Path) -> bool:
+    """Whether a folder holds what this program wrote there, and nothing else."""
+    try:
+        manifest = orjson.loads((folder / "manifest.json").read_bytes())
+        ours = "select2reason" in manifest["versions"]
+        known = {name.partition("/")[0] for name in manifest["outputs"]} | {"manifest.json"}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return ours and {path.name for path in folder.iterdir()} <= known
+
+
+def _put_in_place(part: Path, out: Path, *, force: bool) -> None:
+    """Rename; what stands there is set aside first and, should the renaming fail, put back."""
+    _refuse_existing(out, force=force)  # again: something may have come there meanwhile
+    if not out.exists() or not any(out.iterdir()):
+        part.replace(out)
         return
     old = out.with_name(f".{out.name}.{os.getpid()}.old")
     out.rename(old)
-    part.rename(out)
+    try:
+        part.rename(out)
+    except BaseException:
+        old.rename(out)
+        raise
     shutil.rmtree(old)
 
 
@@ -84,9 +119,15 @@ def carried_names(pool: Pool, carry: Sequence[str] | str) -> dict[str, str]:
     own = pool.own_columns()
     wanted = own if carry == "all" else [] if carry == "none" else list(carry)
     if missing := [name for name in wanted if name not in own]:
-        raise OutputError(f"--carry {','.join(missing)}: the pool has {', '.join(own) or 'no columns of its own'}")
+        raise OutputError(f"--carry {','.join(missing)}: what can be carried is {', '.join(own) or 'nothing here'}")
     taken = {*_MADE, *_SCORES}
-    return {name: f"{name}_input" if name in taken else name for name in wanted}
+    names: dict[str, str] = {}
+    for name in wanted:
+        new = name
+        while new in taken or (new != name and new in own):
+            new += "_input"
+        names[name] = new
+    return names
 
 
 def write_data(
@@ -124,7 +165,8 @@ def _write_file(path: Path, left: pl.DataFrame, chunks: Iterator[pl.DataFrame], 
 
 def _beside(pool: Pool, rows: NDArray[np.uint32], table: pl.DataFrame, carried: Mapping[str, str]) -> pl.DataFrame:
     """The narrow columns of the chosen rows, in their order."""
-    own = pool.narrow(["category", "source", "source_row", "generation", *(OWN + name for name in carried)])[rows]
+    names = ["category", "source", "source_row", "generation", *(OWN + name for name in carried)]
+    own = pool.narrow(names, rows=rows)
     labels = pl.Series(pool.labels, dtype=pl.String)
     return own.select(
         "category",

@@ -14,12 +14,16 @@ from pathlib import Path
 from select2reason.errors import PoolError
 from select2reason.sources import SourceFile, kind_of, split_names
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def is_hub_id(pool: str) -> bool:
-    """Whether POOL can be a dataset's name on the Hub: two words around one slash, and nothing of that name here."""
-    return bool(_HUB_ID.fullmatch(pool)) and not Path(pool).exists()
+    """Whether POOL can be a dataset's name on the Hub: two words around one slash that lead nowhere here.
+
+    A misspelt local file is never asked for on the network: its folder is here, or its name ends like a file's.
+    """
+    local = Path(pool).parent.exists() or kind_of(Path(pool)) is not None
+    return bool(_HUB_ID.fullmatch(pool)) and not local
 
 
 def fetch_dataset(name: str, *, config: str | None, split: str | None, revision: str | None) -> list[SourceFile]:

@@ -7,6 +7,7 @@ again, and the plan that is printed first says so.
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -23,11 +24,12 @@ from select2reason.building import build
 from select2reason.card import dataset_card
 from select2reason.demo import make_demo_pool
 from select2reason.difficulty import builtin_spec, column_difficulty
-from select2reason.errors import UsageError
+from select2reason.errors import OutputError, UsageError
 from select2reason.layouts import Layout
 from select2reason.pool import Pool
 from select2reason.progress import say, stage
-from select2reason.recipe import PAPER_FRACTION, PoolSettings, ScoreSettings, SelectSettings
+from select2reason.ranking import BEST_WEIGHT
+from select2reason.recipe import DROPPING, PoolSettings, ScoreSettings, SelectSettings
 from select2reason.scoring import ScorerSpec, read_scores, score
 from select2reason.scoring.base import missing_shards
 from select2reason.selection import OUTCOMES, Selection, Strategy
@@ -36,7 +38,7 @@ from select2reason.table import candidates, refuse_without_flags, score_table, w
 from select2reason.trace import measure_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -51,13 +53,39 @@ _EXAMPLES = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A canonical pool, and what the manifest says of each file that it was made from."""
+
+    pool: Pool
+    sources: list[dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scorers:
+    """What measures traces, and what judges questions: a scorer, or a column that the pool brings."""
+
+    traces: ScorerSpec
+    judge: ScorerSpec | None
+    column: str
+
+    @property
+    def specs(self) -> list[ScorerSpec]:
+        """Those that score shards."""
+        return [self.traces, *([self.judge] if self.judge else [])]
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """A pool with everything that is known of its rows before a choice is made."""
 
-    pool: Pool
+    opened: Opened
     table: pl.DataFrame
-    sources: list[dict[str, object]]
-    scorers: dict[str, str]
+    scorers: Scorers
+
+    @property
+    def pool(self) -> Pool:
+        """The canonical pool."""
+        return self.opened.pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +99,7 @@ class SelectOutcome:
     asked: int | None
     selected: int
     pool_tokens: int
+    eligible_tokens: int
     selected_tokens: int
     counts: Mapping[str, int]
     notes: tuple[str, ...]
@@ -92,20 +121,24 @@ def select(
 
     Raises UsageError for settings or input that cannot be used, RunError where the work fails.
     """
-    export.refuse_existing(out, force=force)
-    scored = score_pool(pool, scores, cutoff_tokens=chosen.cutoff_tokens, verify=chosen.verify)
+    export.check_out(out, force=force)
+    scorers = find_scorers(scores)
+    opened = open_pool(pool)
+    carried = export.carried_names(opened.pool, pool.carry)
+    if chosen.verify == "pool":
+        refuse_without_flags(opened.pool)
+    scored = score_pool(opened, scorers, cutoff_tokens=chosen.cutoff_tokens, dropping=chosen.dropping)
     rivals = candidates(
         scored.table,
         scored.pool,
         dropping=chosen.dropping,
-        one_generation=chosen.preset == "paper",
+        one_generation=chosen.one_generation,
     )
-    carried = export.carried_names(scored.pool, pool.carry)
     selection = _choose(rivals, chosen)
     table = with_selection(scored.table, selection)
     outcome = _outcome(out, scored, table, selection)
     _refuse_empty(outcome)
-    manifest = _manifest(scored, command, {**asdict(scores), **_parameters(chosen), "carry": pool.carry}) | {
+    manifest = _manifest(scored, command, {**asdict(scores), **_parameters(chosen), **_reading(pool)}) | {
         "eligible": outcome.eligible,
         "asked": outcome.asked,
         "selected": outcome.selected,
@@ -119,7 +152,7 @@ def select(
         page = report.selection_page(
             table,
             manifest=manifest,
-            examples=_examples(scored.pool, table, rivals, chosen, selection.rows),
+            examples=_examples(scored.pool, table, rivals, chosen, selection.rows, spill=folder / "spill"),
             alternatives=_alternatives(rivals, chosen, selection),
         )
         (folder / "report.html").write_text(page, encoding="utf-8")
@@ -128,13 +161,10 @@ def select(
 
 
 def _choose(rivals: Candidates, chosen: SelectSettings) -> Selection:
-    sized = chosen.rows is not None or chosen.token_budget is not None
     return choose(
         rivals,
+        **chosen.size,
         strategy=chosen.strategy,
-        fraction=None if sized else chosen.fraction,
-        rows=chosen.rows,
-        token_budget=chosen.token_budget,
         weight=chosen.weight,
         seed=chosen.seed,
         per_question=chosen.cap,
@@ -161,6 +191,7 @@ def _outcome(out: Path, scored: Scored, table: pl.DataFrame, selection: Selectio
         asked=selection.asked,
         selected=len(selection.rows),
         pool_tokens=int(tokens.sum()),
+        eligible_tokens=int(tokens.filter(table["rank_joint"].is_not_null()).sum()),
         selected_tokens=int(tokens[selection.rows].sum()) if len(selection.rows) else 0,
         counts={reason: found[reason] for reason in OUTCOMES if reason in found},
         notes=tuple(_notes(table, selection)),
@@ -168,38 +199,46 @@ def _outcome(out: Path, scored: Scored, table: pl.DataFrame, selection: Selectio
 
 
 def _notes(table: pl.DataFrame, selection: Selection) -> Iterator[str]:
+    if selection.strategy != "joint" and selection.params["weight"] != BEST_WEIGHT:
+        yield f"--weight is used by the strategy joint alone, not by {selection.strategy}"
     if selection.asked is not None and len(selection.rows) < selection.asked:
         yield f"{selection.asked:,} rows were asked for, {len(selection.rows):,} could be taken"
     if missing := table["difficulty"].null_count():
         yield f"{missing:,} rows have no difficulty; they rank last in difficulty"
-    if table["wrong_answer"].null_count() == table.height:
+    unsaid = table["wrong_answer"].null_count()
+    if unsaid == table.height:
         yield "the pool does not say which answers are right, so none was checked"
+    elif unsaid:
+        yield f"of {unsaid:,} rows the pool does not say whether the answer is right; they were not checked"
 
 
 def _refuse_empty(outcome: SelectOutcome) -> None:
     if outcome.selected:
         return
     counts = ", ".join(f"{reason} {count:,}" for reason, count in outcome.counts.items())
-    raise UsageError(f"no row can be selected ({counts}); keep rows with --keep REASON, or use --preset paper")
+    worst = max(outcome.counts, key=lambda reason: outcome.counts[reason])
+    own_fix = {"over_budget": "raise --token-budget", "over_cutoff": "raise --cutoff-len"}
+    fix = own_fix.get(worst, "keep rows with --keep REASON, or use --preset paper")
+    raise UsageError(f"no row can be selected ({counts}); {fix}")
 
 
 def _examples(
-    pool: Pool, table: pl.DataFrame, rivals: Candidates, chosen: SelectSettings, rows: Rows
+    pool: Pool, table: pl.DataFrame, rivals: Candidates, chosen: SelectSettings, rows: Rows, *, spill: Path
 ) -> report.Examples:
     """The first chosen rows, and those that the same strategy would have taken next."""
     more = replace(chosen, fraction=None, rows=len(rows) + _EXAMPLES, token_budget=None)
     further = _choose(rivals, more).rows
     nearly = further[~np.isin(further, rows)]
-    return report.Examples(best=_texts(pool, table, rows[:_EXAMPLES]), nearly=_texts(pool, table, nearly[:_EXAMPLES]))
+    best, near = (_texts(pool, table, few[:_EXAMPLES], spill) for few in (rows, nearly))
+    return report.Examples(best=best, nearly=near)
 
 
-def _texts(pool: Pool, table: pl.DataFrame, rows: Rows) -> pl.DataFrame:
+def _texts(pool: Pool, table: pl.DataFrame, rows: Rows, spill: Path) -> pl.DataFrame:
     names = ("difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "rank_joint", "reason")
+    empty = pl.DataFrame(schema=dict.fromkeys(pools.TEXT, pl.String))
+    found = pl.concat([empty, *pool.take(rows, pools.TEXT, spill=spill)])
     scores = table.select("row", *names)[rows]
-    found = list(pool.take(rows, pools.TEXT, spill=Path("unused"))) or [
-        pl.DataFrame(schema=dict.fromkeys(pools.TEXT, pl.String))
-    ]
-    return pl.concat([export.as_examples(pl.concat(found)).drop("messages"), scores], how="horizontal")
+    return pl.concat([export.as_examples(found).drop("messages"), scores], how="horizontal")
 
 
 # --- analyze --------------------------------------------------------------------------------------------------------
@@ -209,9 +248,10 @@ def analyze(
     pool: PoolSettings, scores: ScoreSettings, out: Path, *, cutoff_tokens: int, force: bool = False, command: str = ""
 ) -> dict[str, object]:
     """The rethinking study (METHOD 1) and the health of a pool, without choosing; the study as plain data."""
-    export.refuse_existing(out, force=force)
-    scored = score_pool(pool, scores, cutoff_tokens=cutoff_tokens, verify="auto")
-    manifest = _manifest(scored, command, {**asdict(scores), "cutoff_len": cutoff_tokens})
+    export.check_out(out, force=force)
+    scorers = find_scorers(scores)
+    scored = score_pool(open_pool(pool), scorers, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"])
+    manifest = _manifest(scored, command, {**asdict(scores), "cutoff_len": cutoff_tokens, **_reading(pool)})
     study = report.rethinking_study(scored.table).to_dict()
     with export.whole_folder(out, force=force) as folder:
         page = report.analysis_page(scored.table, manifest=manifest)
@@ -224,41 +264,34 @@ def analyze(
 # --- the stages that both share -------------------------------------------------------------------------------------
 
 
-def score_pool(pool: PoolSettings, scores: ScoreSettings, *, cutoff_tokens: int, verify: str) -> Scored:
-    """Open or build the canonical pool, score what is not scored yet, and lay the score table out."""
-    measures = measure_spec(scores.tokenizer)
-    judge = _judge(scores.difficulty)
-    opened, described = open_pool(pool)
-    if verify == "pool":
-        refuse_without_flags(opened)
-    given = column_difficulty(opened, _column_name(scores.difficulty)) if judge is None else None
-    specs = [measures, *([judge] if judge else [])]
-    _say_plan(opened, specs)
-    for spec in specs:
-        if missing_shards(opened, spec):
-            rows = sum(opened.shards[shard] for shard in missing_shards(opened, spec))
-            with stage(spec.name, rows) as advance:
-                score(opened, spec, progress=advance)
-    difficulty = pl.DataFrame(given) if judge is None else read_scores(opened, judge)
-    table = score_table(opened, read_scores(opened, measures), difficulty, cutoff_tokens=cutoff_tokens)
-    return Scored(opened, table, described, {spec.name: spec.fingerprint for spec in specs})
+def find_scorers(scores: ScoreSettings) -> Scorers:
+    """The scorers that these settings name. Raises UsageError for a tokenizer or a difficulty that is not known."""
+    traces = measure_spec(scores.tokenizer)
+    if scores.difficulty == "builtin":
+        return Scorers(traces, builtin_spec(), "")
+    column = scores.difficulty.removeprefix("column:")
+    if not column or column == scores.difficulty:
+        raise UsageError(f"--difficulty {scores.difficulty} is not known; it can be builtin or column:NAME")
+    return Scorers(traces, None, column)
 
 
-def _judge(difficulty: str) -> ScorerSpec | None:
-    """The scorer that --difficulty names; none where the pool brings its own."""
-    if difficulty == "builtin":
-        return builtin_spec()
-    if difficulty.startswith("column:") and difficulty != "column:":
-        return None
-    raise UsageError(f"--difficulty {difficulty} is not known; it can be builtin or column:NAME")
-
-
-def _column_name(difficulty: str) -> str:
-    return difficulty.removeprefix("column:")
+def score_pool(opened: Opened, scorers: Scorers, *, cutoff_tokens: int, dropping: Collection[str]) -> Scored:
+    """Score what is not scored yet, and lay the score table out."""
+    pool, judge = opened.pool, scorers.judge
+    given = None if judge else column_difficulty(pool, scorers.column)
+    _say_plan(pool, scorers.specs)
+    for spec in scorers.specs:
+        if missing := missing_shards(pool, spec):
+            with stage(spec.name, sum(pool.shards[shard] for shard in missing)) as advance:
+                score(pool, spec, progress=advance)
+    difficulty = read_scores(pool, judge) if judge else pl.DataFrame(given)
+    traces = read_scores(pool, scorers.traces)
+    table = score_table(pool, traces, difficulty, cutoff_tokens=cutoff_tokens, dropping=dropping)
+    return Scored(opened, table, scorers)
 
 
 def _say_plan(pool: Pool, specs: Sequence[ScorerSpec]) -> None:
-    say(f"pool: {pool.rows:,} examples in {len(pool.shards)} shards")
+    say(f"pool: {pool.rows:,} examples of {len(pool.labels)} files, in {len(pool.shards)} shards")
     for spec in specs:
         missing = len(missing_shards(pool, spec))
         say(
@@ -267,8 +300,8 @@ def _say_plan(pool: Pool, specs: Sequence[ScorerSpec]) -> None:
         )
 
 
-def open_pool(settings: PoolSettings) -> tuple[Pool, list[dict[str, object]]]:
-    """The canonical pool of these files, from the cache or built now, and what the manifest says of each file."""
+def open_pool(settings: PoolSettings) -> Opened:
+    """The canonical pool of these files, from the cache or built now."""
     root = cache.cache_root(settings.cache_dir)
     files = [file for name in settings.pools for file in _files(name, settings)]
     layout_of = _layouts(files, settings)
@@ -280,13 +313,13 @@ def open_pool(settings: PoolSettings) -> tuple[Pool, list[dict[str, object]]]:
     folder = root / "pools" / digest
     labels = [file.label for file in files]
     built = (folder / "pool.json").is_file()
-    opened = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest)
-    pools.refuse_too_bad(opened, settings.max_bad_fraction)
+    pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest)
+    pools.refuse_too_bad(pool, settings.max_bad_fraction)
     described = [
         {"path": file.label, "sha256": sha, **asdict(part)}
-        for file, sha, part in zip(files, digests, opened.parts, strict=True)
+        for file, sha, part in zip(files, digests, pool.parts, strict=True)
     ]
-    return opened, described
+    return Opened(pool, described)
 
 
 def _files(name: str, settings: PoolSettings) -> list[SourceFile]:
@@ -334,25 +367,29 @@ def _build(files: Sequence[SourceFile], layout_of: Mapping[str, Layout], folder:
 
 
 def _parameters(chosen: SelectSettings) -> dict[str, object]:
-    sized = chosen.rows is not None or chosen.token_budget is not None
+    size = {name: value and (value if isinstance(value, int) else str(value)) for name, value in chosen.size.items()}
     return {
         "strategy": chosen.strategy,
-        "fraction": None if sized else str(chosen.fraction),
-        "rows": chosen.rows,
-        "token_budget": chosen.token_budget,
+        **size,
         "weight": chosen.weight,
         "seed": chosen.seed,
         "preset": chosen.preset,
         "cutoff_len": chosen.cutoff_tokens,
         "per_question": chosen.cap,
+        "one_generation": chosen.one_generation,
         "verify": chosen.verify,
         "dropping": sorted(chosen.dropping),
         "keep": list(chosen.keep),
     }
 
 
+def _reading(settings: PoolSettings) -> dict[str, object]:
+    """The options of reading, less the pools (the sources are listed) and the cache (it changes nothing)."""
+    return {name: value for name, value in asdict(settings).items() if name not in ("pools", "cache_dir")}
+
+
 def _manifest(scored: Scored, command: str, parameters: Mapping[str, object]) -> dict[str, object]:
-    """Everything that the outputs depend on. No time and no place: the same work gives the same bytes."""
+    """Everything that the outputs depend on; no time of day, so the same command gives the same bytes."""
     return {
         "format": 1,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
@@ -363,9 +400,9 @@ def _manifest(scored: Scored, command: str, parameters: Mapping[str, object]) ->
             "rows": scored.pool.rows,
             "quarantined": sum(part.bad for part in scored.pool.parts),
             "layout": "; ".join(dict.fromkeys(part.layout for part in scored.pool.parts)),
-            "sources": scored.sources,
+            "sources": scored.opened.sources,
         },
-        "scorers": scored.scorers,
+        "scorers": {spec.name: spec.fingerprint for spec in scored.scorers.specs},
     }
 
 
@@ -385,16 +422,12 @@ def _write_rest(
 
 def demo(out: Path, *, seed: int = 0, force: bool = False) -> SelectOutcome:
     """Make a pool at out/pool.jsonl and select from it into out/selection."""
-    pool = out / "pool.jsonl"
-    export.refuse_existing(out / "selection", force=force)
+    pool, chosen = out / "pool.jsonl", out / "selection"
+    export.check_out(chosen, force=force)
+    if pool.exists() and not (force and chosen.exists()):
+        raise OutputError(f"{pool} exists; choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     made = make_demo_pool(pool, seed=seed)
     say(f"demo: {made.examples:,} examples of {made.questions:,} questions in {pool}")
-    return select(
-        PoolSettings(pools=(str(pool),)),
-        ScoreSettings(),
-        SelectSettings(fraction=PAPER_FRACTION),
-        out / "selection",
-        force=force,
-        command=f"select2reason select {pool} --out {out / 'selection'}",
-    )
+    command = shlex.join(["select2reason", "select", str(pool), "--out", str(chosen)])
+    return select(PoolSettings((str(pool),)), ScoreSettings(), SelectSettings(), chosen, force=force, command=command)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,16 @@ FORMAT = 1  # raised whenever the shards change shape or meaning: an older pool 
 TEXT = ("question", "head", "trace", "tail", "gold")
 _CHUNK_BYTES = 8 << 20  # of text that `take` orders in memory at once
 _MOST_CHUNKS = 200  # open files while `take` deals rows out
+
+
+@contextmanager
+def sound(root: Path) -> Iterator[None]:
+    """Reading what the cache holds: what fails there is a damaged cache, and the message says how to mend it."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pa.ArrowException, FileNotFoundError) as error:
+        head = str(error).partition("\n")[0]
+        raise RunError(f"{root} is damaged ({head}); clear it with: select2reason cache --clear") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +86,31 @@ class Pool:
 
     def batches(self, columns: Sequence[str], *, shard: int) -> Iterator[pl.DataFrame]:
         """The text of one shard in order, a row group at a time (at most 1,024 rows)."""
-        with pq.ParquetFile(self.root / f"text-{shard:05}.parquet") as file:
+        with sound(self.root), pq.ParquetFile(self.root / f"text-{shard:05}.parquet") as file:
             for group in range(file.num_row_groups):
                 yield pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=list(columns))))
 
-    def narrow(self, columns: Sequence[str]) -> pl.DataFrame:
-        """Narrow columns of all rows, in order; a column that a shard lacks is null there."""
+    def narrow(self, columns: Sequence[str], *, rows: NDArray[np.uint32] | None = None) -> pl.DataFrame:
+        """Narrow columns of all rows, or of some in the order given; a column that a shard lacks is null there."""
+        order = np.arange(0) if rows is None else np.argsort(rows, kind="stable")
         frames = []
-        for shard, rows in enumerate(self.shards):
+        for shard, start in enumerate(self.starts[:-1]):
+            frame = self._narrow_shard(columns, shard)
+            if rows is not None:
+                low, high = np.searchsorted(rows[order], [start, start + self.shards[shard]])
+                frame = frame[rows[order[low:high]].astype(np.int64) - start]
+            frames.append(frame)
+        table = stacked(frames)
+        missing = [pl.lit(None).alias(name) for name in columns if name not in table.columns]
+        table = table.with_columns(missing).select(columns)
+        return table if rows is None else table[np.argsort(order, kind="stable")]
+
+    def _narrow_shard(self, columns: Sequence[str], shard: int) -> pl.DataFrame:
+        with sound(self.root):
             path = self.root / f"rows-{shard:05}.parquet"
             held = [name for name in pq.read_schema(path).names if name in columns]
             frame = pl.read_parquet(path, columns=held)
-            frames.append(frame if held else pl.DataFrame({"": pl.repeat(None, rows, eager=True)}))
-        table = stacked(frames)
-        missing = [pl.lit(None).alias(name) for name in columns if name not in table.columns]
-        return table.with_columns(missing).select(columns)
+        return frame if held else pl.DataFrame({"": pl.repeat(None, self.shards[shard], eager=True)})
 
     def quarantine(self) -> Iterator[dict[str, object]]:
         """What could not be used, in order: source_file, source_row (and line), reason, head of the text.

@@ -13,7 +13,7 @@ from select2reason.errors import Select2ReasonError
 
 Advance = Callable[[float], None]
 _SECONDS_BETWEEN_LINES = 10.0
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.selection import REASONS, Strategy
@@ -26,7 +26,7 @@ PRESETS: Mapping[Preset, Mapping[str, int]] = {  # METHOD 9.6
 }
 DROPPING: Mapping[Preset, frozenset[str]] = {  # rules that drop rows before ranking (METHOD 9.6)
     "safe": frozenset(REASONS) - {"same_question", "over_budget", "ranked_below"},
-    "paper": frozenset({"wrong_answer"}),
+    "paper": frozenset({"wrong_answer", "cut_off"}),  # cut_off: only of a row with generations to choose among
 }
 
 
@@ -50,7 +50,7 @@ class ScoreSettings:
     """How traces are measured and questions judged."""
 
     tokenizer: str = BUILTIN
-    difficulty: str = BUILTIN
+    difficulty: str = "builtin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,18 @@ class SelectSettings:
     keep: tuple[str, ...] = ()
 
     @property
+    def size(self) -> dict[str, Any]:
+        """How much is asked for, as `selection.select` takes it: one of fraction, rows and token_budget."""
+        sized = self.rows is not None or self.token_budget is not None
+        fraction = self.fraction or (None if sized else PAPER_FRACTION)
+        return {"fraction": fraction, "rows": self.rows, "token_budget": self.token_budget}
+
+    @property
+    def one_generation(self) -> bool:
+        """Whether the paper's recipe chooses among a row's generations: not where a cap was asked for."""
+        return self.preset == "paper" and self.per_question is None
+
+    @property
     def cutoff_tokens(self) -> int:
         """The cutoff in force, in tokens of the whole example; 0 = none."""
         return PRESETS[self.preset]["cutoff_len"] if self.cutoff_len is None else self.cutoff_len
@@ -83,5 +95,9 @@ class SelectSettings:
     def dropping(self) -> frozenset[str]:
         """Names of the row rules that drop: the preset's, plus a cutoff that was asked for, less what is kept."""
         asked = {"over_cutoff"} if self.cutoff_len else set()
-        off = set(self.keep) | ({"wrong_answer"} if self.verify == "off" else set())
+        off = {*self.keep}
+        if self.verify == "off":
+            off.add("wrong_answer")
+        if self.preset == "paper" and not self.one_generation:
+            off.add("cut_off")
         return (DROPPING[self.preset] | asked) - off

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from select2reason.errors import PoolError
+from select2reason.progress import say
 
 Kind = Literal["jsonl", "parquet", "arrow"]
 _KINDS: dict[str, Kind] = {
@@ -84,18 +85,33 @@ def _nearest(path: Path) -> str:
 
 def _in_folder(folder: Path, split: str | None) -> list[Path]:
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and kind_of(p) and p.name not in _NOT_DATA | _OWN]
-    files = [p for p in files if not any(part.startswith((".", "cache-")) for part in p.relative_to(folder).parts)]
+    files = [p for p in files if not _is_aside(p.relative_to(folder), folder)]
     if not files:
         raise PoolError(f"{folder} holds no JSONL, JSON, Parquet or Arrow file; give a folder that does")
-    splits = {name for p in files for name in split_names(p.relative_to(folder))}
-    wanted = split or ("train" if "train" in splits else None)
-    if wanted:
-        files = [p for p in files if wanted in split_names(p.relative_to(folder))]
-    if not files:
-        fix = f"--split can be {', '.join(sorted(splits))}" if splits else "its files name no split, so leave it out"
-        raise PoolError(f"{folder} has no split {split}; {fix}")
     kinds = [kind for kind in ("parquet", "arrow", "jsonl") if any(kind_of(p) == kind for p in files)]
-    return [p for p in files if kind_of(p) == kinds[0]]
+    return _of_split(folder, [p for p in files if kind_of(p) == kinds[0]], split)
+
+
+def _is_aside(path: Path, folder: Path) -> bool:
+    """Hidden files, caches of `datasets`, and earlier results inside the folder, which are never its pool."""
+    if any(part.startswith((".", "cache-")) for part in path.parts):
+        return True
+    inner = [folder / parent for parent in path.parents if parent != Path()]
+    return any((parent / "manifest.json").is_file() and (parent / "scores.parquet").is_file() for parent in inner)
+
+
+def _of_split(folder: Path, files: list[Path], split: str | None) -> list[Path]:
+    """The files of one split: the one asked for, or `train` where there is one, as `datasets` does it; and said so."""
+    names = {path: split_names(path.relative_to(folder)) for path in files}
+    known = sorted(set().union(*names.values()))
+    wanted = split or ("train" if "train" in known else None)
+    chosen = [path for path in files if wanted is None or wanted in names[path]]
+    if chosen and (others := [path.name for path in files if path not in chosen]):
+        say(f"split: {wanted}, {len(chosen)} of {len(files)} files in {folder}; not {others[0]}, for example")
+    if not chosen:
+        fix = f"--split can be {', '.join(known)}" if known else "its files name no split, so leave it out"
+        raise PoolError(f"{folder} has no split {split}; {fix}")
+    return chosen
 
 
 def split_names(path: Path) -> set[str]:
@@ -118,6 +134,10 @@ def packing_of(path: Path) -> str | None:
 
 
 def _source(path: Path) -> SourceFile:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise PoolError(f"the name of {str(path)!a} is not valid text; rename the file") from None
     return SourceFile(path, str(path), kind_of(path) or _sniff(path))
 
 

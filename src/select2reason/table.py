@@ -16,7 +16,7 @@ from select2reason.pool import Pool
 from select2reason.selection import ELIGIBLE, OUTCOMES, REASONS, ROW_RULES, Candidates, Selection, first_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,11 +28,14 @@ _COLUMNS = (
 )
 
 
-def score_table(pool: Pool, traces: pl.DataFrame, difficulty: pl.DataFrame, *, cutoff_tokens: int) -> pl.DataFrame:
+def score_table(
+    pool: Pool, traces: pl.DataFrame, difficulty: pl.DataFrame, *, cutoff_tokens: int, dropping: Collection[str]
+) -> pl.DataFrame:
     """All that is known of each row, in pool order.
 
-    traces: what trace.TraceScorer gives. difficulty: `difficulty` and whatever else its scorer adds.
-    `wrong_answer` is the pool's own verdict, null where it has none; `over_cutoff` is null without a cutoff.
+    traces: what trace.TraceScorer gives. difficulty: `difficulty` and whatever else its scorer adds. `wrong_answer` is
+    the pool's own verdict, null where it has none; `over_cutoff` is null without a cutoff. Of equal examples the first
+    that no other rule in `dropping` drops is the original, the others are `duplicate`.
     """
     own = pool.narrow(["correct", "cut_off"])
     too_long = pl.col("total_tokens") > cutoff_tokens if cutoff_tokens else pl.lit(None, pl.Boolean)
@@ -41,11 +44,18 @@ def score_table(pool: Pool, traces: pl.DataFrame, difficulty: pl.DataFrame, *, c
         row=pl.int_range(pl.len(), dtype=pl.UInt32),
         wrong_answer=~pl.col("correct").cast(pl.Boolean),
         cut_off=pl.col("cut_off").fill_null(False),
-        duplicate=~pl.struct("question_key", "trace_key").is_first_distinct(),
         over_cutoff=too_long,
         question_group=_first_seen(traces["question_key"]),
     )
+    table = table.with_columns(duplicate=_duplicates(table, sorted(set(dropping) & set(ROW_RULES) - {"duplicate"})))
     return table.select(*_COLUMNS, *(name for name in difficulty.columns if name != "difficulty"))
+
+
+def _duplicates(table: pl.DataFrame, rules: Sequence[str]) -> pl.Series:
+    dropped = pl.any_horizontal(pl.lit(False), *(pl.col(rule).fill_null(False) for rule in rules))
+    ordered = table.select("question_key", "trace_key", "row", dropped=dropped).sort("dropped", "row")
+    repeated = ordered.select("row", duplicate=~pl.struct("question_key", "trace_key").is_first_distinct())
+    return repeated.sort("row")["duplicate"]
 
 
 def _first_seen(keys: pl.Series) -> pl.Series:
@@ -57,11 +67,15 @@ def _first_seen(keys: pl.Series) -> pl.Series:
 
 
 def candidates(table: pl.DataFrame, pool: Pool, *, dropping: Collection[str], one_generation: bool) -> Candidates:
-    """What selection sees of the table. `one_generation`: of a row's generations only the first good one takes part."""
+    """What selection sees of the table. `one_generation`: the paper's recipe (METHOD 9.6), in which a row's generations
+    compete before anything is ranked, and only there an unfinished one is dropped."""
     flags = {name: table[name].fill_null(False).to_numpy() for name in ROW_RULES}
+    if one_generation:
+        own = pool.narrow(["source", "source_row", "generation", "correct"])
+        flags["cut_off"] = flags["cut_off"] & own["generation"].is_not_null().to_numpy()
     dropped = first_reason(flags, active=dropping)
     if one_generation:
-        dropped = _first_good_generation(pool, dropped, flags["cut_off"], unfinished_drop="cut_off" not in dropping)
+        dropped[_later_generations(own, dropped, trusted="wrong_answer" in dropping)] = REASONS.index("same_question")
     return Candidates(
         difficulty=table["difficulty"].fill_null(float("nan")).to_numpy(),
         trace_tokens=table["trace_tokens"].to_numpy(),
@@ -73,26 +87,16 @@ def candidates(table: pl.DataFrame, pool: Pool, *, dropping: Collection[str], on
     )
 
 
-def _first_good_generation(
-    pool: Pool, dropped: NDArray[np.int8], cut_off: NDArray[np.bool_], *, unfinished_drop: bool
-) -> NDArray[np.int8]:
-    """METHOD 9.6: of the generations of one pool row, the first that is complete and verified, else the first complete
-    one without a verdict. The others are left out as `same_question`, unfinished ones as `cut_off`."""
-    own = pool.narrow(["source", "source_row", "generation", "correct"])
-    many = own["generation"].is_not_null().to_numpy()
-    dropped = dropped.copy()
-    if unfinished_drop:
-        dropped[many & (dropped == ELIGIBLE) & cut_off] = REASONS.index("cut_off")
-    frame = own.with_columns(
-        at=pl.int_range(pl.len()),
-        unverified=pl.col("correct").cast(pl.Boolean).is_null(),
-        free=pl.Series(dropped == ELIGIBLE),
-    ).filter("free", pl.col("generation").is_not_null())
-    taken = frame.sort("unverified", "at", maintain_order=True).unique(["source", "source_row"], keep="first")["at"]
-    later = many & (dropped == ELIGIBLE)
-    later[taken.to_numpy()] = False
-    dropped[later] = REASONS.index("same_question")
-    return dropped
+def _later_generations(own: pl.DataFrame, dropped: NDArray[np.int8], *, trusted: bool) -> NDArray[np.intp]:
+    """Of the generations of one pool row that are left, all but the first verified one, or but the first where none is
+    verified or the verdicts are not trusted."""
+    unverified = ~pl.col("correct").cast(pl.Boolean).fill_null(False) if trusted else pl.lit(False)
+    left = own.with_columns(at=pl.int_range(pl.len()), unverified=unverified).filter(
+        pl.Series(dropped == ELIGIBLE), pl.col("generation").is_not_null()
+    )
+    ordered = left.sort("unverified", "at")
+    first = ordered.select(pl.struct("source", "source_row").is_first_distinct()).to_series()
+    return ordered.filter(~first)["at"].to_numpy()
 
 
 def _category_codes(pool: Pool) -> NDArray[np.int32]:

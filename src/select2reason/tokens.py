@@ -159,7 +159,10 @@ def _from_json(file: Path) -> Tokenizer:
 
     text = file.read_bytes()
     try:
-        slow = SlowTokenizer(tokenizers.Tokenizer.from_buffer(text), digest=_digest(text))
+        loaded = tokenizers.Tokenizer.from_buffer(text)
+        loaded.no_truncation()  # settings of a past use, which would falsify every count
+        loaded.no_padding()
+        slow = SlowTokenizer(loaded, digest=_digest(text))
     except Exception as error:  # the library raises the bare class
         raise UsageError(f"{file} is no readable tokenizer.json ({error}); give another --tokenizer") from error
     try:

@@ -8,6 +8,7 @@ apart and taken off or put on. Where no such cut is at hand, the text itself is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,12 +28,12 @@ RETHINKING_WORDS_ZH = ("等等", "或者", "也许", "可能", "但是", "不过
 STEP_BREAK = "\n\n"
 _RETHINKING = rf"(?i)\b(?:{'|'.join(RETHINKING_WORDS)})\b"
 _RETHINKING_ZH = "|".join(RETHINKING_WORDS_ZH)
-_NON_ASCII = r"[^\x00-\x7F]"
 _TEMPLATE = (  # what stands around "user" + question and "assistant" + response in Qwen2.5's ChatML
     f"<|im_start|>system\n{SYSTEM_PROMPT}<|im_end|>\n<|im_start|>",
     "<|im_end|>\n<|im_start|>",
     "<|im_end|>\n",
 )
+_WHITE = "".join(chr(c) for c in range(0x3001) if chr(c).isspace())  # what str.strip trims, for Polars too
 _SPREAD = 0x9E3779B97F4A7C15  # odd and far from any pattern: keeps equal steps of different traces apart
 _LAST_LINE_CHARS = 400  # a trace whose last line is longer than this is counted once more, whole
 
@@ -50,7 +51,8 @@ OUTPUTS: dict[str, type[pl.DataType]] = {
 def measure_spec(tokenizer: str) -> ScorerSpec:
     """The measuring of traces as a scorer; `tokenizer` as for `load_tokenizer`."""
     opened = load_tokenizer(tokenizer)
-    fingerprint = key_of(VERSION, opened.digest, SYSTEM_PROMPT, pl.__version__)  # Polars' hashes are its version's own
+    versions = [version(name) for name in ("gigatoken", "polars", "tokenizers")]  # Polars' hashes are its version's own
+    fingerprint = key_of(VERSION, opened.digest, SYSTEM_PROMPT, versions)
     inputs = ("question", "head", "trace", "tail")
     return ScorerSpec("trace", fingerprint, inputs, OUTPUTS, lambda: TraceScorer(opened), threads=2)
 
@@ -80,7 +82,7 @@ class TraceScorer:
             trace_tokens_raw=pl.lit(pl.Series(raw)),
             total_tokens=pl.lit(pl.Series(total_tokens(batch, raw, self.tokenizer))),
             rethinking_tokens=pl.lit(pl.Series(words - _sum_by_row(dropped, "words", len(trace)))),
-            no_trace=pl.col("trace").str.strip_chars() == "",
+            no_trace=pl.col("trace").str.strip_chars(_WHITE) == "",
             question_key=normalised_question(pl.col("question")).hash(seed=0),
             trace_key=pl.col("trace").hash(seed=0),
         )
@@ -123,7 +125,7 @@ def find_repeats(trace: pl.Series) -> Repeats:
     split = trace.str.split(STEP_BREAK)
     steps = split.explode(empty_as_null=True, keep_nulls=True)
     row = np.repeat(np.arange(len(trace), dtype=np.uint64), split.list.len().to_numpy())
-    key = steps.str.strip_chars().hash(seed=0).to_numpy() + row * np.uint64(_SPREAD)
+    key = steps.str.strip_chars(_WHITE).hash(seed=0).to_numpy() + row * np.uint64(_SPREAD)
     repeat = np.flatnonzero(~pl.Series(key).is_first_distinct().to_numpy())
     after = np.minimum(repeat + 1, len(steps) - 1)
     even = _starts_plain(steps[repeat]) & _starts_plain(steps[after]) & (row[after] == row[repeat]) & (after > repeat)

@@ -48,7 +48,11 @@ def test_nan_is_no_difficulty() -> None:
 def test_reasons_follow_the_method_and_unknown_ones_come_last() -> None:
     found = [(r.name, r.n, r.share) for r in facts.reasons(pool())]
     assert found == [("selected", 3, 0.3), ("looping", 1, 0.1), ("ranked_below", 5, 0.5), ("odd_one", 1, 0.1)]
-    assert facts.eligible(pool()) == 9
+
+
+def test_eligible_are_those_with_ranks() -> None:
+    ranks = pl.Series("rank_joint", [None, *range(9)], dtype=pl.Float64)
+    assert facts.eligible(pool().with_columns(ranks)) == 9
 
 
 def test_health_is_a_share_of_the_measured() -> None:

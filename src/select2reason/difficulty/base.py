@@ -7,10 +7,14 @@ from difflib import get_close_matches
 
 import polars as pl
 
+from select2reason.cache import key_of
 from select2reason.difficulty.reward import NgramModel, load_builtin
 from select2reason.errors import UsageError
 from select2reason.pool import OWN, Pool
 from select2reason.scoring.base import ScorerSpec
+from select2reason.tokens import load_tokenizer
+
+VERSION = 1  # raised whenever the features' code changes what a model says
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ def builtin_spec() -> ScorerSpec:
     model = load_builtin()
     return ScorerSpec(
         "difficulty-builtin",
-        model.fingerprint,
+        key_of(VERSION, model.fingerprint, load_tokenizer().digest, pl.__version__),
         ("question",),
         {"difficulty": pl.Float64},
         lambda: QuestionScorer(model),

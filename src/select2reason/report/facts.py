@@ -16,9 +16,9 @@ from select2reason.report.study import finite
 FLAGS: Mapping[str, str] = {
     "no_trace": "the trace is empty",
     "looping": "the trace repeats itself",
-    "cut_off": "the trace was opened and never closed",
+    "cut_off": "the trace was never closed, or the pool says that it ended early",
     "no_answer": "there is no final answer",
-    "wrong_answer": "the final answer is not the gold answer",
+    "wrong_answer": "the pool's own flag says that the answer is wrong",
     "language_switch": "the trace changes to another language",
     "contaminated": "the question is in a benchmark",
     "duplicate": "same question and trace as an earlier example",
@@ -83,8 +83,8 @@ def _sum(column: str) -> pl.Expr:
 
 
 def eligible(pool: pl.DataFrame) -> int:
-    """Examples that no row rule dropped (METHOD 9.5), by their reason."""
-    return pool.height - int(pool["reason"].is_in(list(FLAGS)).sum())
+    """Examples that no row rule dropped (METHOD 9.5): those that have ranks."""
+    return pool.height - pool["rank_joint"].null_count()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Protocol
 import polars as pl
 
 from select2reason.errors import RunError
-from select2reason.pool import Pool
+from select2reason.pool import Pool, sound
 
 Schema = Mapping[str, type[pl.DataType]]
 
@@ -59,7 +59,9 @@ def read_scores(pool: Pool, spec: ScorerSpec) -> pl.DataFrame:
     folder = spec.folder(pool)
     if missing := missing_shards(pool, spec):
         raise RunError(f"{len(missing)} of {len(pool.shards)} shards of {spec.name} are missing; run the command again")
-    frames = [pl.read_parquet(shard_path(folder, shard)) for shard in range(len(pool.shards))]
+    with sound(folder):
+        columns = list(spec.outputs)
+        frames = [pl.read_parquet(shard_path(folder, shard), columns=columns) for shard in range(len(pool.shards))]
     if [frame.height for frame in frames] != list(pool.shards):
         raise RunError(f"{folder} does not fit the pool; clear it with: select2reason cache --clear")
     return pl.concat(frames)

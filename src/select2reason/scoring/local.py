@@ -27,8 +27,11 @@ def score(pool: Pool, spec: ScorerSpec, *, progress: Progress = lambda rows: Non
     for shard in missing:
         frame = _score_shard(pool, scorer, spec, shard, progress)
         part = folder / f"{shard:05}.{os.getpid()}.part"
-        frame.write_parquet(part)
-        part.replace(shard_path(folder, shard))
+        try:
+            frame.write_parquet(part)
+            part.replace(shard_path(folder, shard))
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _score_shard(pool: Pool, scorer: Scorer, spec: ScorerSpec, shard: int, progress: Progress) -> pl.DataFrame:

@@ -1,0 +1,187 @@
+"""What the question-only difficulty model sees: cleaned text, hashed token n-grams, counted features.
+
+Serves the reward model of METHOD 2. It fits nothing and knows no labels: `reward.py` does. Every function takes whole
+columns; nothing loops over questions. `clean` runs before both fit and predict, so that the marks of one source (a
+prompt's tail, \\( \\) against $ $, line breaks) do not stand in for difficulty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from select2reason.tokens import load_tokenizer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from select2reason.tokens import Encoded, Tokenizer
+
+ORDERS = (1, 2, 3)  # 4-grams and skip-grams added nothing on held-out questions (Spearman +0.000)
+HASH_BITS = 20  # 2^18 cost 0.003 of Spearman, 2^22 gained nothing
+_GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads small ids over all bits
+_MIX = 0xBF58476D1CE4E5B9  # the first multiplier of splitmix64's finaliser
+_WORD = (1 << 64) - 1
+
+_ASKS = r"(?:let's think|please reason|think|reason) step by step\b[^\n]{0,90}"  # DeepScaleR's tail has 54 after it
+_BOXED = r"(?:and )?(?:please )?(?:put|output|give|write) (?:your|the) final answer (?:with)?in \\boxed\{\}\.?"
+_REWRITES = (
+    (rf"(?i)(?:\s*(?:{_ASKS}|{_BOXED}))+\s*$", ""),
+    (r"\\[()\[\]]|\$\$", "$$"),
+    (r"\\[dt]frac", r"\frac"),
+    (r"\\(?:left|right|displaystyle|[bB]ig|[,!; ])", " "),
+    (r"\s+", " "),
+)
+_FIGURE = r"\[asy\].*?(?:\[/asy\]|$)"  # Asymptote source: drawing, not wording
+_PATTERNS = {
+    "word": r"\p{L}{2,}",
+    "digit": r"\d",
+    "number": r"\d+(?:\.\d+)?",
+    "number_3": r"\d{3,}",
+    "number_4": r"\d{4,}",
+    "decimal": r"\d\.\d",
+    "dollar": r"\$",
+    "command": r"\\[a-zA-Z]+",
+    "fraction": r"\\frac",
+    "root": r"\\sqrt",
+    "sum": r"\\(?:sum|prod|cdots|ldots|dots)",
+    "trigonometry": r"\\(?:sin|cos|tan|cot)\b",
+    "logarithm": r"\\(?:log|ln)\b",
+    "angle": r"\\(?:angle|triangle|circ)\b|degree",
+    "floor": r"floor|lceil",
+    "binomial": r"\\binom|choose",
+    "modulo": r"mod\b|remainder|divisib",
+    "matrix": r"pmatrix|vmatrix|\\mathbf|\\vec",
+    "inequality": r"\\(?:leq?|geq?)\b|<|>",
+    "equation": r"=",
+    "power": r"\^",
+    "index": r"_",
+    "pi": r"\\pi",
+    "blackboard": r"\\mathbb|\\mathcal",
+    "bracket": r"[({\[]",
+    "sentence": r"[.?!。？](?:\s|$|\$)",
+    "comma": r"[,，]",
+    "question_mark": r"[?？]",
+    "choice": r"\([A-E]\)|\\text(?:bf)?\{\s*\(?[A-E]\)",
+    "let": r"(?i)\b(?:let|suppose|given|denote|define)\b",
+    "for_all": r"(?i)\b(?:for all|every|each|any|for which|such that|satisf\w+)\b",
+    "find": r"(?i)\bfind\b",
+    "determine": r"(?i)\bdetermine\b",
+    "prove": r"(?i)\b(?:prove|show that)\b",
+    "compute": r"(?i)\b(?:compute|calculate|evaluate|simplify|solve|express)\b",
+    "what": r"(?i)\bwhat\b",
+    "how_many": r"(?i)\bhow (?:many|much)\b",
+    "extreme": r"(?i)\b(?:least|smallest|minim\w+|maxim\w+|largest|greatest)\b",
+    "probability": r"(?i)\b(?:probability|expected|random\w*)\b",
+    "ways": r"(?i)\bways\b|permutation|arrange",
+    "function": r"(?i)\bfunction|f\(",
+    "polynomial": r"(?i)\bpolynomial|roots?\b",
+    "integer": r"(?i)\binteger|prime\b",
+    "sequence": r"(?i)\bsequence|series\b",
+    "shape": r"(?i)triangle|circle|quadrilateral|square|rectangle|polygon|sphere|cube",
+    "everyday": r"\\\$|dollar|cents?\b|percent|%|hour|minute|miles?|pounds?|cost",
+    "answer_form": r"(?i)common fraction|nearest|simplest|lowest terms",
+    "answer_sum": r"(?i)m ?\+ ?n\$?|relatively prime|a ?\+ ?b ?\+ ?c",
+    "blank": r"_{2,}|\\_",
+    "part": r"\(\d\)|\([a-c]\)|（",
+    "real": r"(?i)\breal\b|complex",
+    "han": r"\p{Han}",
+    "capitals": r"\b[A-Z]{2,}\b",
+}
+FEATURES = ("tokens", "chars", "chars_all", "figure", "word_length", "symbol_share", "largest", "letters", *_PATTERNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """Distinct hashed n-grams of several questions end to end; those of question i are [offsets[i]:offsets[i + 1]]."""
+
+    buckets: NDArray[np.int64]  # ascending within a question
+    offsets: NDArray[np.int64]
+
+    def take(self, rows: NDArray[np.int64]) -> Bags:
+        """The bags of `rows`, in that order."""
+        entries, sizes = self.entries(rows), np.diff(self.offsets)[rows]
+        return Bags(self.buckets[entries], np.concatenate([[0], np.cumsum(sizes)]))
+
+    def entries(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the entries of `rows` stand, row after row."""
+        sizes = np.diff(self.offsets)[rows]
+        shift = self.offsets[rows] - np.cumsum(sizes) + sizes
+        return np.asarray(np.arange(sizes.sum()) + np.repeat(shift, sizes))
+
+    @property
+    def questions(self) -> NDArray[np.int64]:
+        """The question that each entry belongs to."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+
+def clean(questions: pl.Series) -> pl.Series:
+    """Strip the prompt's tail and level the marks of different sources; null becomes empty."""
+    text = questions.cast(pl.String).fill_null("")
+    for pattern, replacement in _REWRITES:
+        text = text.str.replace_all(pattern, replacement)
+    return text.str.strip_chars()
+
+
+def encode(cleaned: pl.Series) -> Encoded:
+    """Token ids under the built-in tokenizer, whatever tokenizer the pool is measured with."""
+    return _tokenizer().encode(cleaned)
+
+
+def ngram_bags(encoded: Encoded, *, bits: int = HASH_BITS) -> Bags:
+    """Token n-grams of ORDERS, hashed to 2^bits buckets; none crosses from one question to the next.
+
+    Which n-grams are there, not how often: counting them cost 0.005 of Spearman.
+    """
+    question = np.repeat(np.arange(len(encoded.offsets) - 1, dtype=np.uint64), np.diff(encoded.offsets))
+    ids = encoded.ids.astype(np.uint64)
+    key = np.sort(np.concatenate([_keys(ids, question, order, bits) for order in ORDERS]))
+    key = key[np.append(True, key[1:] != key[:-1])] if len(key) else key
+    sizes = np.bincount((key >> np.uint64(bits)).astype(np.int64), minlength=len(encoded.offsets) - 1)
+    buckets = (key & np.uint64((1 << bits) - 1)).astype(np.int64)
+    return Bags(buckets, np.concatenate([[0], np.cumsum(sizes)]))
+
+
+def hand_features(cleaned: pl.Series, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """FEATURES of cleaned questions, counts as log(1 + n): shape (questions, features)."""
+    text = pl.DataFrame({"all": cleaned, "words": cleaned.str.replace_all(_FIGURE, " "), "tokens": tokens})
+    words, one = pl.col("words"), pl.lit(1.0)
+    chars = words.str.len_chars()
+    columns = {
+        "tokens": pl.col("tokens").log1p(),
+        "chars": chars.log1p(),
+        "chars_all": pl.col("all").str.len_chars().log1p(),
+        "figure": pl.col("all").str.contains("[asy]", literal=True),
+        "word_length": pl.min_horizontal(chars / (words.str.count_matches(" ", literal=True) + 1), 20.0),
+        "symbol_share": one - words.str.count_matches(r"[\p{L}\s]") / (chars + 1),
+        "largest": words.str.extract_all(r"[0-9]{1,9}")
+        .list.eval(pl.element().cast(pl.Int64))
+        .list.max()
+        .fill_null(0)
+        .log1p(),
+        "letters": words.str.extract_all(r"\b[a-zA-Z]\b").list.n_unique().log1p(),
+    }
+    columns |= {name: words.str.count_matches(pattern).log1p() for name, pattern in _PATTERNS.items()}
+    return text.select(**{name: columns[name].cast(pl.Float64) for name in FEATURES}).to_numpy()
+
+
+@cache
+def _tokenizer() -> Tokenizer:
+    return load_tokenizer()  # 0.2 s to open, so opened once
+
+
+def _keys(ids: NDArray[np.uint64], question: NDArray[np.uint64], order: int, bits: int) -> NDArray[np.uint64]:
+    """question << bits | bucket for every n-gram of one order."""
+    size = max(len(ids) - order + 1, 0)
+    state = np.full(size, order * _GOLDEN & _WORD, np.uint64)
+    for shift in range(order):
+        state ^= (ids[shift : shift + size] + np.uint64(_GOLDEN)) * np.uint64(_GOLDEN)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(_MIX)
+        state ^= state >> np.uint64(27)
+    whole = question[:size] == question[order - 1 :] if size else np.empty(0, bool)
+    keys = question[:size] << np.uint64(bits) | state >> np.uint64(64 - bits)
+    return np.asarray(keys[whole])

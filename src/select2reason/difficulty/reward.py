@@ -1,0 +1,146 @@
+"""The question-only reward model of METHOD 2: a question's expected 1 - pass rate from its wording alone.
+
+Three steps: linear models on hashed token n-grams (one per label set: pass rates, MATH levels, ...), small trees over
+their outputs and counted features, a monotone map to [0, 1]. Predicting needs NumPy, Polars and the built-in tokenizer.
+It does not read answers or traces, does not solve anything, and is no judge outside mathematics (see builtin/CARD.md).
+`fitting.py` makes such models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+import polars as pl
+
+from select2reason.difficulty.boosting import Trees
+from select2reason.difficulty.features import FEATURES, HASH_BITS, Bags, clean, encode, hand_features, ngram_bags
+from select2reason.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMAT = 1  # raise it when features change: older weights would then mean something else
+_WEIGHTS = "weights.npz"
+_CHUNK = 4096  # questions at once: their n-grams take some 30 MB
+
+
+@dataclass(frozen=True, slots=True)
+class NgramModel:
+    """A fitted model; `fitting.fit` makes one, `load_builtin` opens the one shipped with the package."""
+
+    buckets: NDArray[np.int32]  # (kept,) ascending hash buckets that carry weight; the others count for the norm alone
+    rarity: NDArray[np.float16]  # (kept,) inverse document frequency
+    rarity_unseen: float
+    weights: NDArray[np.int8]  # (kept, tasks), each column times its scale
+    scale: NDArray[np.float32]  # (tasks,)
+    hand_mean: NDArray[np.float32]  # (features,)
+    hand_spread: NDArray[np.float32]  # (features,)
+    hand_weights: NDArray[np.float32]  # (features, tasks)
+    intercept: NDArray[np.float32]  # (tasks,)
+    trees: Trees
+    knots: NDArray[np.float32]  # (2, n) ascending: the trees' sum, the expected 1 - pass rate
+    tasks: tuple[str, ...]
+
+    def predict(self, questions: pl.Series) -> NDArray[np.float64]:
+        """Expected 1 - pass rate in [0, 1], 1 = hardest, in order; NaN for an empty or null question."""
+        parts = [self._predict(questions.slice(start, _CHUNK)) for start in range(0, len(questions), _CHUNK)]
+        return np.concatenate([np.empty(0), *parts])
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the weights: models with equal fingerprints give equal scores."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self._arrays().items()):
+            digest.update(name.encode() + str(array.dtype).encode() + array.tobytes())
+        return digest.hexdigest()[:16]
+
+    def save(self, folder: Path) -> None:
+        """Write the weights into `folder`; the same model gives the same bytes of content."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(folder / _WEIGHTS, allow_pickle=False, **self._arrays())
+
+    @classmethod
+    def load(cls, folder: Path) -> NgramModel:
+        """Open what `save` wrote. Raises UsageError where the folder holds no such model."""
+        file = folder / _WEIGHTS
+        if not file.is_file():
+            raise UsageError(f"no {_WEIGHTS} in {folder}; give a folder that `select2reason reward fit` wrote")
+        try:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+                return _from_arrays(dict(stored))
+        except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
+            raise UsageError(f"{file} is no model of this version ({error}); fit it again") from error
+
+    def _predict(self, questions: pl.Series) -> NDArray[np.float64]:
+        cleaned = clean(questions)
+        there = np.flatnonzero((cleaned != "").to_numpy())
+        scores = np.full(len(questions), np.nan)
+        if len(there):
+            raw = self.trees.predict(self.inputs(cleaned.gather(there)))
+            scores[there] = np.clip(np.interp(raw, self.knots[0], self.knots[1]), 0.0, 1.0)
+        return scores
+
+    def inputs(self, cleaned: pl.Series) -> NDArray[np.float32]:
+        """What the trees see of cleaned, non-empty questions: every task's linear score, then the counted features."""
+        encoded = encode(cleaned)
+        hand = standardise(hand_features(cleaned, np.diff(encoded.offsets)), self.hand_mean, self.hand_spread)
+        linear = self._linear(ngram_bags(encoded)) + hand @ self.hand_weights + self.intercept
+        return np.concatenate([linear, hand], axis=1)
+
+    def _linear(self, bags: Bags) -> NDArray[np.float32]:
+        place = places(self.buckets)[bags.buckets]
+        known = place >= 0
+        values = unit_rows(bags, np.where(known, self.rarity[place], np.float32(self.rarity_unseen)))
+        weights = self.weights[place] * (values * known)[:, None]
+        return np.asarray(np.add.reduceat(weights, bags.offsets[:-1], axis=0) * self.scale)
+
+    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+        own = [f.name for f in fields(self) if f.name not in ("trees", "tasks")]
+        arrays = {name: np.asarray(getattr(self, name)) for name in own}
+        trees = {f"trees_{f.name}": np.asarray(getattr(self.trees, f.name)) for f in fields(self.trees)}
+        about = {"format": FORMAT, "tasks": self.tasks, "features": FEATURES}
+        return arrays | trees | {"about": np.asarray(json.dumps(about))}
+
+
+@cache
+def load_builtin() -> NgramModel:
+    """The model shipped with the package; builtin/CARD.md says what it was fitted on and how well it does."""
+    with as_file(files("select2reason.difficulty") / "builtin") as folder:
+        return NgramModel.load(folder)
+
+
+def places(buckets: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Where each of the 2^HASH_BITS buckets stands in `buckets`; -1 where it does not."""
+    table = np.full(1 << HASH_BITS, -1, np.int32)
+    table[buckets] = np.arange(len(buckets), dtype=np.int32)
+    return table
+
+
+def unit_rows(bags: Bags, rarity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Value of every entry: its rarity, each question's entries scaled to length 1."""
+    norms = np.sqrt(np.add.reduceat(rarity * rarity, bags.offsets[:-1]))
+    return np.asarray(rarity / np.repeat(norms, np.diff(bags.offsets)), np.float32)
+
+
+def standardise(
+    hand: NDArray[np.float64], mean: NDArray[np.float32], spread: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Features in units of their spread, held within 4: a freak question must not leave the range that was fitted."""
+    return np.clip((hand - mean) / spread, -4, 4).astype(np.float32)
+
+
+def _from_arrays(stored: dict[str, Any]) -> NgramModel:
+    about = json.loads(str(stored.pop("about")))
+    if about["format"] != FORMAT or tuple(about["features"]) != FEATURES:
+        raise ValueError(f"format {about['format']}, this version reads {FORMAT}")
+    trees = {f.name: stored.pop(f"trees_{f.name}") for f in fields(Trees)}
+    trees["base"], stored["rarity_unseen"] = float(trees["base"]), float(stored["rarity_unseen"])
+    return NgramModel(**stored, trees=Trees(**trees), tasks=tuple(about["tasks"]))
