@@ -307,7 +307,7 @@ numbers under hashes: no question can be read from them.
 
 ## Limits
 - Mathematics in English. Of other languages it has seen 407 Chinese school questions, and outside mathematics nothing:
-  there the score is little more than length and LaTeX. Check it first: `select2reason difficulty --labels`.
+  there the score is little more than length and LaTeX. Check it against labels of your own first.
 - It reads wording. Whether an answer exists, whether the gold answer is right (some DeepScaleR questions are never
   solved for a wrong gold), how large the numbers get on the way: it cannot know.
 - Easy word problems come out too hard (see GSM8K's means): DeepScaleR holds few easy ones, and many that are unsolved.
