@@ -143,8 +143,7 @@ class _Builder:
             self._writer = pq.ParquetWriter(
                 path,
                 _TEXT_SCHEMA,
-                compression="zstd",
-                compression_level=1,
+                compression="lz4",
                 use_dictionary=False,
                 write_statistics=False,
             )

@@ -147,8 +147,7 @@ def select(
     }
     with export.whole_folder(out, force=force) as folder:
         with stage("writing", outcome.selected) as advance:
-            export.write_data(scored.pool, selection.rows, table, folder, carried=carried)
-            advance(outcome.selected)
+            export.write_data(scored.pool, selection.rows, table, folder, carried=carried, advance=advance)
         page = report.selection_page(
             table,
             manifest=manifest,
@@ -229,8 +228,8 @@ def _examples(
     more = replace(chosen, fraction=None, rows=len(rows) + _EXAMPLES, token_budget=None)
     further = _choose(rivals, more).rows
     nearly = further[~np.isin(further, rows)]
-    best, near = (_texts(pool, table, few[:_EXAMPLES], spill) for few in (rows, nearly))
-    return report.Examples(best=best, nearly=near)
+    both = _texts(pool, table, np.concatenate([rows[:_EXAMPLES], nearly[:_EXAMPLES]]), spill)
+    return report.Examples(best=both.head(len(rows[:_EXAMPLES])), nearly=both.slice(len(rows[:_EXAMPLES])))
 
 
 def _texts(pool: Pool, table: pl.DataFrame, rows: Rows, spill: Path) -> pl.DataFrame:

@@ -86,7 +86,7 @@ class Pool:
 
     def batches(self, columns: Sequence[str], *, shard: int) -> Iterator[pl.DataFrame]:
         """The text of one shard in order, a row group at a time (at most 1,024 rows)."""
-        with sound(self.root), pq.ParquetFile(self.root / f"text-{shard:05}.parquet") as file:
+        with sound(self.root), pq.ParquetFile(self._text_file(shard)) as file:
             for group in range(file.num_row_groups):
                 yield pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=list(columns))))
 
@@ -168,20 +168,25 @@ class Pool:
             path.unlink()
 
     def _gather(self, rows: NDArray[np.uint32], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Pool order; `at` is each row's place in the order asked for."""
+        """Pool order; `at` is each row's place in the order asked for. Row groups without such a row are not read."""
         order = np.argsort(rows, kind="stable")
         ordered = rows[order].astype(np.int64)
-        for shard, start in enumerate(self.starts[:-1]):
-            first = start
-            bounds = np.searchsorted(ordered, [start, start + self.shards[shard]])
-            if bounds[0] == bounds[1]:
+        for shard, first in enumerate(self.starts[:-1]):
+            start = int(first)
+            if not np.diff(np.searchsorted(ordered, [start, start + self.shards[shard]]))[0]:
                 continue
-            for batch in self.batches(columns, shard=shard):
-                low, high = np.searchsorted(ordered, [first, first + batch.height])
-                if high > low:
-                    picked = batch[ordered[low:high] - first]
-                    yield picked.with_columns(at=pl.Series(order[low:high], dtype=pl.Int64))
-                first += batch.height
+            with sound(self.root), pq.ParquetFile(self._text_file(shard)) as file:
+                for group in range(file.num_row_groups):
+                    size = file.metadata.row_group(group).num_rows
+                    low, high = np.searchsorted(ordered, [start, start + size])
+                    if high > low:
+                        batch = pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=list(columns))))
+                        picked = batch[ordered[low:high] - start]
+                        yield picked.with_columns(at=pl.Series(order[low:high], dtype=pl.Int64))
+                    start += size
+
+    def _text_file(self, shard: int) -> Path:
+        return self.root / f"text-{shard:05}.parquet"
 
 
 def refuse_too_bad(pool: Pool, most: float) -> None:
