@@ -156,8 +156,8 @@ def write_data(
 
 def _told(chunks: Iterator[pl.DataFrame], advance: Callable[[float], None]) -> Iterator[pl.DataFrame]:
     for chunk in chunks:
-        yield chunk
         advance(chunk.height)
+        yield chunk
 
 
 def _write_file(path: Path, left: pl.DataFrame, chunks: Iterator[pl.DataFrame], rows: int) -> pl.DataFrame:
