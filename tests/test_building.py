@@ -123,7 +123,7 @@ from select2reason.pipeline import open_pool
 from select2reason.recipe import PoolSettings
 open_pool(PoolSettings(pools=(sys.argv[1],), cache_dir=Path(sys.argv[2])))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-pool, _ = open_pool(PoolSettings(pools=(sys.argv[3],), cache_dir=Path(sys.argv[2])))
+pool = open_pool(PoolSettings(pools=(sys.argv[3],), cache_dir=Path(sys.argv[2]))).pool
 print(pool.text_bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
