@@ -177,7 +177,7 @@ def _write_file(path: Path, left: pl.DataFrame, chunks: Iterator[pl.DataFrame], 
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Dictionaries for what repeats only: hashing every trace for one took a third of the time."""
+    """Dictionaries for what repeats only; traces never do."""
     few = ["category", "source_file", "messages.list.element.role"]
     return pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, use_dictionary=few)
 

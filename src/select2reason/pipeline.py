@@ -185,7 +185,7 @@ def _outcome(out: Path, scored: Scored, table: pl.DataFrame, selection: Selectio
     return SelectOutcome(
         out=out,
         pool_rows=scored.pool.rows,
-        quarantined=sum(part.bad for part in scored.pool.parts),
+        quarantined=scored.pool.bad_rows,
         eligible=selection.eligible,
         asked=selection.asked,
         selected=len(selection.rows),
@@ -397,7 +397,7 @@ def _manifest(scored: Scored, command: str, parameters: Mapping[str, object]) ->
         "pool": {
             "digest": scored.pool.digest,
             "rows": scored.pool.rows,
-            "quarantined": sum(part.bad for part in scored.pool.parts),
+            "quarantined": scored.pool.bad_rows,
             "layout": "; ".join(dict.fromkeys(part.layout for part in scored.pool.parts)),
             "sources": scored.opened.sources,
         },

@@ -80,6 +80,11 @@ class Pool:
             raise RunError(f"{root} is damaged ({error}); clear it with: select2reason cache --clear") from error
 
     @property
+    def bad_rows(self) -> int:
+        """Rows of the source files that gave no example."""
+        return sum(part.bad for part in self.parts)
+
+    @property
     def starts(self) -> NDArray[np.int64]:
         """Position of each shard's first row, with the number of rows at the end: (shards + 1,)."""
         return np.concatenate([[0], np.cumsum(self.shards, dtype=np.int64)])
@@ -191,7 +196,7 @@ class Pool:
 
 def refuse_too_bad(pool: Pool, most: float) -> None:
     """Raise PoolError where no example is left, or more than the fraction `most` of the rows could not be used."""
-    rows, bad = sum(part.rows for part in pool.parts), sum(part.bad for part in pool.parts)
+    rows, bad = sum(part.rows for part in pool.parts), pool.bad_rows
     worst = next(pool.quarantine(), None)
     first = f" (first: {worst['source_file']} row {worst['source_row']}: {worst['reason']})" if worst else ""
     if not pool.rows:
