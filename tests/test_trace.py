@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -112,7 +113,8 @@ def test_normalised_question() -> None:
 
 def test_repeats_know_where_no_safe_cut_is() -> None:
     repeats = find_repeats(pl.Series(["a\n\nb\n\na\n\nc", "a\n\nb\n\na", "a\n\n a\n\nb", "a\n\nb"]))
-    assert repeats.found.tolist() == [True, True, True, False]
+    assert repeats.rows[repeats.again].tolist() == [0, 1, 2]
+    assert repeats.normalised(np.array([False, True, True, False])).to_list() == ["a\n\nb", "a\n\nb"]
     assert repeats.uneven.tolist() == [1, 2]  # dropped at the end; dropped behind a space
 
 

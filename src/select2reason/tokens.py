@@ -7,15 +7,17 @@ gives the same counts some forty times slower. Nothing is downloaded unless a Hu
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from select2reason.errors import RunError, UsageError
 
@@ -32,10 +34,13 @@ _QWEN_SPECIALS = (  # ids from 151,643 on, in this order (the Qwen2.5 tokenizer'
 )
 _FIRST_SPECIAL_ID = 151_643
 _FRESH_AFTER_BYTES = 1 << 29  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
-_NOT_NFC = (  # every code point that NFC may change: marks, singletons, compatibility ideographs, Hangul tails
-    r"[\p{M}\x{340}-\x{387}\x{958}-\x{f69}\x{1161}-\x{11c2}\x{1f71}-\x{2001}\x{2126}-\x{212b}"
-    r"\x{2329}-\x{232a}\x{2adc}\x{f900}-\x{fad9}\x{fb1d}-\x{fb4e}\x{1d15e}-\x{1d1c0}\x{2f800}-\x{2fa1d}]"
-)
+_CHANGED_BY_NFC = (  # spans with every code point that NFC may change: marks, singletons, Hangul parts; few others
+    (0x300, 0x387), (0x483, 0x489), (0x591, 0x5C7), (0x610, 0x61A), (0x64B, 0x670), (0x6D6, 0x6ED), (0x711, 0x1CFF),
+    (0x1DC0, 0x1DFF), (0x1F71, 0x2001), (0x20D0, 0x20F0), (0x2126, 0x212B), (0x2329, 0x232A), (0x2ADC, 0x2ADC),
+    (0x2CEF, 0x2CF1), (0x2D7F, 0x2D7F), (0x2DE0, 0x2DFF), (0x302A, 0x302F), (0x3099, 0x309A), (0xA66F, 0xABED),
+    (0xF900, 0xFB4E), (0xFE20, 0xFE2F), (0x101FD, 0x1D244), (0x1DA00, 0x1EFFF), (0x2F800, 0x2FA1D),
+)  # fmt: skip
+_FIRST_LEAD = 0xCC  # the first byte of U+0300, the first code point of those spans
 _SAME_COUNTS = (  # what a tokenizer must count alike in both libraries before gigatoken is trusted with it
     "Wait, 12345x + 3 = 7?\n\n  So  x \t= 1/3.\n\n\n(But maybe\u00a0not.)\r\n",
     "等等，也许 nai\u0308ve \ufb01 <|im_end|> <think>\n𝑥² ≤ √2</think> it's 'LL",
@@ -89,15 +94,18 @@ def load_tokenizer(name: str = BUILTIN) -> Tokenizer:
 
 
 class FastTokenizer:
-    """gigatoken over a vocabulary that it loads; normalises to NFC where the text is not in that form yet."""
+    """gigatoken over a vocabulary that it loads; normalises to NFC where the text is not in that form yet.
+
+    Each call works on one core, in a gigatoken of its own, so that several threads count at once: one gigatoken lets
+    one thread in at a time, and its own threads cost half as much again as they bring.
+    """
 
     def __init__(self, load: Callable[[], gigatoken.Tokenizer], *, digest: str, nfc: bool, cuts: bool) -> None:
         self.digest = digest
         self.cuts_at_newlines = cuts
         self._load = load
         self._nfc = nfc
-        self._gigatoken = load()
-        self._bytes_seen = 0
+        self._idle = deque([_Loaded(load())])
 
     def count(self, texts: pl.Series) -> NDArray[np.uint32]:
         """Tokens of each text, in order."""
@@ -107,18 +115,33 @@ class FastTokenizer:
         """Token ids of each text, in order."""
         import awkward as ak
 
-        texts = _nfc(texts.fill_null("")) if self._nfc else texts.fill_null("")
-        self._refresh(texts)
         if texts.is_empty():
             return Encoded(np.empty(0, np.uint32), np.zeros(1, np.int64))
-        encoded = self._gigatoken.encode_batch(ak.from_arrow(texts.to_arrow(compat_level=pl.CompatLevel.oldest())))
-        layout = ak.to_packed(encoded).layout
+        texts = texts.fill_null("")
+        array = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._nfc and len(rows := _maybe_not_nfc(array)):
+            array = texts.scatter(rows, texts[rows].str.normalize("NFC")).to_arrow(compat_level=pl.CompatLevel.oldest())
+        loaded = self._loaded()
+        try:
+            layout = ak.to_packed(loaded.gigatoken.encode_batch(ak.from_arrow(array), parallel=False)).layout
+        finally:
+            loaded.bytes_seen += array.nbytes
+            self._idle.append(loaded)
         return Encoded(np.asarray(layout.content.data), np.asarray(layout.offsets.data, dtype=np.int64))
 
-    def _refresh(self, texts: pl.Series) -> None:
-        if self._bytes_seen > _FRESH_AFTER_BYTES:
-            self._gigatoken, self._bytes_seen = self._load(), 0
-        self._bytes_seen += int(texts.str.len_bytes().sum())
+    def _loaded(self) -> _Loaded:
+        """One that no other call uses, loaded anew where there is none or it has seen too much."""
+        try:
+            loaded = self._idle.pop()
+        except IndexError:
+            return _Loaded(self._load())
+        return loaded if loaded.bytes_seen < _FRESH_AFTER_BYTES else _Loaded(self._load())
+
+
+@dataclass(slots=True)
+class _Loaded:
+    gigatoken: gigatoken.Tokenizer
+    bytes_seen: int = 0
 
 
 class SlowTokenizer:
@@ -188,11 +211,27 @@ def _from_hub(name: str) -> Path:
         raise UsageError(f"the tokenizer {name} is not here and not on the Hub ({head})") from error
 
 
-def _nfc(texts: pl.Series) -> pl.Series:
-    """Normalise the texts that may need it: 0.02 to 0.1 s for 80 MB, where normalising all of it takes 1.1 s."""
-    doubtful = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
-    doubtful = doubtful.filter(texts[doubtful].str.contains(_NOT_NFC))
-    return texts.scatter(doubtful, texts[doubtful].str.normalize("NFC")) if len(doubtful) else texts
+def _maybe_not_nfc(texts: pa.LargeStringArray) -> NDArray[np.int64]:
+    """Rows that hold a code point of _CHANGED_BY_NFC, told from its first three bytes: UTF-8 keeps code points' order.
+
+    Takes 0.01 s for 80 MB of English mathematics, where normalising all of it takes 1.1 s.
+    """
+    _, bounds, content = texts.buffers()
+    data = np.frombuffer(content or b"", np.uint8)
+    at = np.flatnonzero(data >= _FIRST_LEAD)
+    three = [data[np.minimum(at + i, len(data) - 1)].astype(np.int32) << 16 - 8 * i for i in range(3)]
+    changed = np.searchsorted(_nfc_spans(), np.sum(three, axis=0), side="right") % 2 == 1
+    return np.unique(np.searchsorted(np.frombuffer(bounds, np.int64), at[changed], side="right") - 1)
+
+
+@cache
+def _nfc_spans() -> NDArray[np.int32]:
+    """Where each span begins and where it has ended, in three bytes of UTF-8 each."""
+    edges = [
+        (chr(low).encode()[:3].ljust(3, b"\0"), chr(high).encode()[:3].ljust(3, b"\xff"))
+        for low, high in _CHANGED_BY_NFC
+    ]
+    return np.ravel([(int.from_bytes(low), int.from_bytes(high) + 1) for low, high in edges]).astype(np.int32)
 
 
 def _digest(content: bytes) -> str:

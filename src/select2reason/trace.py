@@ -7,7 +7,9 @@ apart and taken off or put on. Where no such cut is at hand, the text itself is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -57,38 +59,87 @@ def measure_spec(tokenizer: str) -> ScorerSpec:
     return ScorerSpec("trace", fingerprint, inputs, OUTPUTS, lambda: TraceScorer(opened), threads=2)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TraceScorer:
     """Measures batches of canonical text; see OUTPUTS for the columns."""
 
     tokenizer: Tokenizer
 
+    @cached_property
+    def template_tokens(self) -> int:
+        """Tokens of the chat template and the system prompt, alike for every example."""
+        return int(self.tokenizer.count(pl.Series(_TEMPLATE)).sum())
+
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
         """One row per example: lengths in tokens, rethinking tokens of the normalised trace, and keys of equality."""
-        trace = batch["trace"]
-        raw = self.tokenizer.count(trace).astype(np.int64)
+        trace, cuts = batch["trace"], self.tokenizer.cuts_at_newlines
         repeats = find_repeats(trace)
-        dropped = repeats.steps.select("row", words=_rethinking(pl.col("step")))
+        sums = _normalised_length(repeats, batch.height, cuts=cuts), _example_length(batch, cuts=cuts)
+        raw, normalised, total = _resolved(self.tokenizer, trace, sums)
         words = batch.select(_rethinking(pl.col("trace"))).to_series().to_numpy().astype(np.int64)
+        dropped = pl.DataFrame({"step": repeats.steps.filter(repeats.again)}).select(_rethinking(pl.col("step")))
+        np.subtract.at(words, repeats.rows[repeats.again], dropped.to_series().to_numpy())
         return batch.select(
-            trace_tokens=pl.lit(pl.Series(self._without_repeats(trace, raw, repeats))),
+            trace_tokens=pl.lit(pl.Series(normalised)),
             trace_tokens_raw=pl.lit(pl.Series(raw)),
-            total_tokens=pl.lit(pl.Series(total_tokens(batch, raw, self.tokenizer))),
-            rethinking_tokens=pl.lit(pl.Series(words - _sum_by_row(dropped, "words", len(trace)))),
+            total_tokens=pl.lit(pl.Series(total + self.template_tokens)),
+            rethinking_tokens=pl.lit(pl.Series(words)),
             no_trace=pl.col("trace").str.strip_chars(_WHITE) == "",
             question_key=normalised_question(pl.col("question")).hash(seed=0),
             trace_key=pl.col("trace").hash(seed=0),
         )
 
-    def _without_repeats(self, trace: pl.Series, raw: NDArray[np.int64], repeats: Repeats) -> NDArray[np.int64]:
-        """Tokens of the normalised traces: what the dropped steps count taken off, or the text itself counted."""
-        tokens, again = raw.copy(), np.flatnonzero(repeats.found)
-        if self.tokenizer.cuts_at_newlines:
-            counts = pl.Series(self.tokenizer.count(repeats.steps["step"] + STEP_BREAK), dtype=pl.Int64)
-            tokens -= _sum_by_row(repeats.steps.select("row", tokens=counts), "tokens", len(trace))
-            again = repeats.uneven
-        tokens[again] = self.tokenizer.count(trace[again].map_elements(normalise, return_dtype=pl.String))
-        return tokens
+
+# --- lengths as sums ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Texts whose tokens are added to those of their rows, or taken off where `sign` is -1."""
+
+    rows: NDArray[np.int64]
+    texts: pl.Series
+    sign: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A length of each row: the tokens of the trace as it stands where `from_raw` (n,), plus its parts."""
+
+    from_raw: NDArray[np.bool_]
+    parts: Sequence[Part]
+
+
+def _resolved(tokenizer: Tokenizer, trace: pl.Series, sums: Sequence[Sum]) -> list[NDArray[np.int64]]:
+    """Tokens of the raw traces, then each of the sums: one call of the tokenizer for all of it."""
+    texts = [trace, *(part.texts for one in sums for part in one.parts)]
+    counts = tokenizer.count(pl.concat([one.alias("") for one in texts])).astype(np.int64)
+    raw, *added = np.split(counts, np.cumsum([len(one) for one in texts])[:-1])
+    lengths, next_added = [raw], iter(added)
+    for one in sums:
+        tokens = np.where(one.from_raw, raw, 0)
+        for part in one.parts:
+            np.add.at(tokens, part.rows, part.sign * next(next_added))
+        lengths.append(tokens)
+    return lengths
+
+
+# --- repeats --------------------------------------------------------------------------------------------------------
+
+
+def _normalised_length(repeats: Repeats, rows: int, *, cuts: bool) -> Sum:
+    """Tokens of the normalised traces: what the dropped steps count taken off, or the text itself counted."""
+    anew = repeats.uneven if cuts else np.unique(repeats.rows[repeats.again])
+    from_raw = np.ones(rows, np.bool_)
+    from_raw[anew] = False
+    dropped = repeats.again & from_raw[repeats.rows]
+    return Sum(
+        from_raw,
+        [
+            Part(repeats.rows[dropped], repeats.steps.filter(dropped) + STEP_BREAK, -1),
+            Part(anew, repeats.normalised(~from_raw)),
+        ],
+    )
 
 
 def normalise(trace: str) -> str:
@@ -109,15 +160,21 @@ def normalised_question(question: pl.Expr) -> pl.Expr:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """The repeated steps of a batch of traces.
+    """The steps of a batch of traces: the row of each, its text, and whether it repeats an earlier one of its row.
 
-    `steps` (row, step) lists those that normalising drops, `found` marks the rows that have any (n,), and `uneven`
-    holds the rows where a dropped step is not framed by safe cuts, so that the normalised text must be counted itself.
+    `uneven` holds the rows where a repeat is not framed by safe cuts, so that the normalised text must be counted.
     """
 
-    steps: pl.DataFrame
-    found: NDArray[np.bool_]
+    rows: NDArray[np.int64]
+    steps: pl.Series
+    again: NDArray[np.bool_]
     uneven: NDArray[np.int64]
+
+    def normalised(self, wanted: NDArray[np.bool_]) -> pl.Series:
+        """The normalised traces of the rows that are wanted (n,), in order."""
+        kept = wanted[self.rows] & ~self.again
+        frame = pl.DataFrame({"row": self.rows[kept], "step": self.steps.filter(kept)})
+        return frame.group_by("row", maintain_order=True).agg(pl.col("step").str.join(STEP_BREAK))["step"]
 
 
 def find_repeats(trace: pl.Series) -> Repeats:
@@ -128,24 +185,17 @@ def find_repeats(trace: pl.Series) -> Repeats:
     """
     split = trace.str.split(STEP_BREAK)
     steps = split.explode(empty_as_null=True, keep_nulls=True)
-    row = np.repeat(np.arange(len(trace), dtype=np.uint64), split.list.len().to_numpy())
-    key = steps.str.strip_chars(_WHITE).hash(seed=0).to_numpy() + row * np.uint64(_SPREAD)
-    repeat = np.flatnonzero(~pl.Series(key).is_first_distinct().to_numpy())
+    rows = np.repeat(np.arange(len(trace)), split.list.len().to_numpy())
+    key = steps.str.strip_chars(_WHITE).hash(seed=0).to_numpy() + rows.astype(np.uint64) * np.uint64(_SPREAD)
+    again = ~pl.Series(key).is_first_distinct().to_numpy()
+    repeat = np.flatnonzero(again)
     after = np.minimum(repeat + 1, len(steps) - 1)
-    even = _starts_plain(steps[repeat]) & _starts_plain(steps[after]) & (row[after] == row[repeat]) & (after > repeat)
-    dropped = pl.DataFrame({"row": row[repeat].astype(np.int64), "step": steps[repeat]})
-    found = np.zeros(len(trace), np.bool_)
-    found[dropped["row"].to_numpy()] = True
-    return Repeats(dropped, found, np.unique(dropped["row"].to_numpy()[~even]))
+    even = _starts_plain(steps[repeat]) & _starts_plain(steps[after]) & (rows[after] == rows[repeat]) & (after > repeat)
+    return Repeats(rows, steps, again, np.unique(rows[repeat][~even]))
 
 
 def _starts_plain(steps: pl.Series) -> NDArray[np.bool_]:
     return steps.str.contains(r"\A\S").to_numpy()
-
-
-def _sum_by_row(frame: pl.DataFrame, column: str, rows: int) -> NDArray[np.int64]:
-    sums = np.bincount(frame["row"].to_numpy(), weights=frame[column].to_numpy(), minlength=rows)
-    return sums.astype(np.int64)
 
 
 def _rethinking(text: pl.Expr) -> pl.Expr:
@@ -155,28 +205,24 @@ def _rethinking(text: pl.Expr) -> pl.Expr:
 # --- the whole example ----------------------------------------------------------------------------------------------
 
 
-def total_tokens(batch: pl.DataFrame, trace_tokens_raw: NDArray[np.int64], tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """Tokens of each example in Qwen2.5's ChatML with the system prompt, question and full response (METHOD 9.9)."""
-    fixed = int(tokenizer.count(pl.Series(_TEMPLATE)).sum())
-    question = tokenizer.count("user\n" + batch["question"]).astype(np.int64)
-    return fixed + question + _reply_tokens(batch, trace_tokens_raw, tokenizer)
+def _example_length(batch: pl.DataFrame, *, cuts: bool) -> Sum:
+    """Tokens of each example in Qwen2.5's ChatML with the system prompt, question and full response (METHOD 9.9).
 
-
-def _reply_tokens(batch: pl.DataFrame, trace_tokens_raw: NDArray[np.int64], tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """Tokens of "assistant", a line break, head, trace and tail, from those of the trace and of what its edges add."""
-    if not tokenizer.cuts_at_newlines:
-        return tokenizer.count(_reply(batch)).astype(np.int64)
+    The reply is "assistant", a line break, head, trace and tail: the trace's tokens and what its edges add to them.
+    """
     edges = _edges(batch)
-    tokens = trace_tokens_raw.copy()
-    for name, sign in (("before", 1), ("lead", -1), ("last", -1), ("after", 1)):
-        tokens += sign * _count_few(edges[name], tokenizer)
-    whole = edges["whole"].arg_true().to_numpy()
-    tokens[whole] = tokenizer.count(_reply(batch[whole]))
-    return tokens
-
-
-def _reply(batch: pl.DataFrame) -> pl.Series:
-    return "assistant\n" + batch["head"] + batch["trace"] + batch["tail"]
+    anew = edges["whole"].to_numpy() if cuts else np.ones(batch.height, np.bool_)
+    framed = edges.filter(~anew)
+    reply = batch.filter(anew).select("assistant\n" + pl.col("head") + pl.col("trace") + pl.col("tail")).to_series()
+    signs = {"before": 1, "lead": -1, "last": -1, "after": 1}
+    return Sum(
+        ~anew,
+        [
+            Part(np.arange(batch.height), "user\n" + batch["question"]),
+            Part(np.flatnonzero(anew), reply),
+            *(Part(np.flatnonzero(~anew), framed[name], sign) for name, sign in signs.items()),
+        ],
+    )
 
 
 def _edges(batch: pl.DataFrame) -> pl.DataFrame:
@@ -196,12 +242,3 @@ def _edges(batch: pl.DataFrame) -> pl.DataFrame:
     return edges.with_columns(
         whole=~(cut_first & pl.col("last").is_not_null()).fill_null(False) | (batch["trace"].str.strip_chars() == "")
     )
-
-
-def _count_few(texts: pl.Series, tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """Counts of texts among which few differ: each distinct one is counted once."""
-    distinct = texts.unique(maintain_order=True)
-    if len(distinct) > len(texts) // 2:
-        return tokenizer.count(texts).astype(np.int64)
-    counts = dict(zip(distinct.to_list(), tokenizer.count(distinct).tolist(), strict=True))
-    return np.asarray(texts.replace_strict(counts, return_dtype=pl.Int64).to_numpy(), np.int64)
