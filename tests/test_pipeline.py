@@ -231,7 +231,7 @@ def test_the_same_work_gives_the_same_bytes(pool: Path, tmp_path: Path) -> None:
 
 def test_nothing_is_scored_twice(pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(pool, tmp_path / "a")
-    monkeypatch.setattr(local, "_score_shard", lambda *_: pytest.fail("scored again"))
+    monkeypatch.setattr(local, "_checked", lambda *_: pytest.fail("scored again"))
     table = run(pool, tmp_path / "b", replace(SAFE, weight=1.0, fraction=None, rows=1))
     assert table.filter("selected")["row"].to_list() == [0]  # the hardest by pass_rate
 

@@ -57,20 +57,23 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Pool:
         return pool_of(path, cache_dir=folder)
 
 
-@given(asked=st.lists(st.integers(0, 39), max_size=60), chunk=st.integers(1, 200))
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=st.lists(st.integers(0, 39), max_size=60), chunk=st.integers(1, 200), held=st.sampled_from([0, 1 << 20]))
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_rows_are_taken_in_the_order_asked_for(
-    spread: Pool, tmp_path: Path, asked: list[int], chunk: int, monkeypatch: pytest.MonkeyPatch
+    spread: Pool, tmp_path: Path, asked: list[int], chunk: int, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(pool, "_HELD_BYTES", held)
     chunks = list(spread.take(np.array(asked, np.uint32), ["question"], spill=tmp_path / "spill"))
     assert [name for part in chunks for name in part["question"]] == [f"q{i}" for i in asked]
     assert not (tmp_path / "spill").exists()
 
 
+@pytest.mark.parametrize("held", [0, 1 << 20])
 def test_chunks_keep_their_bounds_and_their_number(
-    spread: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spread: Pool, tmp_path: Path, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pool, "_HELD_BYTES", held)
     monkeypatch.setattr(pool, "_CHUNK_BYTES", 100)
     backwards = np.arange(40, dtype=np.uint32)[::-1]
     sizes = [
@@ -86,6 +89,7 @@ def test_what_is_not_read_to_the_end_leaves_nothing(
     spread: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "_CHUNK_BYTES", 50)
+    monkeypatch.setattr(pool, "_HELD_BYTES", 0)
     chunks = spread.take(np.arange(40, dtype=np.uint32), ["question"], spill=tmp_path / "spill")
     next(chunks)
     assert (tmp_path / "spill").exists()

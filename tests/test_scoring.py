@@ -61,7 +61,7 @@ def test_progress_is_told_every_row(pool: Pool) -> None:
 
 def test_only_missing_shards_are_scored(pool: Pool) -> None:
     score(pool, spec(Lengths()))
-    shard_path(spec(Lengths()).folder(pool), 1).unlink()
+    shard_path(spec(Lengths()).folder(pool.root), 1).unlink()
     again = Lengths()
     score(pool, spec(again))
     assert sum(again.seen) == 10
@@ -82,7 +82,7 @@ def test_a_scorer_that_fails_leaves_the_finished_shards(pool: Pool) -> None:
 
     with pytest.raises(MemoryError):
         score(pool, spec(Failing()))
-    assert [path.name for path in sorted(spec(Lengths()).folder(pool).iterdir())] == ["00000.parquet"]
+    assert [path.name for path in sorted(spec(Lengths()).folder(pool.root).iterdir())] == ["00000.parquet"]
 
 
 def test_a_scorer_that_loses_rows_is_a_defect(pool: Pool) -> None:
@@ -102,7 +102,7 @@ def test_missing_scores_are_refused(pool: Pool) -> None:
 @pytest.mark.parametrize("content", [b"", b"PAR1 torn"])
 def test_a_torn_shard_is_one_clear_line(pool: Pool, content: bytes) -> None:
     score(pool, spec(Lengths()))
-    shard_path(spec(Lengths()).folder(pool), 1).write_bytes(content)
+    shard_path(spec(Lengths()).folder(pool.root), 1).write_bytes(content)
     with pytest.raises(RunError, match=r"is damaged .*cache --clear"):
         read_scores(pool, spec(Lengths()))
     (pool.root / "text-00000.parquet").write_bytes(content)
@@ -112,6 +112,6 @@ def test_a_torn_shard_is_one_clear_line(pool: Pool, content: bytes) -> None:
 
 def test_scores_of_another_shape_are_refused(pool: Pool) -> None:
     score(pool, spec(Lengths()))
-    pl.DataFrame({"score": [1]}).write_parquet(shard_path(spec(Lengths()).folder(pool), 2))
+    pl.DataFrame({"score": [1]}).write_parquet(shard_path(spec(Lengths()).folder(pool.root), 2))
     with pytest.raises(RunError, match="does not fit the pool"):
         read_scores(pool, spec(Lengths()))

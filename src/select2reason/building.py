@@ -1,4 +1,7 @@
-"""Building a pool: every file read once, under its layout, into canonical shards (their shape is pool.py's)."""
+"""Building a pool: every file read once, under its layout, into canonical shards (their shape is pool.py's).
+
+Reading, compressing and whatever watches the text pass by work at the same time, each on a thread of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import orjson
 import polars as pl
@@ -38,18 +41,37 @@ _GROUP_ROWS = 1_024
 _GROUP_BYTES = 8 << 20  # of text in one row group, so that one batch never holds much more than that
 
 
+class Watcher(Protocol):
+    """Works on the text while it is in memory, so that the pool need not be read once more."""
+
+    def add(self, batch: pl.DataFrame) -> None:
+        """The next rows of the pool (columns `pool.TEXT`), in order, whole row groups."""
+        ...
+
+    def finish(self, root: Path, shard: int) -> None:
+        """The rows since the last call are this shard of the pool that is being built at `root`."""
+        ...
+
+
 def build(
-    files: Sequence[SourceFile], layout_of: Mapping[str, Layout], out: Path, *, digest: str, progress: Progress
+    files: Sequence[SourceFile],
+    layout_of: Mapping[str, Layout],
+    out: Path,
+    *,
+    digest: str,
+    progress: Progress,
+    watchers: Sequence[Watcher] = (),
 ) -> Pool:
     """Read every file under its layout (`layout_of`, by label) into canonical shards at `out`, whole or not at all.
 
-    Rows that cannot be used are set aside (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`.
+    What the watchers leave in the pool's folder is part of it. Rows that cannot be used are set aside
+    (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`.
     """
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process of the same number that was killed
     part.mkdir(parents=True)
     try:
-        with _Builder(part) as builder:
+        with _Builder(part, watchers) as builder:
             for number, file in enumerate(files):
                 builder.add(number, file, layout_of[file.label], partial(_part_done, progress, number, len(files)))
             builder.finish(digest)
@@ -64,16 +86,17 @@ def _part_done(progress: Progress, number: int, files: int, done: float) -> None
     progress((number + done) / files)
 
 
-def _write_group(writer: pq.ParquetWriter, group: Sequence[pl.DataFrame]) -> None:
-    table = pl.concat(group, rechunk=False).to_arrow(compat_level=pl.CompatLevel.oldest())
+def _write_group(writer: pq.ParquetWriter, group: pl.DataFrame) -> None:
+    table = group.to_arrow(compat_level=pl.CompatLevel.oldest())
     writer.write_table(table.cast(_TEXT_SCHEMA), row_group_size=_GROUP_ROWS)
 
 
 class _Builder:
     """Fills shards one after another; keeps one row group of text and one shard of narrow columns in memory."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, watchers: Sequence[Watcher]) -> None:
         self.root = root
+        self.watchers = watchers
         self.parts: list[SourcePart] = []
         self.shards: list[int] = []
         self.rows = 0
@@ -148,8 +171,11 @@ class _Builder:
                 write_statistics=False,
             )
         self._wait()
-        self._written = self._background.submit(_write_group, self._writer, self._group)
+        group = pl.concat(self._group, rechunk=False)
         self._group, self._group_bytes = [], 0
+        self._written = self._background.submit(_write_group, self._writer, group)
+        for watcher in self.watchers:
+            watcher.add(group)
 
     def _wait(self) -> None:
         """Until the row group under way is written; raises what its writing raised."""
@@ -166,6 +192,8 @@ class _Builder:
         self._writer = None
         narrow = stacked(self._narrow)
         narrow.write_parquet(self.root / f"rows-{len(self.shards):05}.parquet")
+        for watcher in self.watchers:
+            watcher.finish(self.root, len(self.shards))
         self.shards.append(narrow.height)
         self._narrow, self._shard_bytes = [], 0
 

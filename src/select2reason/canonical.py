@@ -7,6 +7,7 @@ here. A column that a batch lacks, or that has another type than its layout was 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import orjson
@@ -61,11 +62,10 @@ def _one_response_a_row(layout: Layout, frame: pl.DataFrame) -> tuple[pl.DataFra
     numbers = pl.int_ranges(several.list.len(), dtype=pl.UInt32, eager=True)
     place = place.with_columns(generation=numbers, response=several)
     place = place.explode("generation", "response", empty_as_null=True, keep_nulls=True)
-    columns: dict[str, pl.Series] = {}
-    for name in frame.columns:
-        if name != layout.response:
-            column = frame[name].alias("").gather(place["position"])
-            columns[name] = _own_element(column, place["generation"]) if _runs_beside(layout, name) else column
+    beside = pl.DataFrame({name: frame[name] for name in frame.columns if name != layout.response})
+    columns = {column.name: column for column in beside[place["position"]].iter_columns()}
+    for name in filter(partial(_runs_beside, layout), columns):
+        columns[name] = _own_element(columns[name].alias(""), place["generation"])
     return place.drop("response"), pl.DataFrame({**columns, str(layout.response): place["response"]})
 
 
@@ -234,5 +234,7 @@ def _flag(frame: pl.DataFrame, name: str | None) -> pl.Series:
         return pl.repeat(None, frame.height, dtype=pl.Boolean, eager=True)
     if isinstance(column.dtype, pl.List):
         column = column.list.first()
+    if column.dtype == pl.Boolean:
+        return column
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     return texts(column).str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +31,7 @@ from select2reason.pool import Pool
 from select2reason.progress import say, stage
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.recipe import DROPPING, PoolSettings, ScoreSettings, SelectSettings
-from select2reason.scoring import ScorerSpec, read_scores, score
+from select2reason.scoring import ScorerSpec, Scoring, read_scores, score
 from select2reason.scoring.base import missing_shards
 from select2reason.selection import OUTCOMES, Selection, Strategy
 from select2reason.selection import select as choose
@@ -123,7 +124,7 @@ def select(
     """
     export.check_out(out, force=force)
     scorers = find_scorers(scores)
-    opened = open_pool(pool)
+    opened = open_pool(pool, watching=scorers.specs)
     carried = export.carried_names(opened.pool, pool.carry)
     if chosen.verify == "pool":
         refuse_without_flags(opened.pool)
@@ -249,7 +250,9 @@ def analyze(
     """The rethinking study (METHOD 1) and the health of a pool, without choosing; the study as plain data."""
     export.check_out(out, force=force)
     scorers = find_scorers(scores)
-    scored = score_pool(open_pool(pool), scorers, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"])
+    scored = score_pool(
+        open_pool(pool, watching=scorers.specs), scorers, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"]
+    )
     manifest = _manifest(scored, command, {**asdict(scores), "cutoff_len": cutoff_tokens, **_reading(pool)})
     study = report.rethinking_study(scored.table).to_dict()
     with export.whole_folder(out, force=force) as folder:
@@ -299,8 +302,8 @@ def _say_plan(pool: Pool, specs: Sequence[ScorerSpec]) -> None:
         )
 
 
-def open_pool(settings: PoolSettings) -> Opened:
-    """The canonical pool of these files, from the cache or built now."""
+def open_pool(settings: PoolSettings, *, watching: Sequence[ScorerSpec] = ()) -> Opened:
+    """The canonical pool of these files, from the cache or built now; light ones of `watching` score it meanwhile."""
     root = cache.cache_root(settings.cache_dir)
     files = [file for name in settings.pools for file in _files(name, settings)]
     layout_of = _layouts(files, settings)
@@ -312,7 +315,7 @@ def open_pool(settings: PoolSettings) -> Opened:
     folder = root / "pools" / digest
     labels = [file.label for file in files]
     built = (folder / "pool.json").is_file()
-    pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest)
+    pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest, watching)
     pools.refuse_too_bad(pool, settings.max_bad_fraction)
     described = [
         {"path": file.label, "sha256": sha, **asdict(part)}
@@ -350,8 +353,18 @@ def _stable(layout: Layout) -> dict[str, object]:
     return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in asdict(layout).items()}
 
 
-def _build(files: Sequence[SourceFile], layout_of: Mapping[str, Layout], folder: Path, digest: str) -> Pool:
-    with stage("reading", 100, unit="%") as advance:  # how many rows there are is not known yet
+def _build(
+    files: Sequence[SourceFile],
+    layout_of: Mapping[str, Layout],
+    folder: Path,
+    digest: str,
+    watching: Sequence[ScorerSpec],
+) -> Pool:
+    light = [spec for spec in watching if spec.light]
+    label = " and ".join(["reading", *(spec.name for spec in light)])
+    with ExitStack() as stack:
+        advance = stack.enter_context(stage(label, 100, unit="%"))  # how many rows there are is not known yet
+        watchers = [stack.enter_context(Scoring(spec)) for spec in light]
         before = 0.0
 
         def progress(done: float) -> None:
@@ -359,7 +372,7 @@ def _build(files: Sequence[SourceFile], layout_of: Mapping[str, Layout], folder:
             advance(100 * (done - before))
             before = done
 
-        return build(files, layout_of, folder, digest=digest, progress=progress)
+        return build(files, layout_of, folder, digest=digest, progress=progress, watchers=watchers)
 
 
 # --- what stands beside the data ------------------------------------------------------------------------------------

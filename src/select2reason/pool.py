@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 FORMAT = 1  # raised whenever the shards change shape or meaning: an older pool is then built again, never misread
 TEXT = ("question", "head", "trace", "tail", "gold")
 _CHUNK_BYTES = 8 << 20  # of text that `take` orders in memory at once
+_HELD_BYTES = 128 << 20  # of text that `take` holds rather than deals out
+_READERS = 2  # row groups that it reads at once
 _MOST_CHUNKS = 200  # open files while `take` deals rows out
 
 
@@ -136,16 +140,19 @@ class Pool:
     def take(self, rows: NDArray[np.uint32], columns: Sequence[str], *, spill: Path) -> Iterator[pl.DataFrame]:
         """The text of these rows in the order given, in chunks of some 8 MB.
 
-        The pool is read once: rows are dealt out to one file per chunk in `spill` (made and removed here), then each
-        chunk is put in order by itself.
+        The pool is read once. What is more than can be held is dealt out to one file per chunk in `spill` (made and
+        removed here), then each chunk is put in order by itself.
         """
         if not len(rows):
             return
         sizes = np.cumsum(self.narrow(["text_bytes"])["text_bytes"].to_numpy()[rows], dtype=np.int64)
         chunk_of = sizes // max(_CHUNK_BYTES, int(sizes[-1]) // _MOST_CHUNKS)
         _, chunk_of = np.unique(chunk_of, return_inverse=True)
-        if chunk_of[-1] == 0:
-            yield pl.concat(self._gather(rows, columns)).sort("at").drop("at")
+        if sizes[-1] <= _HELD_BYTES:
+            held = pl.concat(self._gather(rows, columns), rechunk=False)
+            place = np.argsort(held["at"].to_numpy())
+            for part in np.split(place, np.flatnonzero(np.diff(chunk_of)) + 1):
+                yield held[part].drop("at")
             return
         spill.mkdir(parents=True, exist_ok=True)
         try:
@@ -174,24 +181,49 @@ class Pool:
 
     def _gather(self, rows: NDArray[np.uint32], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Pool order; `at` is each row's place in the order asked for. Row groups without such a row are not read."""
+        with ThreadPoolExecutor(_READERS) as threads, sound(self.root):
+            under_way: deque[Future[pl.DataFrame]] = deque()
+            for wanted in self._wanted(rows):
+                under_way.append(threads.submit(_picked, *wanted, columns))
+                if len(under_way) > _READERS:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+
+    def _wanted(
+        self, rows: NDArray[np.uint32]
+    ) -> Iterator[tuple[Path, pq.FileMetaData, int, NDArray[np.int64], NDArray[np.int64]]]:
+        """The row groups that hold such rows: file, metadata, number, the rows within it, their places in `rows`."""
         order = np.argsort(rows, kind="stable")
         ordered = rows[order].astype(np.int64)
         for shard, first in enumerate(self.starts[:-1]):
             start = int(first)
             if not np.diff(np.searchsorted(ordered, [start, start + self.shards[shard]]))[0]:
                 continue
-            with sound(self.root), pq.ParquetFile(self._text_file(shard)) as file:
-                for group in range(file.num_row_groups):
-                    size = file.metadata.row_group(group).num_rows
-                    low, high = np.searchsorted(ordered, [start, start + size])
-                    if high > low:
-                        batch = pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=list(columns))))
-                        picked = batch[ordered[low:high] - start]
-                        yield picked.with_columns(at=pl.Series(order[low:high], dtype=pl.Int64))
-                    start += size
+            metadata = pq.read_metadata(self._text_file(shard))
+            for group in range(metadata.num_row_groups):
+                size = metadata.row_group(group).num_rows
+                low, high = np.searchsorted(ordered, [start, start + size])
+                if high > low:
+                    yield self._text_file(shard), metadata, group, ordered[low:high] - start, order[low:high]
+                start += size
 
     def _text_file(self, shard: int) -> Path:
         return self.root / f"text-{shard:05}.parquet"
+
+
+def _picked(
+    path: Path,
+    metadata: pq.FileMetaData,
+    group: int,
+    rows: NDArray[np.int64],
+    at: NDArray[np.int64],
+    columns: Sequence[str],
+) -> pl.DataFrame:
+    """Rows of one row group, with a column `at`; a reader of its own, for one is not to be shared by threads."""
+    with pq.ParquetFile(path, metadata=metadata) as file:
+        batch = pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=list(columns), use_threads=False)))
+    return batch[rows].with_columns(at=pl.Series(at, dtype=pl.Int64))
 
 
 def refuse_too_bad(pool: Pool, most: float) -> None:

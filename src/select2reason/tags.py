@@ -44,9 +44,11 @@ def split_response(response: pl.Series) -> pl.DataFrame:
     frame = pl.DataFrame({"text": response, "length": length}).with_columns(
         start=pl.lit(0, pl.Int64), end=pl.col("length"), opened=pl.lit(False), closed=pl.lit(False)
     )
-    if has_tags(response).any():
-        for open_tag, close_tag in TAGS:
-            frame = _find(frame, open_tag, close_tag)
+    for open_tag, close_tag in TAGS:
+        frame = _find(frame, open_tag, close_tag)
+        free = response.filter(~frame["opened"] & ~frame["closed"])
+        if not has_tags(free).any():
+            break
     text = pl.col("text").cast(pl.Binary)
     return frame.select(
         head=text.bin.slice(0, pl.col("start")).cast(pl.String),

@@ -38,6 +38,7 @@ def builtin_spec() -> ScorerSpec:
         ("question",),
         {"difficulty": pl.Float64},
         lambda: QuestionScorer(model),
+        light=True,
     )
 
 

@@ -5,6 +5,6 @@ named by the scorer's fingerprint, so nothing is scored twice and nothing stale 
 """
 
 from select2reason.scoring.base import Scorer, ScorerSpec, read_scores
-from select2reason.scoring.local import score
+from select2reason.scoring.local import Scoring, score
 
-__all__ = ["Scorer", "ScorerSpec", "read_scores", "score"]
+__all__ = ["Scorer", "ScorerSpec", "Scoring", "read_scores", "score"]

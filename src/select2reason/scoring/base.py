@@ -28,7 +28,8 @@ class ScorerSpec:
     """What is known of a scorer before it is made; `make` may load a model, so it runs only where work is left.
 
     `fingerprint` names everything the scores depend on (scorer, model, revision, prompt, version). `threads` batches
-    may be scored at once; more than 1 only where `score` bears being called so.
+    may be scored at once; more than 1 only where `score` bears being called so. A `light` scorer keeps up with the
+    reading of a pool, and runs beside it.
     """
 
     name: str
@@ -37,15 +38,16 @@ class ScorerSpec:
     outputs: Schema
     make: Callable[[], Scorer]
     threads: int = 1
+    light: bool = False
 
-    def folder(self, pool: Pool) -> Path:
-        """Where this scorer's shards of the pool stand."""
-        return pool.root / "scores" / f"{self.name}-{self.fingerprint}"
+    def folder(self, root: Path) -> Path:
+        """Where this scorer's shards of the pool at `root` stand."""
+        return root / "scores" / f"{self.name}-{self.fingerprint}"
 
 
 def missing_shards(pool: Pool, spec: ScorerSpec) -> list[int]:
     """Numbers of the shards that are not scored yet."""
-    folder = spec.folder(pool)
+    folder = spec.folder(pool.root)
     return [shard for shard in range(len(pool.shards)) if not shard_path(folder, shard).exists()]
 
 
@@ -56,7 +58,7 @@ def shard_path(folder: Path, shard: int) -> Path:
 
 def read_scores(pool: Pool, spec: ScorerSpec) -> pl.DataFrame:
     """The scores of the whole pool, row for row. Raises RunError where shards are missing or do not fit."""
-    folder = spec.folder(pool)
+    folder = spec.folder(pool.root)
     if missing := missing_shards(pool, spec):
         raise RunError(f"{len(missing)} of {len(pool.shards)} shards of {spec.name} are missing; run the command again")
     with sound(folder):
