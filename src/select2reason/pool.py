@@ -220,10 +220,13 @@ def _picked(
     at: NDArray[np.int64],
     columns: Sequence[str],
 ) -> pl.DataFrame:
-    """Rows of one row group, with a column `at`; a reader of its own, for one is not to be shared by threads."""
+    """Rows of one row group, with a column `at`; a reader of its own, for one is not to be shared by threads.
+
+    Taken in Arrow, where rows are copied: a view of some of a row group's texts would keep all of it in memory.
+    """
     with pq.ParquetFile(path, metadata=metadata) as file:
-        batch = pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=list(columns), use_threads=False)))
-    return batch[rows].with_columns(at=pl.Series(at, dtype=pl.Int64))
+        table = file.read_row_group(group, columns=list(columns), use_threads=False).take(rows)
+    return pl.DataFrame(pl.from_arrow(table)).with_columns(at=pl.Series(at, dtype=pl.Int64))
 
 
 def refuse_too_bad(pool: Pool, most: float) -> None:
