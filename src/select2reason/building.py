@@ -196,6 +196,7 @@ class _Builder:
             watcher.finish(self.root, len(self.shards))
         self.shards.append(narrow.height)
         self._narrow, self._shard_bytes = [], 0
+        pa.default_memory_pool().release_unused()  # else what lies free between the pieces in use grows with the pool
 
     def finish(self, digest: str) -> None:
         """Close the last shard, then write the manifest, which makes the pool whole."""
