@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import pytest
 from select2reason import building, layouts, readers, sources
 from select2reason.errors import RunError
 from select2reason.pool import Pool
-from select2reason.scoring import ScorerSpec, read_scores, score
-from select2reason.scoring.base import shard_path
+from select2reason.scoring import ScorerSpec, Scoring, read_scores, score
+from select2reason.scoring.base import missing_shards, shard_path
 
 from .conftest import WriteRows
 
@@ -25,6 +25,7 @@ class Lengths:
 
     seen: list[int] = field(default_factory=list)
     slow: bool = False
+    closed: int = 0
 
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
         self.seen.append(batch.height)
@@ -32,19 +33,29 @@ class Lengths:
             time.sleep(0.03 / len(self.seen))
         return batch.select(score=pl.col("question").str.len_chars())
 
+    def close(self) -> None:
+        self.closed += 1
+
 
 def spec(scorer: Lengths, *, threads: int = 1, make: Callable[[], Lengths] | None = None) -> ScorerSpec:
     return ScorerSpec("lengths", "v1", ("question",), {"score": pl.UInt32}, make or (lambda: scorer), threads)
 
 
-@pytest.fixture
-def pool(write_rows: WriteRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pool:
+def built(
+    write_rows: WriteRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watchers: Sequence[Scoring] = ()
+) -> Pool:
     """30 rows in 3 shards of 4 row groups (of at most 3 rows)."""
     monkeypatch.setattr(building, "_SHARD_ROWS", 10)
     monkeypatch.setattr(building, "_GROUP_ROWS", 3)
     file = sources.find_files(str(write_rows([{"question": "q" * (n + 1), "response": "r"} for n in range(30)])))[0]
-    layout = layouts.detect(readers.probe(file))
-    return building.build([file], {file.label: layout}, tmp_path / "built", digest="d", progress=lambda done: None)
+    layouts_of = {file.label: layouts.detect(readers.probe(file))}
+    out = tmp_path / "built"
+    return building.build([file], layouts_of, out, digest="d", progress=lambda done: None, watchers=watchers)
+
+
+@pytest.fixture
+def pool(write_rows: WriteRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pool:
+    return built(write_rows, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -55,8 +66,33 @@ def test_scores_come_in_pool_order(pool: Pool, threads: int) -> None:
 
 def test_progress_is_told_every_row(pool: Pool) -> None:
     told: list[int] = []
-    score(pool, spec(Lengths()), progress=told.append)
+    scorer = Lengths()
+    score(pool, spec(scorer), progress=told.append)
     assert sum(told) == 30
+    assert scorer.closed == 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_pool_is_scored_while_it_is_built(
+    write_rows: WriteRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    beside = spec(Lengths(slow=True), threads=threads)
+    with Scoring(beside) as scoring:
+        pool = built(write_rows, tmp_path, monkeypatch, [scoring])
+    assert missing_shards(pool, beside) == []
+    assert read_scores(pool, beside)["score"].to_list() == list(range(1, 31))
+
+
+def test_a_scorer_that_fails_while_the_pool_is_built_leaves_nothing(
+    write_rows: WriteRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(Lengths):
+        def score(self, batch: pl.DataFrame) -> pl.DataFrame:
+            raise MemoryError
+
+    with pytest.raises(MemoryError), Scoring(spec(Failing())) as scoring:
+        built(write_rows, tmp_path, monkeypatch, [scoring])
+    assert list(tmp_path.glob("built*")) == []
 
 
 def test_only_missing_shards_are_scored(pool: Pool) -> None:
@@ -80,8 +116,10 @@ def test_a_scorer_that_fails_leaves_the_finished_shards(pool: Pool) -> None:
                 raise MemoryError
             return super().score(batch)
 
+    failing = Failing()
     with pytest.raises(MemoryError):
-        score(pool, spec(Failing()))
+        score(pool, spec(failing))
+    assert failing.closed == 1
     assert [path.name for path in sorted(spec(Lengths()).folder(pool.root).iterdir())] == ["00000.parquet"]
 
 

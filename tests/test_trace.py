@@ -31,6 +31,7 @@ class Cautious:
     digest = "cautious"
     count = staticmethod(BUILTIN.count)
     encode = staticmethod(BUILTIN.encode)
+    rest = staticmethod(BUILTIN.rest)
 
 
 def measured(rows: list[tuple[str, str, str, str]], tokenizer: Tokenizer = BUILTIN) -> pl.DataFrame:

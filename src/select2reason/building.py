@@ -52,6 +52,10 @@ class Watcher(Protocol):
         """The rows since the last call are this shard of the pool that is being built at `root`."""
         ...
 
+    def drain(self) -> None:
+        """There are no more rows; returns when all work on them is done."""
+        ...
+
 
 def build(
     files: Sequence[SourceFile],
@@ -201,6 +205,8 @@ class _Builder:
     def finish(self, digest: str) -> None:
         """Close the last shard, then write the manifest, which makes the pool whole."""
         self._flush_shard()
+        for watcher in self.watchers:
+            watcher.drain()
         held = {
             "format": FORMAT,
             "rows": self.rows,

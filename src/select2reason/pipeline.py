@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -146,15 +147,18 @@ def select(
         "counts": dict(outcome.counts),
         "notes": list(outcome.notes),
     }
-    with export.whole_folder(out, force=force) as folder:
+    with export.whole_folder(out, force=force) as folder, ThreadPoolExecutor(1) as beside:
+        drawn = beside.submit(
+            lambda: report.selection_page(  # drawn in Python while the data is compressed
+                table,
+                manifest=manifest,
+                examples=_examples(scored.pool, table, rivals, chosen, selection.rows, spill=folder / "examples"),
+                alternatives=_alternatives(rivals, chosen, selection),
+            )
+        )
         with stage("writing", outcome.selected) as advance:
             export.write_data(scored.pool, selection.rows, table, folder, carried=carried, advance=advance)
-        page = report.selection_page(
-            table,
-            manifest=manifest,
-            examples=_examples(scored.pool, table, rivals, chosen, selection.rows, spill=folder / "spill"),
-            alternatives=_alternatives(rivals, chosen, selection),
-        )
+        page = drawn.result()
         (folder / "report.html").write_text(page, encoding="utf-8")
         _write_rest(folder, scored.pool, table, manifest, card=dataset_card(manifest, table))
     return outcome

@@ -89,6 +89,10 @@ class TraceScorer:
             trace_key=pl.col("trace").hash(seed=0),
         )
 
+    def close(self) -> None:
+        """Let the tokenizer rest."""
+        self.tokenizer.rest()
+
 
 # --- lengths as sums ------------------------------------------------------------------------------------------------
 

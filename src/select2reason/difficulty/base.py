@@ -28,6 +28,9 @@ class QuestionScorer:
         predicted = pl.Series("difficulty", self.model.predict(batch["question"]))
         return pl.DataFrame(predicted.fill_nan(None))
 
+    def close(self) -> None:
+        """Nothing: the model is small."""
+
 
 def builtin_spec() -> ScorerSpec:
     """The model shipped with the package: a linear model on hashed n-grams, fitted on pass rates (its CARD.md)."""

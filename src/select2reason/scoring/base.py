@@ -22,6 +22,10 @@ class Scorer(Protocol):
         """Same height, same order; null where there is no score, never a made-up one."""
         ...
 
+    def close(self) -> None:
+        """Let go of models and the like; called once, after the last batch."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ScorerSpec:

@@ -28,6 +28,7 @@ def score(pool: Pool, spec: ScorerSpec, *, progress: Progress = lambda rows: Non
             for batch in pool.batches(spec.inputs, shard=shard):
                 scoring.add(batch)
             scoring.finish(pool.root, shard)
+        scoring.drain()
 
 
 class Scoring:
@@ -41,7 +42,8 @@ class Scoring:
         self._scorer = spec.make()
         self._progress = progress
         self._threads = ThreadPoolExecutor(spec.threads)
-        self._under_way: deque[Future[pl.DataFrame]] = deque()
+        self._under_way: deque[Future[pl.DataFrame] | Path] = deque()  # a path: the shard that ends there
+        self._batches = 0  # of them
         self._scored: list[pl.DataFrame] = []
 
     def __enter__(self) -> Scoring:
@@ -49,31 +51,45 @@ class Scoring:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._threads.shutdown(cancel_futures=True)
+        self._scorer.close()
 
     def add(self, batch: pl.DataFrame) -> None:
         """Score a batch beside the caller; waits while as many as may be are under way."""
         inputs = batch.select(self._spec.inputs)
         self._under_way.append(self._threads.submit(_checked, self._scorer, inputs))
+        self._batches += 1
         self._take(all_but=self._spec.threads)
 
     def finish(self, root: Path, shard: int) -> None:
-        """Write what was added since the last call as this shard of the pool at `root`."""
+        """What was added since the last call is this shard of the pool at `root`; it is written once it is scored."""
+        self._under_way.append(shard_path(self._spec.folder(root), shard))
+
+    def drain(self) -> None:
+        """Wait until everything that was added is scored and written."""
         self._take(all_but=0)
-        folder = self._spec.folder(root)
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{shard:05}.{os.getpid()}.part"
-        try:
-            pl.concat(self._scored).write_parquet(part)
-            part.replace(shard_path(folder, shard))
-        finally:
-            part.unlink(missing_ok=True)
-        self._scored = []
 
     def _take(self, *, all_but: int) -> None:
-        while len(self._under_way) > all_but:
-            scored = self._under_way.popleft().result()
+        while self._under_way and (self._batches > all_but or isinstance(self._under_way[0], Path)):
+            first = self._under_way.popleft()
+            if isinstance(first, Path):
+                _write(pl.concat(self._scored), first)
+                self._scored = []
+                continue
+            scored = first.result()
+            self._batches -= 1
             self._scored.append(scored.select(pl.col(name).cast(dtype) for name, dtype in self._spec.outputs.items()))
             self._progress(scored.height)
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    try:
+        frame.write_parquet(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _checked(scorer: Scorer, batch: pl.DataFrame) -> pl.DataFrame:
