@@ -113,10 +113,12 @@ def test_normalised_question() -> None:
 
 
 def test_repeats_know_where_no_safe_cut_is() -> None:
-    repeats = find_repeats(pl.Series(["a\n\nb\n\na\n\nc", "a\n\nb\n\na", "a\n\n a\n\nb", "a\n\nb"]))
-    assert repeats.rows[repeats.again].tolist() == [0, 1, 2]
-    assert repeats.normalised(np.array([False, True, True, False])).to_list() == ["a\n\nb", "a\n\nb"]
-    assert repeats.uneven.tolist() == [1, 2]  # dropped at the end; dropped behind a space
+    traces = ["a\n\nb\n\na\n\nc", "a\n\nb\n\na", "a\n\n a\n\nb", "a\n\nb", "a\n\n b\n\na"]
+    repeats = find_repeats(pl.Series(traces))
+    assert repeats.rows[repeats.again].tolist() == [0, 1, 2, 4]
+    assert repeats.rows[repeats.at_end].tolist() == [1, 4]
+    assert repeats.normalised(np.array([False, True, True, False, False])).to_list() == ["a\n\nb", "a\n\nb"]
+    assert repeats.uneven.tolist() == [2, 4]  # a space before what is dropped; a space before what then ends the trace
 
 
 # --- against the definition -----------------------------------------------------------------------------------------

@@ -453,20 +453,23 @@ def _interrupt(*_: object) -> None:
 
 
 def _keep_memory_flat() -> None:
-    """One malloc arena, for Arrow too, and one of Polars' jemalloc, which soon returns what it does not use: with one
-    per thread, memory freed by one thread is not used by the next. Python's search for cycles, of which columns make
-    none, looks at fewer objects less often."""
+    """One malloc arena, for Arrow too, and one of Polars' jemalloc: with one per thread, memory freed by one thread is
+    not used by the next. Free memory is given back after each shard (building.py), not page by page all along; and
+    Python's search for cycles, of which columns make none, looks at fewer objects less often."""
     import ctypes
     import gc
     import os
 
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1,dirty_decay_ms:100,muzzy_decay_ms:100")
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1")
     gc.set_threshold(50_000, 20, 100)
 
-    most_arenas = -8  # M_ARENA_MAX of glibc's malloc.h
+    most_arenas, trim_threshold, mmap_threshold = -8, -1, -3  # of glibc's malloc.h
     with suppress(AttributeError, OSError):  # no glibc: its allocator is another one
-        ctypes.CDLL(None).mallopt(most_arenas, 1)
+        malloc = ctypes.CDLL(None).mallopt
+        malloc(most_arenas, 1)
+        malloc(trim_threshold, 512 << 20)
+        malloc(mmap_threshold, 32 << 20)
 
 
 def _fix_of(error: OSError) -> str:

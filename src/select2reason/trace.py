@@ -136,11 +136,16 @@ def _normalised_length(repeats: Repeats, rows: int, *, cuts: bool) -> Sum:
     anew = repeats.uneven if cuts else np.unique(repeats.rows[repeats.again])
     from_raw = np.ones(rows, np.bool_)
     from_raw[anew] = False
-    dropped = repeats.again & from_raw[repeats.rows]
+    dropped, at_end = repeats.again & from_raw[repeats.rows], repeats.at_end & from_raw[repeats.rows]
+    last, ends = repeats.last_kept[at_end], repeats.rows[at_end]  # what ends each of those traces from now on
     return Sum(
         from_raw,
         [
             Part(repeats.rows[dropped], repeats.steps.filter(dropped) + STEP_BREAK, -1),
+            Part(ends, repeats.steps.filter(at_end) + STEP_BREAK),  # the break stood before it, not behind
+            Part(ends, repeats.steps.filter(at_end), -1),
+            Part(ends, repeats.steps[last] + STEP_BREAK, -1),
+            Part(ends, repeats.steps[last]),
             Part(anew, repeats.normalised(~from_raw)),
         ],
     )
@@ -166,12 +171,15 @@ def normalised_question(question: pl.Expr) -> pl.Expr:
 class Repeats:
     """The steps of a batch of traces: the row of each, its text, and whether it repeats an earlier one of its row.
 
-    `uneven` holds the rows where a repeat is not framed by safe cuts, so that the normalised text must be counted.
+    `at_end` marks repeats that end their trace, `last_kept` holds for each step the place of the last kept one up to it,
+    `uneven` the rows where a repeat is not framed by safe cuts, so that the normalised text must be counted.
     """
 
     rows: NDArray[np.int64]
     steps: pl.Series
     again: NDArray[np.bool_]
+    at_end: NDArray[np.bool_]
+    last_kept: NDArray[np.int64]
     uneven: NDArray[np.int64]
 
     def normalised(self, wanted: NDArray[np.bool_]) -> pl.Series:
@@ -192,10 +200,12 @@ def find_repeats(trace: pl.Series) -> Repeats:
     rows = np.repeat(np.arange(len(trace)), split.list.len().to_numpy())
     key = steps.str.strip_chars(_WHITE).hash(seed=0).to_numpy() + rows.astype(np.uint64) * np.uint64(_SPREAD)
     again = ~pl.Series(key).is_first_distinct().to_numpy()
+    last_kept = np.maximum.accumulate(np.where(again, 0, np.arange(len(rows))))
+    at_end = again & (np.diff(rows, append=len(trace)) > 0)
     repeat = np.flatnonzero(again)
-    after = np.minimum(repeat + 1, len(steps) - 1)
-    even = _starts_plain(steps[repeat]) & _starts_plain(steps[after]) & (rows[after] == rows[repeat]) & (after > repeat)
-    return Repeats(rows, steps, again, np.unique(rows[repeat][~even]))
+    beside = np.where(at_end[repeat], last_kept[repeat], np.minimum(repeat + 1, len(rows) - 1))
+    even = _starts_plain(steps[repeat]) & _starts_plain(steps[beside])
+    return Repeats(rows, steps, again, at_end, last_kept, np.unique(rows[repeat][~even]))
 
 
 def _starts_plain(steps: pl.Series) -> NDArray[np.bool_]:
