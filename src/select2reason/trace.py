@@ -171,7 +171,7 @@ def normalised_question(question: pl.Expr) -> pl.Expr:
 class Repeats:
     """The steps of a batch of traces: the row of each, its text, and whether it repeats an earlier one of its row.
 
-    `at_end` marks repeats that end their trace, `last_kept` holds for each step the place of the last kept one up to it,
+    `at_end` marks repeats that end their trace, `last_kept` holds for each step the place of the last kept one so far,
     `uneven` the rows where a repeat is not framed by safe cuts, so that the normalised text must be counted.
     """
 
