@@ -64,7 +64,8 @@ class Run:
 
 
 def run(*command: str | Path, cache: Path | None = None) -> Run:
-    """Run a process to its end, sampling the memory of its tree every 20 ms."""
+    """Run a process to its end, sampling the memory of its tree every 20 ms; what the last one wrote is on disk."""
+    os.sync()
     env = {**os.environ, "TOKENIZERS_PARALLELISM": "true"} | ({"SELECT2REASON_CACHE": str(cache)} if cache else {})
     start = time.perf_counter()
     process = subprocess.Popen(

@@ -34,7 +34,7 @@ _QWEN_SPECIALS = (  # ids from 151,643 on, in this order (the Qwen2.5 tokenizer'
     "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
 )
 _FIRST_SPECIAL_ID = 151_643
-_FRESH_AFTER_BYTES = 1 << 28  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
+_FRESH_AFTER_BYTES = 3 << 26  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
 _CHANGED_BY_NFC = (  # spans with every code point that NFC may change: marks, singletons, Hangul parts; few others
     (0x300, 0x387), (0x483, 0x489), (0x591, 0x5C7), (0x610, 0x61A), (0x64B, 0x670), (0x6D6, 0x6ED), (0x711, 0x1CFF),
     (0x1DC0, 0x1DFF), (0x1F71, 0x2001), (0x20D0, 0x20F0), (0x2126, 0x212B), (0x2329, 0x232A), (0x2ADC, 0x2ADC),
