@@ -7,6 +7,7 @@ apart and taken off or put on. Where no such cut is at hand, the text itself is 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,7 @@ _TEMPLATE = (  # what stands around "user" + question and "assistant" + response
 )
 _WHITE = "".join(chr(c) for c in range(0x3001) if chr(c).isspace())  # what str.strip trims, for Polars too
 _SPREAD = 0x9E3779B97F4A7C15  # odd and far from any pattern: keeps equal steps of different traces apart
+_THREADS = max(2, min(8, os.cpu_count() or 1))  # batches at once: each takes some 40 MB
 _LAST_LINE_CHARS = 400  # a trace whose last line is longer than this is counted once more, whole
 
 OUTPUTS: dict[str, type[pl.DataType]] = {
@@ -55,7 +57,7 @@ def measure_spec(tokenizer: str) -> ScorerSpec:
     versions = [version(name) for name in ("gigatoken", "polars", "tokenizers")]  # Polars' hashes are its version's own
     fingerprint = key_of(VERSION, opened.digest, SYSTEM_PROMPT, versions)
     inputs = ("question", "head", "trace", "tail")
-    return ScorerSpec("trace", fingerprint, inputs, OUTPUTS, lambda: TraceScorer(opened), threads=2, light=True)
+    return ScorerSpec("trace", fingerprint, inputs, OUTPUTS, lambda: TraceScorer(opened), threads=_THREADS, light=True)
 
 
 @dataclass(frozen=True)
