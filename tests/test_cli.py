@@ -101,7 +101,7 @@ def test_the_cache_is_listed_and_cleared(write_rows: WriteRows, tmp_path: Path) 
 
 def test_the_second_run_scores_nothing(write_rows: WriteRows, tmp_path: Path) -> None:
     pool = write_rows(ROWS)
-    assert "plan: trace: 1 of 1 shards to score" in select(pool, tmp_path / "a").stderr
+    assert "plan: trace: scored while reading" in select(pool, tmp_path / "a").stderr
     assert "plan: trace: scored already" in select(pool, tmp_path / "b", "--weight", "0.9").stderr
 
 

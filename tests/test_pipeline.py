@@ -312,6 +312,16 @@ def test_wrong_settings_are_one_clear_line(pool: Path, tmp_path: Path, changes: 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("changes", [{"difficulty": "column:nope"}, {"carry": ("nope",)}])
+def test_a_column_that_no_file_has_is_refused_before_they_are_read(
+    pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    pl.read_ndjson(pool).write_parquet(tmp_path / "pool.parquet")
+    monkeypatch.setattr(pipeline, "build", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(UsageError, match="nope"):
+        run(tmp_path / "pool.parquet", tmp_path / "out", **changes)
+
+
 def test_all_rows_dropped_is_an_error_with_the_counts(write_rows: WriteRows, tmp_path: Path) -> None:
     rows = [question_row(n, correctness_math_verify=[False]) for n in range(3)]
     with pytest.raises(UsageError, match=r"no row can be selected \(wrong_answer 3\).*--keep"):

@@ -38,6 +38,7 @@ _HEAD_CHARS = 200
 _SHARD_ROWS = 8_192
 _SHARD_BYTES = 256 << 20
 _GROUP_ROWS = 1_024
+_LARGE_BYTES = 1 << 30  # of source files: from there on disk is dearer than the tenth of the time that LZ4 takes
 _GROUP_BYTES = 6 << 20  # of text in one row group, so that one batch never holds much more than that
 
 
@@ -75,7 +76,8 @@ def build(
     shutil.rmtree(part, ignore_errors=True)  # of a process of the same number that was killed
     part.mkdir(parents=True)
     try:
-        with _Builder(part, watchers) as builder:
+        large = sum(file.path.stat().st_size for file in files) >= _LARGE_BYTES
+        with _Builder(part, watchers, compression="lz4" if large else "none") as builder:
             for number, file in enumerate(files):
                 builder.add(number, file, layout_of[file.label], partial(_part_done, progress, number, len(files)))
             builder.finish(digest)
@@ -97,8 +99,9 @@ def _write_group(writer: pq.ParquetWriter, group: pl.DataFrame) -> None:
 class _Builder:
     """Fills shards one after another; keeps one row group of text and one shard of narrow columns in memory."""
 
-    def __init__(self, root: Path, watchers: Sequence[Watcher]) -> None:
+    def __init__(self, root: Path, watchers: Sequence[Watcher], *, compression: str) -> None:
         self.root = root
+        self._compression = compression
         self.watchers = watchers
         self.parts: list[SourcePart] = []
         self.shards: list[int] = []
@@ -169,7 +172,7 @@ class _Builder:
             self._writer = pq.ParquetWriter(
                 path,
                 _TEXT_SCHEMA,
-                compression="lz4",
+                compression=self._compression,
                 use_dictionary=False,
                 write_statistics=False,
                 store_schema=False,  # read back as plain strings

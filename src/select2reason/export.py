@@ -115,10 +115,10 @@ def _put_in_place(part: Path, out: Path, *, force: bool) -> None:
     shutil.rmtree(old)
 
 
-def carried_names(pool: Pool, carry: Sequence[str] | str) -> dict[str, str]:
-    """Carried column -> its name in the selection; one that would hide a column made here gets the suffix _input."""
-    own = pool.own_columns()
-    wanted = own if carry == "all" else [] if carry == "none" else list(carry)
+def carried_names(own: Sequence[str], carry: Sequence[str] | str) -> dict[str, str]:
+    """Of the pool's own columns: carried column -> its name in the selection; one that would hide a column made here
+    gets the suffix _input. Raises OutputError where one that is named is not there."""
+    wanted = list(own) if carry == "all" else [] if carry == "none" else list(carry)
     if missing := [name for name in wanted if name not in own]:
         raise OutputError(f"--carry {','.join(missing)}: what can be carried is {', '.join(own) or 'nothing here'}")
     taken = {*_MADE, *_SCORES}

@@ -25,7 +25,7 @@ from select2reason import pool as pools
 from select2reason.building import build
 from select2reason.card import dataset_card
 from select2reason.demo import make_demo_pool
-from select2reason.difficulty import builtin_spec, column_difficulty
+from select2reason.difficulty import builtin_spec, column_difficulty, refuse_unknown_column
 from select2reason.errors import OutputError, UsageError
 from select2reason.layouts import Layout
 from select2reason.pool import Pool
@@ -40,7 +40,7 @@ from select2reason.table import candidates, refuse_without_flags, score_table, w
 from select2reason.trace import measure_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -60,6 +60,8 @@ class Opened:
 
     pool: Pool
     sources: list[dict[str, object]]
+    meanwhile: frozenset[str]
+    """The scorers that ran while it was built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ class Scorers:
     def specs(self) -> list[ScorerSpec]:
         """Those that score shards."""
         return [self.traces, *([self.judge] if self.judge else [])]
+
+    def check(self, own: Sequence[str]) -> None:
+        """Raise UsageError where the pool's own columns lack the one that judges."""
+        if self.judge is None:
+            refuse_unknown_column(self.column, own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +132,13 @@ def select(
     """
     export.check_out(out, force=force)
     scorers = find_scorers(scores)
-    opened = open_pool(pool, watching=scorers.specs)
-    carried = export.carried_names(opened.pool, pool.carry)
+
+    def check(own: Sequence[str]) -> None:
+        scorers.check(own)
+        export.carried_names(own, pool.carry)
+
+    opened = open_pool(pool, scorers.specs, check=check)
+    carried = export.carried_names(opened.pool.own_columns(), pool.carry)
     if chosen.verify == "pool":
         refuse_without_flags(opened.pool)
     scored = score_pool(opened, scorers, cutoff_tokens=chosen.cutoff_tokens, dropping=chosen.dropping)
@@ -254,9 +266,8 @@ def analyze(
     """The rethinking study (METHOD 1) and the health of a pool, without choosing; the study as plain data."""
     export.check_out(out, force=force)
     scorers = find_scorers(scores)
-    scored = score_pool(
-        open_pool(pool, watching=scorers.specs), scorers, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"]
-    )
+    opened = open_pool(pool, scorers.specs, check=scorers.check)
+    scored = score_pool(opened, scorers, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"])
     manifest = _manifest(scored, command, {**asdict(scores), "cutoff_len": cutoff_tokens, **_reading(pool)})
     study = report.rethinking_study(scored.table).to_dict()
     with export.whole_folder(out, force=force) as folder:
@@ -285,7 +296,7 @@ def score_pool(opened: Opened, scorers: Scorers, *, cutoff_tokens: int, dropping
     """Score what is not scored yet, and lay the score table out."""
     pool, judge = opened.pool, scorers.judge
     given = None if judge else column_difficulty(pool, scorers.column)
-    _say_plan(pool, scorers.specs)
+    _say_plan(pool, scorers.specs, opened.meanwhile)
     for spec in scorers.specs:
         if missing := missing_shards(pool, spec):
             with stage(spec.name, sum(pool.shards[shard] for shard in missing)) as advance:
@@ -296,36 +307,52 @@ def score_pool(opened: Opened, scorers: Scorers, *, cutoff_tokens: int, dropping
     return Scored(opened, table, scorers)
 
 
-def _say_plan(pool: Pool, specs: Sequence[ScorerSpec]) -> None:
+def _say_plan(pool: Pool, specs: Sequence[ScorerSpec], meanwhile: Collection[str]) -> None:
     say(f"pool: {pool.rows:,} examples of {len(pool.labels)} files, in {len(pool.shards)} shards")
     for spec in specs:
         missing = len(missing_shards(pool, spec))
-        say(
-            f"plan: {spec.name}: "
-            + (f"{missing} of {len(pool.shards)} shards to score" if missing else "scored already")
-        )
+        done = "scored while reading" if spec.name in meanwhile else "scored already"
+        say(f"plan: {spec.name}: " + (f"{missing} of {len(pool.shards)} shards to score" if missing else done))
 
 
-def open_pool(settings: PoolSettings, *, watching: Sequence[ScorerSpec] = ()) -> Opened:
-    """The canonical pool of these files, from the cache or built now; light ones of `watching` score it meanwhile."""
+def open_pool(
+    settings: PoolSettings, specs: Sequence[ScorerSpec] = (), *, check: Callable[[Sequence[str]], None] | None = None
+) -> Opened:
+    """The canonical pool of these files, from the cache or built now; the light ones of `specs` score it meanwhile.
+
+    `check` may refuse the pool for the own columns that it lacks; it is called before the reading, where the files tell
+    their columns by then.
+    """
     root = cache.cache_root(settings.cache_dir)
     files = [file for name in settings.pools for file in _files(name, settings)]
     layout_of = _layouts(files, settings)
     for layout, label in {str(layout): label for label, layout in reversed(layout_of.items())}.items():
         say(f"layout: {layout}{f' in {label}' if len(set(layout_of.values())) > 1 else ''}")
+    if check and all(file.kind != "jsonl" for file in files):
+        check(_own_columns(files, layout_of))
     digests = cache.content_digests(root, [file.path for file in files])
     content = [(digest, repr(_stable(layout_of[file.label]))) for file, digest in zip(files, digests, strict=True)]
     digest = cache.key_of(pools.FORMAT, content)
     folder = root / "pools" / digest
     labels = [file.label for file in files]
     built = (folder / "pool.json").is_file()
-    pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest, watching)
+    light = [] if built else [spec for spec in specs if spec.light]
+    pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest, light)
     pools.refuse_too_bad(pool, settings.max_bad_fraction)
     described = [
         {"path": file.label, "sha256": sha, **asdict(part)}
         for file, sha, part in zip(files, digests, pool.parts, strict=True)
     ]
-    return Opened(pool, described)
+    return Opened(pool, described, frozenset(spec.name for spec in light))
+
+
+def _own_columns(files: Sequence[SourceFile], layout_of: Mapping[str, Layout]) -> list[str]:
+    """The columns that the pool will carry; JSON files tell theirs only at their end."""
+    names: dict[str, None] = {}
+    for file in files:
+        layout = layout_of[file.label]
+        names.update((name, None) for name in layout.needed(readers.column_names(file)) if name not in layout.used)
+    return list(names)
 
 
 def _files(name: str, settings: PoolSettings) -> list[SourceFile]:
@@ -362,10 +389,9 @@ def _build(
     layout_of: Mapping[str, Layout],
     folder: Path,
     digest: str,
-    watching: Sequence[ScorerSpec],
+    light: Sequence[ScorerSpec],
 ) -> Pool:
-    light = [spec for spec in watching if spec.light]
-    label = " and ".join(["reading", *(spec.name for spec in light)])
+    label = "reading, scoring" if light else "reading"
     with ExitStack() as stack:
         advance = stack.enter_context(stage(label, 100, unit="%"))  # how many rows there are is not known yet
         watchers = [stack.enter_context(Scoring(spec)) for spec in light]

@@ -47,7 +47,7 @@ def split_response(response: pl.Series) -> pl.DataFrame:
     for open_tag, close_tag in TAGS:
         frame = _find(frame, open_tag, close_tag)
         free = response.filter(~frame["opened"] & ~frame["closed"])
-        if not has_tags(free).any():
+        if free.is_empty() or not has_tags(free).any():
             break
     text = pl.col("text").cast(pl.Binary)
     return frame.select(

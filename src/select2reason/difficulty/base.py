@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -45,16 +46,20 @@ def builtin_spec() -> ScorerSpec:
     )
 
 
+def refuse_unknown_column(name: str, own: Sequence[str]) -> None:
+    """For --difficulty column:NAME: raise UsageError where the pool's own columns lack it."""
+    if name not in own:
+        close = get_close_matches(name, own, n=1)
+        hint = f"did you mean column:{close[0]}?" if close else f"it has {', '.join(own) or 'none to offer'}"
+        raise UsageError(f"the pool carries no column {name} for --difficulty column:{name}; {hint}")
+
+
 def column_difficulty(pool: Pool, name: str) -> pl.Series:
     """A carried column as difficulty, higher = harder (Float64); what is no finite number becomes null.
 
     Raises UsageError where there is no such column, or no number in it.
     """
-    own = pool.own_columns()
-    if name not in own:
-        close = get_close_matches(name, own, n=1)
-        hint = f"did you mean column:{close[0]}?" if close else f"it has {', '.join(own) or 'none to offer'}"
-        raise UsageError(f"the pool carries no column {name} for --difficulty column:{name}; {hint}")
+    refuse_unknown_column(name, pool.own_columns())
     column = pool.narrow([OWN + name])[OWN + name]
     if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.String, pl.Null)):
         raise UsageError(f"column {name} holds {column.dtype}, not numbers; name another with --difficulty column:NAME")
