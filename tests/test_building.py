@@ -285,3 +285,14 @@ def test_lines_arrays_and_columns_give_the_same_pool(
     assert read == [tuple(row.values()) for row in put if str(row["question"]).strip()]
     assert all(content(other) == content(first) for other in others)
     assert all(added_up(pool) for pool in (first, *others))
+
+
+@pytest.mark.parametrize(("large", "codec"), [(1 << 30, "UNCOMPRESSED"), (1, "LZ4")])
+def test_large_pools_are_compressed(
+    tmp_path: Path, write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch, large: int, codec: str
+) -> None:
+    monkeypatch.setattr(building, "_LARGE_BYTES", large)
+    pool = built(write_rows([GOOD | {"question": f"q{n}"} for n in range(5)]), out=tmp_path / "pool")
+    column = pq.read_metadata(pool.root / "text-00000.parquet").row_group(0).column(0)
+    assert column.compression.startswith(codec)
+    assert [row[0] for row in texts(pool)] == [f"q{n}" for n in range(5)]

@@ -24,7 +24,6 @@ from select2reason import cache, export, hub, layouts, readers, report, sources
 from select2reason import pool as pools
 from select2reason.building import build
 from select2reason.card import dataset_card
-from select2reason.demo import make_demo_pool
 from select2reason.difficulty import builtin_spec, column_difficulty, refuse_unknown_column
 from select2reason.errors import OutputError, UsageError
 from select2reason.layouts import Layout
@@ -464,6 +463,8 @@ def _write_rest(
 
 def demo(out: Path, *, seed: int = 0, force: bool = False) -> SelectOutcome:
     """Make a pool at out/pool.jsonl and select from it into out/selection."""
+    from select2reason.demo import make_demo_pool
+
     pool, chosen = out / "pool.jsonl", out / "selection"
     export.check_out(chosen, force=force)
     if pool.exists() and not (force and chosen.exists()):
