@@ -71,3 +71,13 @@ def test_clearing_takes_nothing_that_is_not_the_cache_s_own(tmp_path: Path) -> N
     (tmp_path / "pools" / "mine").mkdir(parents=True)
     assert cache.clear(tmp_path) == 0
     assert (tmp_path / "pools" / "mine").is_dir()
+
+
+def test_new_files_are_told_once_before_they_are_read(tmp_path: Path) -> None:
+    files = [tmp_path / "a", tmp_path / "b"]
+    for file in files:
+        file.write_text(file.name)
+    told: list[int] = []
+    for _ in range(2):
+        cache.content_digests(tmp_path, files, on_new=lambda: told.append(1))
+    assert told == [1]

@@ -31,6 +31,7 @@ class Cautious:
     digest = "cautious"
     count = staticmethod(BUILTIN.count)
     encode = staticmethod(BUILTIN.encode)
+    wake = staticmethod(BUILTIN.wake)
     rest = staticmethod(BUILTIN.rest)
 
 

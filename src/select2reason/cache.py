@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,19 +52,26 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
 
 
-def content_digests(root: Path, files: Sequence[Path]) -> list[str]:
-    """SHA-256 of each file; one whose path, size, times and inode are as before is not read again."""
+def content_digests(root: Path, files: Sequence[Path], *, on_new: Callable[[], None] = lambda: None) -> list[str]:
+    """SHA-256 of each file; one whose path, size, times and inode are as before is not read again.
+
+    `on_new` is called before the first that is read: what new files ask for can begin beside it.
+    """
     book = root / "files.json"
     try:
         held = orjson.loads(book.read_bytes())
     except (OSError, orjson.JSONDecodeError):
         held = {}
     known: dict[str, str] = held if isinstance(held, dict) else {}
-    digests = []
+    digests: list[str] = []
+    new = False
     for file in files:
         stat = file.stat()
         mark = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
         if mark not in known:
+            if not new:
+                on_new()
+            new = True
             known[mark] = _digest(file)
         digests.append(known[mark])
     _replace(book, orjson.dumps(known))

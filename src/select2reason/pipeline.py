@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -329,7 +330,7 @@ def open_pool(
         say(f"layout: {layout}{f' in {label}' if len(set(layout_of.values())) > 1 else ''}")
     if check and all(file.kind != "jsonl" for file in files):
         check(_own_columns(files, layout_of))
-    digests = cache.content_digests(root, [file.path for file in files])
+    digests = cache.content_digests(root, [file.path for file in files], on_new=partial(_wake, specs))
     content = [(digest, repr(_stable(layout_of[file.label]))) for file, digest in zip(files, digests, strict=True)]
     digest = cache.key_of(pools.FORMAT, content)
     folder = root / "pools" / digest
@@ -343,6 +344,12 @@ def open_pool(
         for file, sha, part in zip(files, digests, pool.parts, strict=True)
     ]
     return Opened(pool, described, frozenset(spec.name for spec in light))
+
+
+def _wake(specs: Sequence[ScorerSpec]) -> None:
+    for spec in specs:
+        if spec.light:
+            spec.wake()
 
 
 def _own_columns(files: Sequence[SourceFile], layout_of: Mapping[str, Layout]) -> list[str]:

@@ -79,6 +79,10 @@ class Tokenizer(Protocol):
         """Token ids of each text, in order."""
         ...
 
+    def wake(self) -> None:
+        """Begin to load, beside the caller, what the first call needs."""
+        ...
+
     def rest(self) -> None:
         """Let go of the memory that can be filled again; the next call does so."""
         ...
@@ -129,6 +133,10 @@ class FastTokenizer:
             array = texts.scatter(rows, texts[rows].str.normalize("NFC")).to_arrow(compat_level=pl.CompatLevel.oldest())
         return self._workers.submit(self._encode, array).result()
 
+    def wake(self) -> None:
+        """Begin to load a vocabulary, beside the caller."""
+        self._workers.submit(self._encode, pa.array([""], pa.large_string()))
+
     def rest(self) -> None:
         """Let go of the vocabularies."""
         self._own = threading.local()
@@ -163,6 +171,9 @@ class SlowTokenizer:
         ids = [np.asarray(one.ids, np.uint32) for one in batch]
         offsets = np.concatenate([[0], np.cumsum([len(one) for one in ids], dtype=np.int64)])
         return Encoded(np.concatenate([np.empty(0, np.uint32), *ids]), offsets)
+
+    def wake(self) -> None:
+        """Nothing: it is opened already."""
 
     def rest(self) -> None:
         """Nothing: it is opened once."""

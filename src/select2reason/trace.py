@@ -37,7 +37,7 @@ _TEMPLATE = (  # what stands around "user" + question and "assistant" + response
 )
 _WHITE = "".join(chr(c) for c in range(0x3001) if chr(c).isspace())  # what str.strip trims, for Polars too
 _SPREAD = 0x9E3779B97F4A7C15  # odd and far from any pattern: keeps equal steps of different traces apart
-_THREADS = max(2, min(8, os.cpu_count() or 1))  # batches at once: each takes some 40 MB
+_THREADS = max(3, min(8, os.cpu_count() or 1))  # batches at once, of which one waits for the tokenizer; 30 MB each
 _LAST_LINE_CHARS = 400  # a trace whose last line is longer than this is counted once more, whole
 
 OUTPUTS: dict[str, type[pl.DataType]] = {
@@ -57,7 +57,9 @@ def measure_spec(tokenizer: str) -> ScorerSpec:
     versions = [version(name) for name in ("gigatoken", "polars", "tokenizers")]  # Polars' hashes are its version's own
     fingerprint = key_of(VERSION, opened.digest, SYSTEM_PROMPT, versions)
     inputs = ("question", "head", "trace", "tail")
-    return ScorerSpec("trace", fingerprint, inputs, OUTPUTS, lambda: TraceScorer(opened), threads=_THREADS, light=True)
+    return ScorerSpec(
+        "trace", fingerprint, inputs, OUTPUTS, lambda: TraceScorer(opened), _THREADS, light=True, wake=opened.wake
+    )
 
 
 @dataclass(frozen=True)

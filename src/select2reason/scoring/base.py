@@ -33,7 +33,7 @@ class ScorerSpec:
 
     `fingerprint` names everything the scores depend on (scorer, model, revision, prompt, version). `threads` batches
     may be scored at once; more than 1 only where `score` bears being called so. A `light` scorer keeps up with the
-    reading of a pool, and runs beside it.
+    reading of a pool, and runs beside it. `wake` may begin to load what `make` will want, beside the caller.
     """
 
     name: str
@@ -43,6 +43,7 @@ class ScorerSpec:
     make: Callable[[], Scorer]
     threads: int = 1
     light: bool = False
+    wake: Callable[[], None] = lambda: None
 
     def folder(self, root: Path) -> Path:
         """Where this scorer's shards of the pool at `root` stand."""
