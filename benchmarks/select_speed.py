@@ -1,7 +1,7 @@
 """How fast `select` is, and how much memory it takes: against datasets.map with Hugging Face tokenizers, and against
 the least that any program must do (read the text column, count its tokens with gigatoken).
 
-    python benchmarks/select_speed.py [--rows 20000] [--more-rows 100000] [--peer-rows 1000] [--repeat 3] [--work DIR]
+    python benchmarks/select_speed.py [--rows 20000] [--more-rows 100000] [--peer-rows 2000] [--repeat 3] [--work DIR]
 
 Needs ../shared/tools/make_pool, which makes the pools. Every figure is of a whole process, start included; `--repeat`
 runs each side in turn and the medians are printed. Shared machines are noisy: read the ratios.
@@ -134,21 +134,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--more-rows", type=int, default=100_000)
-    parser.add_argument("--peer-rows", type=int, default=1_000)
+    parser.add_argument("--peer-rows", type=int, default=2_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "select2reason-bench")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     pool, more = make_pool(args.rows, args.work), make_pool(args.more_rows, args.work)
-    ours, reads, counts, peers, again = [], [], [], [], []
+    ours, large, reads, counts, peers, again = [], [], [], [], [], []
     for _ in range(args.repeat):
         ours.append(cold(pool, args.work))
         again.append(select(pool, args.work / "again", args.work / "cache", weight=0.5))
         reads.append(run(sys.executable, "-c", READ, pool))
         counts.append(run(sys.executable, "-c", COUNT, pool))
         peers.append(peer(pool, args.peer_rows, args.work))
-    large = cold(more, args.work)
-    report(args, median(ours), median(again), median(reads), median(counts), median(peers), large)
+        large.append(cold(more, args.work))
+    report(args, median(ours), median(again), median(reads), median(counts), median(peers), median(large))
 
 
 def report(args: argparse.Namespace, ours: Run, again: Run, read: Run, count: Run, peer_: Run, large: Run) -> None:

@@ -57,11 +57,17 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Pool:
         return pool_of(path, cache_dir=folder)
 
 
-@given(asked=st.lists(st.integers(0, 39), max_size=60), chunk=st.integers(1, 200), held=st.sampled_from([0, 1 << 20]))
+@given(
+    asked=st.lists(st.integers(0, 39), max_size=60),
+    chunk=st.integers(1, 200),
+    held=st.sampled_from([0, 1 << 20]),
+    dealt=st.integers(1, 300),
+)
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_rows_are_taken_in_the_order_asked_for(
-    spread: Pool, tmp_path: Path, asked: list[int], chunk: int, held: int, monkeypatch: pytest.MonkeyPatch
+    spread: Pool, tmp_path: Path, asked: list[int], chunk: int, held: int, dealt: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pool, "_DEALT_BYTES", dealt)
     monkeypatch.setattr(pool, "_CHUNK_BYTES", chunk)
     monkeypatch.setattr(pool, "_HELD_BYTES", held)
     chunks = list(spread.take(np.array(asked, np.uint32), ["question"], spill=tmp_path / "spill"))

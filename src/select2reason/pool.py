@@ -34,6 +34,7 @@ FORMAT = 1  # raised whenever the shards change shape or meaning: an older pool 
 TEXT = ("question", "head", "trace", "tail", "gold")
 _CHUNK_BYTES = 8 << 20  # of text that `take` orders in memory at once
 _HELD_BYTES = 128 << 20  # of text that `take` holds rather than deals out
+_DEALT_BYTES = 32 << 20  # of text that it deals out at once
 _READERS = 2  # row groups that it reads at once
 _MOST_CHUNKS = 200  # open files while `take` deals rows out
 
@@ -166,7 +167,7 @@ class Pool:
         paths = [spill / f"{chunk:05}.arrow" for chunk in range(int(chunk_of[-1]) + 1)]
         with ExitStack() as stack:
             writers: dict[int, pa.RecordBatchWriter] = {}
-            for piece in self._gather(rows, columns):
+            for piece in _together(self._gather(rows, columns), _DEALT_BYTES):
                 chunks = chunk_of[piece["at"].to_numpy()]
                 for number in np.unique(chunks):
                     table = piece.filter(pl.Series(chunks == number)).to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -210,6 +211,18 @@ class Pool:
 
     def _text_file(self, shard: int) -> Path:
         return self.root / f"text-{shard:05}.parquet"
+
+
+def _together(pieces: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
+    """The pieces in order, as many at once as make up `size` bytes."""
+    held: list[pl.DataFrame] = []
+    for piece in pieces:
+        held.append(piece)
+        if sum(one.estimated_size() for one in held) >= size:
+            yield pl.concat(held, rechunk=False)
+            held = []
+    if held:
+        yield pl.concat(held, rechunk=False)
 
 
 def _picked(
