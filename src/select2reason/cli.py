@@ -463,7 +463,7 @@ def _keep_memory_flat() -> None:
     import os
 
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1")
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1,dirty_decay_ms:150,muzzy_decay_ms:150")
     gc.set_threshold(50_000, 20, 100)
 
     most_arenas, trim_threshold, mmap_threshold = -8, -1, -3  # of glibc's malloc.h
