@@ -420,6 +420,9 @@ Then your own pool:
   select2reason select YOUR-POOL --out best"""
 
 
+_KEPT = "a pool that was read to its end, and finished shards, are kept"
+
+
 class _InterruptedError(BaseException):
     """SIGINT or SIGTERM; typer would end on a KeyboardInterrupt without a word."""
 
@@ -445,7 +448,7 @@ def main() -> None:
         fail(RunError(f"{str(error).partition(chr(10))[0]}; mend it and run the same command again"))
         raise SystemExit(1) from None
     except _InterruptedError:
-        fail(RunError("interrupted; run the same command again to go on: finished shards are kept"))
+        fail(RunError(f"interrupted; run the same command again: {_KEPT}"))
         raise SystemExit(130) from None
     finally:
         gc.freeze()  # spares the interpreter its last search for cycles, 0.2 s
@@ -478,5 +481,5 @@ def _fix_of(error: OSError) -> str:
     import errno
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "free some space and run the same command again: finished shards are kept"
-    return "mend it and run the same command again: finished shards are kept"
+        return f"free some space and run the same command again: {_KEPT}"
+    return f"mend it and run the same command again: {_KEPT}"
