@@ -259,7 +259,9 @@ def test_any_rows_are_read_or_set_aside(
 
 # --- what is put in comes out ---------------------------------------------------------------------------------------
 
-PIECES = st.sampled_from(["<think>", "</think>", "\n\n", "十", "é", "\0", "\r\n", "◁think▷", "\u2028", "x" * 50])
+PIECES = st.sampled_from(
+    ["<think>", "</think>", "\n\n", "十", "é", "\0", "\x1f", "\r\n", "◁think▷", "\u2028", "x" * 50]
+)
 TEXTS = st.lists(PIECES | st.text(max_size=6), min_size=1, max_size=6).map("".join)
 
 

@@ -119,7 +119,17 @@ def test_common_code_points_cost_no_normalising() -> None:
 
 def test_only_the_rows_that_may_change_are_normalised() -> None:
     texts = ["plain", "", "e\u0301", "x²", "\u212b", "ends in a lead: é", "\u1112\u1161"]
-    assert tokens._maybe_not_nfc(pa.array(texts, pa.large_string())).tolist() == [2, 4, 6]
+    array = pa.array(texts, pa.large_string())
+    assert tokens._maybe_not_nfc(array).tolist() == [2, 4, 6]
+    assert tokens._maybe_not_nfc(array[3:6]).tolist() == [1]
+
+
+def test_parts_of_a_column_count_as_the_whole() -> None:
+    texts = pl.Series(["plain", "e\u0301 x", None, "\u212b", "", "é\u1112\u1161", "so"] * 3)
+    whole = builtin().count(texts)
+    parts = pl.concat([texts[:4], texts[4:11], texts[11:]], rechunk=False)
+    assert builtin().count(parts).tolist() == whole.tolist()
+    assert builtin().count(parts[3:17]).tolist() == whole[3:17].tolist()
 
 
 @settings(max_examples=200, deadline=None)

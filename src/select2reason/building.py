@@ -97,7 +97,8 @@ def _write_group(writer: pq.ParquetWriter, group: pl.DataFrame) -> None:
 
 
 class _Builder:
-    """Fills shards one after another; keeps one row group of text and one shard of narrow columns in memory."""
+    """Fills shards one after another; keeps one shard of narrow columns in memory, and of text one row group beside
+    those that are written and watched."""
 
     def __init__(self, root: Path, watchers: Sequence[Watcher], *, compression: str) -> None:
         self.root = root
@@ -137,6 +138,7 @@ class _Builder:
             unusable += len(raw.rows) - usable["source_row"].n_unique()
             self._append(usable.with_columns(source=pl.lit(number, pl.UInt32)))
             progress(raw.done)
+        progress(1.0)
         bad = unusable + aside.unread_rows
         self.parts.append(SourcePart(rows + aside.unread_rows, bad, self.rows - before, str(layout)))
 

@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 
 from select2reason import tags
-from select2reason.frames import as_text, texts
+from select2reason.frames import WHITE, as_text, texts
 from select2reason.layouts import Layout
 
 OWN = "own:"  # before the name of a carried column, so that none can clash with a canonical one
@@ -43,7 +43,7 @@ def canonical(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
         cut_off=pl.col("opened") & ~pl.col("closed") | pl.lit(_said_cut_off(layout, frame)),
         problem=_problem(),
     )
-    own = [frame[name].alias(OWN + name) for name in frame.columns if name not in layout.used]
+    own = [frame[name].alias(OWN + name) for name in layout.carried(frame.columns)]
     return pl.concat([place, parts], how="horizontal").with_columns(own)
 
 
@@ -202,7 +202,7 @@ def _said(turn: Mapping[str, object]) -> str | None:
 
 def _problem() -> pl.Expr:
     """Why a row cannot be used at all; null where it can."""
-    no_question = pl.col("question").is_null() | (pl.col("question").str.strip_chars() == "")
+    no_question = pl.col("question").is_null() | (pl.col("question").str.strip_chars(WHITE) == "")
     return (
         pl.when(no_question)
         .then(pl.lit("no question (null, empty, or a chat that is not one question and one reply)"))

@@ -460,8 +460,8 @@ def _interrupt(*_: object) -> None:
 
 def _keep_memory_flat() -> None:
     """One malloc arena, for Arrow too, and one of Polars' jemalloc: with one per thread, memory freed by one thread is
-    not used by the next. Free memory is given back after each shard (building.py), not page by page all along; and
-    Python's search for cycles, of which columns make none, looks at fewer objects less often."""
+    not used by the next. Free memory is given back after each shard, not page by page all along; and Python's search
+    for cycles, of which columns make none, looks at fewer objects less often."""
     import ctypes
     import os
 

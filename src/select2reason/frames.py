@@ -15,6 +15,7 @@ import orjson
 import polars as pl
 import pyarrow as pa
 
+WHITE = "".join(chr(c) for c in range(0x3001) if chr(c).isspace())  # what str.strip trims, for Polars too
 _MOST_LEVELS = 16  # of nesting that stays typed: Polars took 16 s for one value nested 500 deep, and crashed at 1,000
 _EXACT_FLOAT = 2**53  # whole numbers beyond it are not all a float
 _NOT_STORED = (

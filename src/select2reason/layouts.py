@@ -55,6 +55,10 @@ class Layout:
         """Of a file's columns those worth decoding: the ones with a role and the ones that are carried."""
         return [name for name in names if name in self.used or name not in self.wide]
 
+    def carried(self, names: Sequence[str]) -> list[str]:
+        """Of a file's columns those that a selection may carry."""
+        return [name for name in names if name not in self.used and name not in self.wide]
+
 
 def _listed(column: str | tuple[str, ...]) -> str:
     return column if isinstance(column, str) else "|".join(column)

@@ -354,11 +354,7 @@ def _wake(specs: Sequence[ScorerSpec]) -> None:
 
 def _own_columns(files: Sequence[SourceFile], layout_of: Mapping[str, Layout]) -> list[str]:
     """The columns that the pool will carry; JSON files tell theirs only at their end."""
-    names: dict[str, None] = {}
-    for file in files:
-        layout = layout_of[file.label]
-        names.update((name, None) for name in layout.needed(readers.column_names(file)) if name not in layout.used)
-    return list(names)
+    return list(dict.fromkeys(name for f in files for name in layout_of[f.label].carried(readers.column_names(f))))
 
 
 def _files(name: str, settings: PoolSettings) -> list[SourceFile]:

@@ -174,6 +174,7 @@ class Pool:
                     if number not in writers:
                         writers[number] = stack.enter_context(pa.ipc.new_stream(str(paths[number]), table.schema))
                     writers[number].write_table(table)
+        writers.clear()  # a file is closed with its writer's last name, and its space is free once it is unlinked
         for path in paths:
             with pa.OSFile(str(path)) as file:
                 table = pa.ipc.open_stream(file).read_all()

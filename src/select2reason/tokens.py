@@ -231,12 +231,13 @@ def _maybe_not_nfc(texts: pa.LargeStringArray) -> NDArray[np.int64]:
 
     Takes 0.05 s for 80 MB of English mathematics, where normalising all of it takes 1.1 s.
     """
-    _, bounds, content = texts.buffers()
-    data = np.frombuffer(content or b"", np.uint8)
+    _, starts, content = texts.buffers()
+    bounds = np.frombuffer(starts, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(content or b"", np.uint8)[bounds[0] : bounds[-1]]
     at = np.flatnonzero(data >= _FIRST_LEAD)
     three = [data[np.minimum(at + i, len(data) - 1)].astype(np.int32) << 16 - 8 * i for i in range(3)]
     changed = np.searchsorted(_nfc_spans(), np.sum(three, axis=0), side="right") % 2 == 1
-    return np.unique(np.searchsorted(np.frombuffer(bounds, np.int64), at[changed], side="right") - 1)
+    return np.unique(np.searchsorted(bounds, at[changed] + bounds[0], side="right") - 1)
 
 
 @cache

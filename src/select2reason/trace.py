@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from select2reason.cache import key_of
+from select2reason.frames import WHITE
 from select2reason.scoring.base import ScorerSpec
 from select2reason.tokens import Tokenizer, load_tokenizer
 
@@ -35,9 +36,8 @@ _TEMPLATE = (  # what stands around "user" + question and "assistant" + response
     "<|im_end|>\n<|im_start|>",
     "<|im_end|>\n",
 )
-_WHITE = "".join(chr(c) for c in range(0x3001) if chr(c).isspace())  # what str.strip trims, for Polars too
 _SPREAD = 0x9E3779B97F4A7C15  # odd and far from any pattern: keeps equal steps of different traces apart
-_THREADS = max(3, min(8, os.cpu_count() or 1))  # batches at once, of which one waits for the tokenizer; 30 MB each
+_THREADS = max(3, min(8, os.cpu_count() or 1))  # batches at once, some of them at the tokenizer; 30 MB each
 _LAST_LINE_CHARS = 400  # a trace whose last line is longer than this is counted once more, whole
 
 OUTPUTS: dict[str, type[pl.DataType]] = {
@@ -87,7 +87,7 @@ class TraceScorer:
             trace_tokens_raw=pl.lit(pl.Series(raw)),
             total_tokens=pl.lit(pl.Series(total + self.template_tokens)),
             rethinking_tokens=pl.lit(pl.Series(words)),
-            no_trace=pl.col("trace").str.strip_chars(_WHITE) == "",
+            no_trace=pl.col("trace").str.strip_chars(WHITE) == "",
             question_key=normalised_question(pl.col("question")).hash(seed=0),
             trace_key=pl.col("trace").hash(seed=0),
         )
@@ -201,7 +201,7 @@ def find_repeats(trace: pl.Series) -> Repeats:
     split = trace.str.split(STEP_BREAK)
     steps = split.explode(empty_as_null=True, keep_nulls=True)
     rows = np.repeat(np.arange(len(trace)), split.list.len().to_numpy())
-    key = steps.str.strip_chars(_WHITE).hash(seed=0).to_numpy() + rows.astype(np.uint64) * np.uint64(_SPREAD)
+    key = steps.str.strip_chars(WHITE).hash(seed=0).to_numpy() + rows.astype(np.uint64) * np.uint64(_SPREAD)
     again = ~pl.Series(key).is_first_distinct().to_numpy()
     last_kept = np.maximum.accumulate(np.where(again, 0, np.arange(len(rows))))
     at_end = again & (np.diff(rows, append=len(trace)) > 0)

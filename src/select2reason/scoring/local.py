@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 import polars as pl
+import pyarrow as pa
 
 from select2reason.pool import Pool
 from select2reason.scoring.base import Scorer, ScorerSpec, missing_shards, shard_path
@@ -28,6 +29,7 @@ def score(pool: Pool, spec: ScorerSpec, *, progress: Progress = lambda rows: Non
             for batch in pool.batches(spec.inputs, shard=shard):
                 scoring.add(batch)
             scoring.finish(pool.root, shard)
+            pa.default_memory_pool().release_unused()  # as while building
         scoring.drain()
 
 
