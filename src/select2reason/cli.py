@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shlex
 import signal
 import sys
@@ -449,7 +450,8 @@ def main() -> None:
         raise SystemExit(1) from None
     except _InterruptedError:
         fail(RunError(f"interrupted; run the same command again: {_KEPT}"))
-        raise SystemExit(130) from None
+        sys.stdout.flush()
+        os._exit(130)  # all is put away; a thread that was just being started would never be told to end
     finally:
         gc.freeze()  # spares the interpreter its last search for cycles, 0.2 s
 
@@ -463,7 +465,6 @@ def _keep_memory_flat() -> None:
     not used by the next. Free memory is given back after each shard, not page by page all along; and Python's search
     for cycles, of which columns make none, looks at fewer objects less often."""
     import ctypes
-    import os
 
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1,dirty_decay_ms:150,muzzy_decay_ms:150")
