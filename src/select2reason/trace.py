@@ -139,16 +139,16 @@ def _normalised_length(repeats: Repeats, rows: int, *, cuts: bool) -> Sum:
     anew = repeats.uneven if cuts else np.unique(repeats.rows[repeats.again])
     from_raw = np.ones(rows, np.bool_)
     from_raw[anew] = False
-    dropped, at_end = repeats.again & from_raw[repeats.rows], repeats.at_end & from_raw[repeats.rows]
-    last, ends = repeats.last_kept[at_end], repeats.rows[at_end]  # what ends each of those traces from now on
+    counted = from_raw[repeats.rows]
+    framed, at_end = repeats.again & ~repeats.at_end & counted, repeats.at_end & counted
+    last, ends = repeats.steps[repeats.last_kept[at_end]], repeats.rows[at_end]  # what ends those traces from now on
     return Sum(
         from_raw,
         [
-            Part(repeats.rows[dropped], repeats.steps.filter(dropped) + STEP_BREAK, -1),
-            Part(ends, repeats.steps.filter(at_end) + STEP_BREAK),  # the break stood before it, not behind
+            Part(repeats.rows[framed], repeats.steps.filter(framed) + STEP_BREAK, -1),
             Part(ends, repeats.steps.filter(at_end), -1),
-            Part(ends, repeats.steps[last] + STEP_BREAK, -1),
-            Part(ends, repeats.steps[last]),
+            Part(ends, last + STEP_BREAK, -1),  # the break before it goes with it
+            Part(ends, last),
             Part(anew, repeats.normalised(~from_raw)),
         ],
     )

@@ -8,7 +8,6 @@ prompt's tail, \\( \\) against $ $, line breaks) do not stand in for difficulty.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,7 @@ from select2reason.tokens import load_tokenizer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from select2reason.tokens import Encoded, Tokenizer
+    from select2reason.tokens import Encoded
 
 ORDERS = (1, 2, 3)  # 4-grams and skip-grams added nothing on held-out questions (Spearman +0.000)
 HASH_BITS = 20  # 2^18 cost 0.003 of Spearman, 2^22 gained nothing
@@ -129,7 +128,7 @@ def clean(questions: pl.Series) -> pl.Series:
 
 def encode(cleaned: pl.Series) -> Encoded:
     """Token ids under the built-in tokenizer, whatever tokenizer the pool is measured with."""
-    return _tokenizer().encode(cleaned)
+    return load_tokenizer().encode(cleaned)
 
 
 def ngram_bags(encoded: Encoded, *, bits: int = HASH_BITS) -> Bags:
@@ -167,11 +166,6 @@ def hand_features(cleaned: pl.Series, tokens: NDArray[np.int64]) -> NDArray[np.f
     }
     columns |= {name: words.str.count_matches(pattern).log1p() for name, pattern in _PATTERNS.items()}
     return text.select(**{name: columns[name].cast(pl.Float64) for name in FEATURES}).to_numpy()
-
-
-@cache
-def _tokenizer() -> Tokenizer:
-    return load_tokenizer()  # 0.2 s to open, so opened once
 
 
 def _keys(ids: NDArray[np.uint64], question: NDArray[np.uint64], order: int, bits: int) -> NDArray[np.uint64]:
