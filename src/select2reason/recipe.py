@@ -11,6 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+from select2reason.backends import BackendSettings
+from select2reason.difficulty.judge import JudgePrompt
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.selection import REASONS, Strategy
 from select2reason.tokens import BUILTIN
@@ -47,10 +49,12 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class ScoreSettings:
-    """How traces are measured and questions judged."""
+    """How traces are measured and questions judged; `engine` and `judge` are of --difficulty judge alone."""
 
     tokenizer: str = BUILTIN
     difficulty: str = "builtin"
+    engine: BackendSettings | None = None
+    judge: JudgePrompt | None = None
 
 
 @dataclass(frozen=True, slots=True)

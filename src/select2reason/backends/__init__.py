@@ -1,1 +1,95 @@
 """The edge: language models that run here or behind an endpoint. Heavy packages are imported in these files alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from select2reason.errors import UsageError
+
+if TYPE_CHECKING:
+    from select2reason.backends.base import Backend
+
+Kind = Literal["transformers", "vllm", "openai"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSettings:
+    """Which engine runs which model, and how. None: as the engine does by itself. `batch_tokens` is of transformers,
+    `max_model_len` of vLLM, what follows it of OpenAI-compatible servers."""
+
+    kind: Kind
+    model: str
+    revision: str | None = None
+    dtype: str | None = None
+    trust_remote_code: bool = False
+    batch_tokens: int | None = None
+    max_model_len: int | None = None
+    base_url: str | None = None
+    concurrency: int = 32
+    timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "openai" and not self.base_url:
+            raise UsageError(
+                "--backend openai needs the server's address, for example --base-url http://127.0.0.1:8000/v1"
+            )
+        if self.kind != "openai" and self.base_url:
+            raise UsageError(f"--base-url is for --backend openai, not for {self.kind}")
+
+    @property
+    def fingerprint(self) -> tuple[str, ...]:
+        """What the model's words depend on: engine, weights, number type. A server's weights are known by name."""
+        if self.kind == "openai":
+            return (self.kind, str(self.base_url), self.model)
+        from select2reason.backends.loading import model_fingerprint
+
+        return (
+            self.kind,
+            model_fingerprint(self.model, self.revision),
+            self.dtype or "",
+            str(self.max_model_len or ""),
+        )
+
+    @property
+    def described(self) -> dict[str, object]:
+        """What was set, for a manifest."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def open_backend(settings: BackendSettings) -> Backend:
+    """Load the model, or connect to the server. Raises UsageError or RunError with the fix."""
+    common = {"revision": settings.revision, "dtype": settings.dtype, "trust_remote_code": settings.trust_remote_code}
+    if settings.kind == "transformers":
+        from select2reason.backends.transformers import TransformersBackend
+
+        return TransformersBackend(settings.model, batch_tokens=settings.batch_tokens, **common)  # type: ignore[arg-type]
+    if settings.kind == "vllm":
+        from select2reason.backends.vllm import VllmBackend
+
+        return VllmBackend(settings.model, max_model_len=settings.max_model_len, **common)  # type: ignore[arg-type]
+    from select2reason.backends.openai import OpenaiBackend
+
+    return OpenaiBackend(
+        settings.model,
+        base_url=str(settings.base_url),
+        concurrency=settings.concurrency,
+        timeout_s=settings.timeout_s,
+    )
+
+
+def gpus(settings: BackendSettings) -> int:
+    """Workers that a scorer on this engine should have: one for each GPU that a whole model fits."""
+    if settings.kind == "openai":
+        return 1
+    from select2reason.backends.loading import needs
+
+    needs("torch", settings.kind)
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 1
+    if settings.kind == "vllm" and count > 1:
+        from select2reason.backends.vllm import gpus_for
+
+        return max(1, count // gpus_for(settings.model))
+    return max(1, count)

@@ -38,10 +38,11 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer as the model wrote it; `cut_off` where it ran into max_tokens or the model's context."""
+    """One answer as the model wrote it; `cut_off` where it ran into max_tokens or the model's context. `tokens` is None
+    where the engine does not say."""
 
     text: str
-    tokens: int
+    tokens: int | None
     cut_off: bool
 
 

@@ -1,5 +1,6 @@
-"""How hard a question is, d in [0, 1] with 1 = hardest (METHOD 2): an estimator, or a column of the pool."""
+"""How hard a question is, d in [0, 1] with 1 = hardest (METHOD 2): five estimators, and what they are worth."""
 
-from select2reason.difficulty.base import builtin_spec, column_difficulty, refuse_unknown_column
+from select2reason.difficulty.asking import ask
+from select2reason.difficulty.estimators import CHOICES, Estimator, find_estimator
 
-__all__ = ["builtin_spec", "column_difficulty", "refuse_unknown_column"]
+__all__ = ["CHOICES", "Estimator", "ask", "find_estimator"]

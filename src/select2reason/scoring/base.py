@@ -27,13 +27,24 @@ class Scorer(Protocol):
         ...
 
 
+def _nothing() -> None:
+    """There is nothing to load."""
+
+
+def _one() -> int:
+    return 1
+
+
 @dataclass(frozen=True, slots=True)
 class ScorerSpec:
     """What is known of a scorer before it is made; `make` may load a model, so it runs only where work is left.
 
     `fingerprint` names everything the scores depend on (scorer, model, revision, prompt, version). `threads` batches
     may be scored at once; more than 1 only where `score` bears being called so. A `light` scorer keeps up with the
-    reading of a pool, and runs beside it. `wake` may begin to load what `make` will want, beside the caller.
+    reading of a pool, and runs beside it. `wake` may begin to load what `make` will want, beside the caller. A
+    `distinct` scorer is slow and reads questions alone, so it is given each distinct question once (questions.py).
+    `workers` processes share its shards, each with a GPU of its own; `make` is then sent to them. `prompt_tokens` is
+    what a prompt adds to its question, for the plan (None: it reads nothing worth planning).
     """
 
     name: str
@@ -43,7 +54,10 @@ class ScorerSpec:
     make: Callable[[], Scorer]
     threads: int = 1
     light: bool = False
-    wake: Callable[[], None] = lambda: None
+    wake: Callable[[], None] = _nothing
+    distinct: bool = False
+    workers: Callable[[], int] = _one
+    prompt_tokens: int | None = None
 
     def folder(self, root: Path) -> Path:
         """Where this scorer's shards of the pool at `root` stand."""

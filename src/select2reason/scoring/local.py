@@ -1,5 +1,5 @@
-"""Scoring on this machine, in this process: as many batches at once as the scorer bears, shard after shard; over a pool
-that stands, or over one while it is built."""
+"""Scoring on this machine: as many batches at once as the scorer bears, shard after shard; over a pool that stands, or
+over one while it is built. Scorers with a GPU each work in processes of their own (workers.py)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def score(pool: Pool, spec: ScorerSpec, *, progress: Progress = lambda rows: Non
     """Score the shards that are missing; `progress` is told the rows of each batch done."""
     missing = missing_shards(pool, spec)
     if not missing:
+        return
+    if (workers := min(spec.workers(), len(missing))) > 1:
+        from select2reason.scoring.workers import score_shards
+
+        score_shards(pool, spec, missing, workers=workers, progress=progress)
         return
     with Scoring(spec, progress=progress) as scoring:
         for shard in missing:
@@ -52,8 +57,10 @@ class Scoring:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._threads.shutdown(cancel_futures=True)
-        self._scorer.close()
+        """After a failure a batch that is under way is not waited for: it may take minutes."""
+        self._threads.shutdown(wait=kind is None, cancel_futures=True)
+        if all(isinstance(one, Path) or not one.running() for one in self._under_way):
+            self._scorer.close()
 
     def add(self, batch: pl.DataFrame) -> None:
         """Score a batch beside the caller; waits while as many as may be are under way."""

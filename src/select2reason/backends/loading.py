@@ -1,0 +1,145 @@
+"""Opening Hugging Face models and tokenizers: safetensors only, no code from the model's folder unless asked for.
+
+What the libraries raise is mapped here: every message names the fix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+from select2reason.errors import RunError, UsageError
+
+_T = TypeVar("_T")
+_EXTRA = {"openai": "openai", "vllm": "vllm"}  # the extra that brings a package; `transformers` brings the others
+_READ_WHOLE = 16 << 20  # bytes: of larger weight files the ends stand for the whole
+_END = 4 << 20
+
+
+def needs(*packages: str) -> None:
+    """Raise UsageError, with the line that installs it, where a package is missing."""
+    for package in packages:
+        if find_spec(package) is None:
+            extra = _EXTRA.get(package, "transformers")
+            raise UsageError(f"this needs the package {package}: pip install 'select2reason[{extra}]'")
+
+
+def best_device() -> str:
+    """The first GPU, else the CPU."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def dtype_of(name: str | None, device: str) -> Any:
+    """A torch type by name; unnamed: bfloat16 on a GPU, float32 on a CPU (there bfloat16 took 2 to 3 times as long)."""
+    import torch
+
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name is None:
+        return torch.float32 if device == "cpu" else torch.bfloat16
+    if name not in known:
+        raise UsageError(f"--dtype {name} is not known; it can be {', '.join(known)}")
+    return known[name]
+
+
+def load_tokenizer(model: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Any:
+    """A model's tokenizer. Raises UsageError where it cannot be had."""
+    from transformers import AutoTokenizer
+
+    with_code = {"revision": revision, "trust_remote_code": trust_remote_code}
+    return _opened(model, lambda: AutoTokenizer.from_pretrained(model, **with_code))
+
+
+def load_model(
+    kind: str,
+    model: str,
+    *,
+    device: str,
+    dtype: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    **options: Any,
+) -> Any:
+    """A model of the class `kind` of transformers, ready to predict on `device`.
+
+    Raises UsageError where it cannot be had.
+    """
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    opened = _opened(
+        model,
+        lambda: getattr(transformers, kind).from_pretrained(
+            model,
+            revision=revision,
+            dtype=dtype_of(dtype, device),
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            **options,
+        ),
+    )
+    return opened.to(device).eval()
+
+
+def _opened(model: str, load: Callable[[], _T]) -> _T:
+    try:
+        return load()
+    except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
+        raise UsageError(f"the model {model} cannot be opened ({_short(error)}); {_fix_of(model, error)}") from error
+
+
+def _short(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return words if len(words) <= 240 else words[:240] + " ..."
+
+
+def _fix_of(model: str, error: Exception) -> str:
+    text = str(error)
+    if "trust_remote_code" in text:
+        return "if you trust its code, add --trust-remote-code"
+    if "safetensors" in text:
+        return "only safetensors are read; convert its weights, or give another --model"
+    if Path(model).exists():
+        return "give a folder with config.json, safetensors and a tokenizer"
+    return "give a folder, or a Hub id that this machine can reach"
+
+
+def model_fingerprint(model: str, revision: str | None = None) -> str:
+    """What names a model's weights: its files for a folder, the commit for a Hub id.
+
+    Of large files the size and both ends are read. Raises UsageError where the model is nowhere to be had.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return _of_files(folder)
+    needs("transformers")
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    config = _opened(model, lambda: cached_file(model, "config.json", revision=revision))
+    commit = extract_commit_hash(config, None)
+    if not commit:
+        raise RunError(f"the Hub's cache does not say which commit of {model} it holds; give a folder with --model")
+    return str(commit)
+
+
+def _of_files(folder: Path) -> str:
+    names = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in (".json", ".safetensors"))
+    templates = sorted(folder.glob("*.jinja"))
+    if not names:
+        raise UsageError(f"{folder} holds no model; give a folder with config.json, safetensors and a tokenizer")
+    return hashlib.sha256(json.dumps([_of_file(path) for path in [*names, *templates]]).encode()).hexdigest()[:16]
+
+
+def _of_file(path: Path) -> Sequence[object]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _READ_WHOLE:
+            return [path.name, size, hashlib.sha256(file.read()).hexdigest()]
+        head = file.read(_END)
+        file.seek(-_END, 2)
+        return [path.name, size, hashlib.sha256(head + file.read()).hexdigest()]

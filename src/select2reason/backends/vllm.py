@@ -1,0 +1,152 @@
+"""The vLLM engine, in this process: one model on one GPU (or the CPU build), prefix caching on.
+
+Several GPUs get one worker each (scoring/workers.py); a model is split over GPUs only where one cannot hold it.
+Log-probabilities are the model's own: no penalty, no temperature, no top-k list.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from select2reason.backends.base import Completion, LabelLogprobs, Messages, Sampling
+from select2reason.backends.chats import opened_tag, render, seed_of, spellings, token_ids
+from select2reason.backends.loading import load_tokenizer, needs
+from select2reason.errors import RunError, UsageError
+
+_ROOM = 0.75  # of a GPU's memory for weights: the rest is for keys, values and activations
+
+
+class VllmBackend:
+    """One vLLM engine. `max_model_len` bounds prompt and answer together (None: the model's own context)."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        dtype: str | None = None,
+        max_model_len: int | None = None,
+        trust_remote_code: bool = False,
+        seed: int = 0,
+    ) -> None:
+        needs("vllm")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        from vllm import LLM
+
+        self.name = model
+        self._tokenizer = load_tokenizer(model, revision=revision, trust_remote_code=trust_remote_code)
+        try:
+            self._engine = LLM(
+                model=model,
+                revision=revision,
+                dtype=dtype or ("float32" if _on_cpu() else "auto"),
+                max_model_len=max_model_len,
+                tensor_parallel_size=gpus_for(model),
+                enable_prefix_caching=True,
+                enforce_eager=_on_cpu(),
+                generation_config="vllm",  # not the model's own: a repetition penalty there would change every score
+                logprobs_mode="raw_logprobs",
+                load_format="safetensors",
+                trust_remote_code=trust_remote_code,
+                seed=seed,
+            )
+        except (ValueError, OSError, RuntimeError) as error:
+            words = " ".join(str(error).split())[:300]
+            raise RunError(f"vLLM cannot open {model} ({words}); try --backend transformers") from error
+        self._context = int(self._engine.llm_engine.model_config.max_model_len)
+
+    def label_logprobs(self, prompts: Sequence[Messages], labels: Sequence[str]) -> LabelLogprobs:
+        """See `Backend`. Exact; a prompt that does not fit the model's context is not scored."""
+        from vllm import SamplingParams
+
+        vocabulary = self._tokenizer.get_vocab()
+        wanted = [spellings(vocabulary, label) for label in labels]
+        ids = token_ids(self._tokenizer, render(self._tokenizer, prompts, self.name, thinking=False))
+        fitting = [row for row, prompt in enumerate(ids) if 0 < len(prompt) < self._context]
+        how = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=sorted({t for ts in wanted for t in ts}))
+        values = np.full((len(prompts), len(labels)), np.nan)
+        for row, output in zip(fitting, self._answers([ids[row] for row in fitting], how), strict=True):
+            told = output.outputs[0].logprobs[0]
+            values[row] = [np.logaddexp.reduce([told[token].logprob for token in tokens]) for tokens in wanted]
+        return LabelLogprobs(values, values)
+
+    def generate(self, prompts: Sequence[Messages], sampling: Sampling) -> list[list[Completion]]:
+        """See `Backend`. Every prompt has a seed of its own, whatever it is asked beside."""
+        from vllm import SamplingParams
+
+        texts = render(self._tokenizer, prompts, self.name, thinking=True)
+        ids = token_ids(self._tokenizer, texts)
+        drawn = sampling.n if sampling.temperature > 0 else 1  # without a temperature all answers are the same one
+        how = [
+            SamplingParams(
+                n=drawn,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                max_tokens=max(1, min(sampling.max_tokens, self._context - len(one))),
+                seed=seed_of(sampling.seed, [prompt]),
+                skip_special_tokens=False,
+            )
+            for prompt, one in zip(prompts, ids, strict=True)
+        ]
+        if longest := [len(one) for one in ids if len(one) >= self._context]:
+            raise UsageError(f"a question of {max(longest):,} tokens does not fit {self.name}; leave it out")
+        outputs = self._answers(ids, how)
+        ends = {token for token in (getattr(self._tokenizer, "eos_token", None),) if token}
+        return [
+            [_completion(opened_tag(text), one, ends) for one in output.outputs] * (sampling.n // drawn)
+            for text, output in zip(texts, outputs, strict=True)
+        ]
+
+    def _answers(self, ids: list[list[int]], how: Any) -> list[Any]:
+        if not ids:
+            return []
+        return list(self._engine.generate([{"prompt_token_ids": one} for one in ids], how, use_tqdm=False))
+
+    def close(self) -> None:
+        """Let go of the engine and of the processes that it started."""
+        del self._engine
+
+
+def _completion(opened: str, one: Any, ends: set[str]) -> Completion:
+    text = one.text
+    for end in ends:
+        text = text.removesuffix(end)
+    return Completion(opened + text, len(one.token_ids), one.finish_reason == "length")
+
+
+def _on_cpu() -> bool:
+    import torch
+
+    return not torch.cuda.is_available()
+
+
+def gpus_for(model: str) -> int:
+    """GPUs that one copy of the model takes: 1, or the fewest that hold its weights and share its heads evenly."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return 1
+    from transformers import AutoConfig
+
+    heads = int(getattr(AutoConfig.from_pretrained(model), "num_attention_heads", 1))
+    memory = torch.cuda.get_device_properties(0).total_memory
+    return fewest_gpus(weight_bytes(model), memory, heads, torch.cuda.device_count())
+
+
+def fewest_gpus(weights: int, memory: int, heads: int, gpus: int) -> int:
+    """Raises UsageError where all of them together do not hold `weights` bytes."""
+    for count in range(1, gpus + 1):
+        if heads % count == 0 and weights <= count * memory * _ROOM:
+            return count
+    raise UsageError(f"{gpus} GPUs of {memory / 2**30:.0f} GiB do not hold the model; give a smaller --model")
+
+
+def weight_bytes(model: str) -> int:
+    """Size of a local model's weight files; 0 where it is not a folder, so that vLLM itself says what does not fit."""
+    return sum(path.stat().st_size for path in Path(model).expanduser().glob("*.safetensors"))

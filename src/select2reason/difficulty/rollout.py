@@ -1,0 +1,265 @@
+"""Rollouts (METHOD 2): a model answers each question n times, the answers are graded, d = 1 - pass rate.
+
+OUT/completions.jsonl holds every answer as it was written, OUT/pass_rates.parquet what they come to. An answer that
+was cut off before it gave a result is not right; how many were is counted beside it. A question that no answer solves is
+marked: it may be hard, or its gold answer wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import orjson
+import polars as pl
+
+from select2reason.backends import BackendSettings, open_backend
+from select2reason.backends.base import Completion, Sampling
+from select2reason.errors import OutputError, UsageError
+from select2reason.grading import Grader, final_answer
+from select2reason.progress import say, stage
+from select2reason.sampling import PAPER_SYSTEM, Asked, Samples, asked, draw
+from select2reason.tables import Table, write_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from select2reason.pool import Pool
+
+RATES = "pass_rates.parquet"
+COMPLETIONS = "completions.jsonl"
+SETTINGS = "rollout.json"
+_STRATA = 10  # tenths of the built-in difficulty, from each of which a sample takes as many
+_GROUPS = {"vllm": 512, "openai": 32, "transformers": 8}  # questions at once: what a killed run may lose
+_GRADED = 256  # questions whose answers are in memory at once
+_COLUMNS = {
+    "row": pl.UInt32,
+    "question": pl.String,
+    "gold": pl.String,
+    "n": pl.UInt32,
+    "correct": pl.UInt32,
+    "pass_rate": pl.Float64,
+    "pass_rate_stderr": pl.Float64,
+    "difficulty": pl.Float64,
+    "never_solved": pl.Boolean,
+    "cut_off": pl.UInt32,
+    "no_answer": pl.UInt32,
+    "mean_tokens": pl.Float64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutOutcome:
+    """What rollouts came to. `questions` were asked, `judged` of them have a pass rate; `mean_pass_rate` is over these,
+    None where there is none."""
+
+    out: Path
+    rows: int
+    questions: int
+    answers: int
+    drawn: int
+    judged: int
+    never_solved: int
+    cut_off: int
+    mean_pass_rate: float | None
+    notes: tuple[str, ...]
+
+
+def roll_out(
+    table: Table,
+    out: Path,
+    *,
+    engine: BackendSettings,
+    sampling: Sampling,
+    sample: int | None = None,
+    system: str = PAPER_SYSTEM,
+) -> RolloutOutcome:
+    """Draw, keep and grade the answers to a table's questions; what OUT holds already is not drawn again.
+
+    `sample` takes that many questions, as many from each tenth of the built-in model's difficulty. Raises UsageError
+    where no row has a gold answer, OutputError where OUT holds the answers of another model or prompt.
+    """
+    chosen = _chosen(table, sample, sampling.seed)
+    _own_folder(out, engine, system, sampling)
+    questions = [asked(str(question), system) for question in chosen["question"]]
+    distinct = list({question.key: question for question in questions}.values())
+    with Samples(out / COMPLETIONS) as kept:
+        drawn = _draw(engine, distinct, sampling, kept)
+        rates = _graded(chosen, questions, kept, sampling.n)
+    write_table(rates, out / RATES)
+    return _outcome(out, table, rates, drawn, sampling)
+
+
+def _chosen(table: Table, sample: int | None, seed: int) -> pl.DataFrame:
+    """Rows with a question and a gold answer, in order: `row`, `question`, `gold`."""
+    rows = pl.DataFrame({"question": table.question, "gold": table.gold}).with_row_index("row")
+    blank = pl.col("question").fill_null("").str.strip_chars() == ""
+    whole = rows.filter(~blank & pl.col("gold").is_not_null())
+    if not whole.height:
+        raise UsageError("no row has a question and a gold answer to grade by; name them: --columns question=Q,gold=G")
+    if whole.height < rows.height:
+        say(f"rollout: {rows.height - whole.height:,} of {rows.height:,} rows have no question or no gold answer")
+    if sample is None or sample >= whole.height:
+        return whole
+    return whole[stratified(whole["question"], sample, seed)]
+
+
+def stratified(questions: pl.Series, sample: int, seed: int) -> NDArray[np.int64]:
+    """Row numbers, ascending: a sample drawn evenly over the tenths of the built-in model's difficulty."""
+    from select2reason.difficulty.reward import load_builtin
+
+    order = np.argsort(load_builtin().predict(questions), kind="stable")
+    rng = np.random.default_rng(seed)
+    parts = [rng.permutation(part) for part in np.array_split(order, min(_STRATA, len(order)))]
+    turn = np.concatenate([np.arange(len(part)) + rng.random() for part in parts])  # each part's first, then its second
+    drawn = np.concatenate(parts)[np.argsort(turn, kind="stable")]
+    return np.sort(drawn[:sample])
+
+
+def _own_folder(out: Path, engine: BackendSettings, system: str, sampling: Sampling) -> None:
+    """Make OUT, or check that its answers are of the same model, prompt and temperature."""
+    settings = {
+        "engine": list(engine.fingerprint),
+        "system": system,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "seed": sampling.seed,
+    }
+    note = out / SETTINGS
+    try:
+        if note.is_file():
+            if orjson.loads(note.read_bytes()) != settings:
+                raise OutputError(f"{out} holds answers of another model, prompt or sampling; choose another --out")
+            return
+        if out.is_dir() and any(out.iterdir()):
+            raise OutputError(f"{out} holds something else; choose another --out")
+        out.mkdir(parents=True, exist_ok=True)
+        note.write_bytes(orjson.dumps(settings, option=orjson.OPT_INDENT_2))
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise OutputError(f"cannot use {out} ({error}); choose another --out") from error
+
+
+def _draw(engine: BackendSettings, questions: Sequence[Asked], sampling: Sampling, kept: Samples) -> int:
+    """The number of answers that had to be drawn; the model is loaded only where there are any."""
+    wanted = sum(len(kept.missing(question.key, sampling)) for question in questions)
+    held = len(questions) * sampling.n - wanted
+    say(f"plan: {len(questions):,} questions, {sampling.n} answers each: {held:,} are kept, {wanted:,} to draw")
+    if not wanted:
+        return 0
+    backend = open_backend(engine)
+    try:
+        with stage("answering", wanted, unit="answers") as advance:
+            draw(backend, questions, sampling, kept, group=_GROUPS[engine.kind], progress=advance)
+    finally:
+        backend.close()
+    return wanted
+
+
+# --- grading --------------------------------------------------------------------------------------------------------
+
+
+def _graded(chosen: pl.DataFrame, questions: Sequence[Asked], kept: Samples, n: int) -> pl.DataFrame:
+    parts = []
+    with Grader() as grader, stage("grading", chosen.height, unit="questions") as advance:
+        for start in range(0, chosen.height, _GRADED):
+            rows = chosen.slice(start, _GRADED)
+            answers = list(kept.of([one.key for one in questions[start : start + _GRADED]], n))
+            parts.append(_rates(rows, answers, grader))
+            advance(rows.height)
+    return pl.concat(parts)
+
+
+def _rates(rows: pl.DataFrame, answers: Sequence[Sequence[Completion]], grader: Grader) -> pl.DataFrame:
+    results = [[final_answer(one.text) for one in some] for some in answers]
+    pairs = [(result, gold) for some, gold in zip(results, rows["gold"], strict=True) for result in some]
+    verdicts = iter(list(grader.grade(pairs)))
+    columns = [_rate([next(verdicts) for _ in some], some, found) for some, found in zip(answers, results, strict=True)]
+    frame = pl.concat([rows, pl.DataFrame(columns, schema=list(_COLUMNS)[3:], orient="row")], how="horizontal")
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in _COLUMNS.items())
+
+
+def _rate(
+    verdicts: Sequence[bool | None], answers: Sequence[Completion], results: Sequence[str | None]
+) -> tuple[object, ...]:
+    """_COLUMNS from `n` on, of one question. An answer that cannot be judged counts for nothing; the standard error is
+    that of a share, sqrt(p (1 - p) / n)."""
+    judged = [verdict for verdict in verdicts if verdict is not None]
+    n, right = len(judged), sum(judged)
+    rate = right / n if n else None
+    error = math.sqrt(rate * (1 - rate) / n) if rate is not None else None
+    tokens = [one.tokens for one in answers if one.tokens is not None]
+    return (
+        n,
+        right,
+        rate,
+        error,
+        None if rate is None else 1 - rate,
+        right == 0 if n else None,
+        sum(one.cut_off for one in answers),
+        sum(result is None for result in results),
+        sum(tokens) / len(tokens) if tokens else None,
+    )
+
+
+def _outcome(out: Path, table: Table, rates: pl.DataFrame, drawn: int, sampling: Sampling) -> RolloutOutcome:
+    answers = rates.height * sampling.n
+    mean = rates["pass_rate"].mean()
+    cut = int(rates["cut_off"].sum())
+    unsolved = int(rates["never_solved"].sum())
+    return RolloutOutcome(
+        out=out,
+        rows=table.frame.height,
+        questions=rates.height,
+        answers=answers,
+        drawn=drawn,
+        judged=rates["pass_rate"].count(),
+        never_solved=unsolved,
+        cut_off=cut,
+        mean_pass_rate=float(mean) if isinstance(mean, float) else None,
+        notes=tuple(_notes(rates, answers, cut, unsolved, sampling.max_tokens)),
+    )
+
+
+def _notes(rates: pl.DataFrame, answers: int, cut: int, unsolved: int, max_tokens: int) -> Iterator[str]:
+    if cut:
+        yield f"{cut:,} of {answers:,} answers were cut off at {max_tokens:,} tokens; a larger --max-tokens redoes them alone"
+    if unsolved:
+        yield f"{unsolved:,} questions were never solved: hard, or their gold answer is wrong"
+    if missing := rates["pass_rate"].null_count():
+        yield f"{missing:,} questions have no pass rate: their answers could not be judged"
+
+
+# --- rollouts as difficulty -----------------------------------------------------------------------------------------
+
+_BESIDE = ("pass_rate", "pass_rate_stderr", "never_solved")
+
+
+def read_rates(folder: Path) -> pl.DataFrame:
+    """What `roll_out` wrote. Raises UsageError where the folder holds no rollouts."""
+    file = folder / RATES
+    if not file.is_file():
+        raise UsageError(f"no {RATES} in {folder}; give a folder that `select2reason rollout` wrote")
+    return pl.read_parquet(file)
+
+
+def rollout_difficulty(folder: Path, pool: Pool) -> pl.DataFrame:
+    """`difficulty` and what rollouts say beside it for every row of a pool, by its question; null where the question
+    was not asked, or was asked with several gold answers that gave several pass rates."""
+    asked_of = [
+        batch["question"] for shard in range(len(pool.shards)) for batch in pool.batches(["question"], shard=shard)
+    ]
+    return by_question(read_rates(folder), pl.concat([pl.Series("question", [], dtype=pl.String), *asked_of]))
+
+
+def by_question(rates: pl.DataFrame, questions: pl.Series) -> pl.DataFrame:
+    """The rates of these questions, row for row. Raises UsageError where none of them was asked."""
+    one = rates.unique(["question", "pass_rate"], keep="first", maintain_order=True)
+    alone = one.filter(~pl.col("question").is_duplicated()).select("question", "difficulty", *_BESIDE)
+    joined = pl.DataFrame({"question": questions}).join(alone, on="question", how="left", maintain_order="left")
+    if not joined["difficulty"].count():
+        raise UsageError("none of the pool's questions was asked in these rollouts; roll out questions of this pool")
+    return joined.drop("question")

@@ -1,0 +1,143 @@
+"""Completions drawn from a model and kept, every one of them: what rollouts and evaluation have in common.
+
+They stand in one file of JSON lines that only ever grows, so a run that is killed loses the group of questions that was
+under way and no more. Asked for again with a larger max_tokens, only the answers that were cut off are drawn anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+
+from select2reason.backends.base import Backend, Completion, Messages, Sampling
+from select2reason.cache import key_of
+from select2reason.errors import RunError
+
+PAPER_SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."  # METHOD 6
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question put to the model; `key` names the chat, so that the same one is not asked twice."""
+
+    key: str
+    prompt: Messages
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Where a kept completion stands in the file, and what decides whether it is drawn again."""
+
+    at: int
+    cut_off: bool
+    max_tokens: int
+
+
+def asked(question: str, system: str = PAPER_SYSTEM) -> Asked:
+    """A question with the system turn of the paper's training and evaluation (empty: none)."""
+    turns: Messages = [{"role": "user", "content": question}]
+    prompt = [{"role": "system", "content": system}, *turns] if system else turns
+    return Asked(key_of(prompt), prompt)  # type: ignore[arg-type]
+
+
+class Samples:
+    """The completions kept in one file. A torn last line, of a run that was killed, is cut away when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._held: dict[tuple[str, int], _Held] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        self._read()
+        self._file = path.open("ab")
+
+    def __enter__(self) -> Samples:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def _read(self) -> None:
+        end = 0
+        with self.path.open("rb") as lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break
+                self._note(end, line)
+                end += len(line)
+        os.truncate(self.path, end)
+
+    def _note(self, at: int, line: bytes) -> None:
+        try:
+            one = orjson.loads(line)
+            held = _Held(at, one["cut_off"], one["max_tokens"])
+            self._held[one["key"], one["sample"]] = held
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise RunError(f"{self.path} holds a line that is no completion ({error}); move it away") from error
+
+    def missing(self, key: str, sampling: Sampling) -> list[int]:
+        """Numbers of the answers to draw: those not kept, and those cut off under a smaller max_tokens."""
+        held = [self._held.get((key, number)) for number in range(sampling.n)]
+        return [
+            n for n, one in enumerate(held) if one is None or (one.cut_off and one.max_tokens < sampling.max_tokens)
+        ]
+
+    def add(self, key: str, number: int, completion: Completion, sampling: Sampling) -> None:
+        """Keep one answer; an earlier one of this number counts no more."""
+        own = {"key": key, "sample": number, "cut_off": completion.cut_off, "tokens": completion.tokens}
+        how = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p}
+        line = orjson.dumps({**own, **how, "seed": sampling.seed, "text": completion.text}) + b"\n"
+        self._held[key, number] = _Held(self._file.tell(), completion.cut_off, sampling.max_tokens)
+        self._file.write(line)
+
+    def keep(self) -> None:
+        """Make sure that what was added outlives the machine."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def of(self, keys: Sequence[str], n: int) -> Iterator[list[Completion]]:
+        """For each key its first n answers, by number; fewer where fewer are kept."""
+        with self.path.open("rb") as lines:
+            for key in keys:
+                held = [self._held.get((key, number)) for number in range(n)]
+                yield [_read_at(lines, one.at) for one in held if one is not None]
+
+
+def _read_at(lines: object, at: int) -> Completion:
+    lines.seek(at)  # type: ignore[attr-defined]
+    one: Mapping[str, object] = orjson.loads(lines.readline())  # type: ignore[attr-defined]
+    return Completion(str(one["text"]), one["tokens"], bool(one["cut_off"]))  # type: ignore[arg-type]
+
+
+def draw(
+    backend: Backend,
+    questions: Sequence[Asked],
+    sampling: Sampling,
+    kept: Samples,
+    *,
+    group: int,
+    progress: Callable[[int], None] = lambda answers: None,
+) -> None:
+    """Draw what is missing, `group` questions at a time; `progress` is told the answers of each group.
+
+    The same questions, sampling and groups draw the same answers on an engine that is deterministic.
+    """
+    for start in range(0, len(questions), group):
+        alike: dict[int, list[tuple[Asked, list[int]]]] = defaultdict(list)
+        for question in questions[start : start + group]:
+            if numbers := kept.missing(question.key, sampling):
+                alike[len(numbers)].append((question, numbers))
+        for count, parts in sorted(alike.items()):
+            how = replace(sampling, n=count)
+            for (question, numbers), answers in zip(
+                parts, backend.generate([question.prompt for question, _ in parts], how), strict=True
+            ):
+                for number, answer in zip(numbers, answers, strict=True):
+                    kept.add(question.key, number, answer, sampling)
+            kept.keep()
+            progress(count * len(parts))

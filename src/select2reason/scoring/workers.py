@@ -1,0 +1,97 @@
+"""Scoring by several processes, each with a GPU of its own: data in parallel, never one model over several GPUs.
+
+The shards are dealt out one at a time, so that a slow one holds nobody up. A worker that fails ends the others; what
+they had finished stays, and the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from select2reason.errors import RunError, Select2ReasonError, UsageError
+from select2reason.pool import Pool
+from select2reason.scoring.base import ScorerSpec
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
+_GPUS = "CUDA_VISIBLE_DEVICES"
+_LOOK_S = 1.0  # how often a worker that died without a word is looked for
+
+
+def score_shards(
+    pool: Pool, spec: ScorerSpec, shards: Sequence[int], *, workers: int, progress: Callable[[int], None]
+) -> None:
+    """Score these shards; `progress` is told the rows of each batch done. Raises what a worker raised."""
+    context = multiprocessing.get_context("spawn")
+    todo, told = context.Queue(), context.Queue()
+    for shard in [*shards, *[None] * workers]:
+        todo.put(shard)
+    plain = replace(spec, wake=_idle, workers=_alone)
+    running = [context.Process(target=_work, args=(pool, plain, _gpu(n), todo, told)) for n in range(workers)]
+    try:
+        for process in running:
+            process.start()
+        _listen(told, running, progress)
+    finally:
+        for process in running:
+            process.kill()
+            process.join()
+
+
+def _listen(told: multiprocessing.Queue[object], running: list[SpawnProcess], progress: Callable[[int], None]) -> None:
+    left = len(running)
+    while left:
+        try:
+            word = told.get(timeout=_LOOK_S)
+        except queue.Empty:
+            if dead := [process.exitcode for process in running if process.exitcode]:
+                raise RunError(f"a scoring worker died (exit code {dead[0]}); run the same command again") from None
+            continue
+        if isinstance(word, Select2ReasonError):
+            raise word
+        if isinstance(word, int):
+            progress(word)
+        left -= word is None
+
+
+def _work(
+    pool: Pool,
+    spec: ScorerSpec,
+    gpu: str,
+    todo: multiprocessing.Queue[int | None],
+    told: multiprocessing.Queue[object],
+) -> None:
+    """One worker: shards until there are none. What it tells: rows done, an error, None at its end."""
+    from select2reason.scoring.local import Scoring
+
+    os.environ[_GPUS] = gpu
+    try:
+        with Scoring(spec, progress=told.put) as scoring:
+            while (shard := todo.get()) is not None:
+                for batch in pool.batches(spec.inputs, shard=shard):
+                    scoring.add(batch)
+                scoring.finish(pool.root, shard)
+                scoring.drain()
+    except Select2ReasonError as error:
+        told.put(UsageError(str(error)) if isinstance(error, UsageError) else RunError(str(error)))
+    told.put(None)
+
+
+def _gpu(number: int) -> str:
+    """The number-th of the GPUs that this process may use."""
+    allowed = [one for one in os.environ.get(_GPUS, "").split(",") if one.strip()]
+    return allowed[number] if number < len(allowed) else str(number)
+
+
+def _idle() -> None:
+    """A worker loads when it makes its scorer."""
+
+
+def _alone() -> int:
+    return 1

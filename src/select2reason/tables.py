@@ -1,0 +1,141 @@
+"""Tables of questions: any file of rows that ask something, with its own columns kept as they are.
+
+A pool has examples; a table has questions, labels, gold answers. Both are read by the same readers, so a pool can be
+given wherever a table is wanted: its layout then tells where the question stands.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from select2reason import hub, layouts, readers, roles, sources
+from select2reason.canonical import canonical
+from select2reason.errors import OutputError, PoolError, UsageError
+from select2reason.frames import stacked, texts
+from select2reason.progress import say
+
+ROLES = ("question", "gold", "category", "pass_rate")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`frame` holds the rows as they came, `question` and `gold` (null where there is none) are texts beside them.
+    `question_column` is the name of the column that asks, None where the question is a part of a chat."""
+
+    frame: pl.DataFrame
+    question: pl.Series
+    gold: pl.Series
+    question_column: str | None
+
+    def column(self, name: str, option: str) -> pl.Series:
+        """A column of numbers, null where a value is no finite number; `option` is what named it.
+
+        Raises UsageError where there is no such column, or no number in it.
+        """
+        if name not in self.frame.columns:
+            raise UsageError(f"{option} {name}: no such column; the table has {', '.join(self.frame.columns[:20])}")
+        column = self.frame[name]
+        if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.String)):
+            raise UsageError(f"{option} {name}: it holds {column.dtype}, not numbers")
+        numbers = column.cast(pl.Float64, strict=False)
+        numbers = numbers.set(~numbers.is_finite().fill_null(False), None)
+        if not numbers.count():
+            raise UsageError(f"{option} {name}: it holds no finite number")
+        return numbers
+
+
+def read_table(
+    names: Sequence[str],
+    *,
+    columns: Mapping[str, str] | None = None,
+    split: str | None = None,
+    config: str | None = None,
+    revision: str | None = None,
+) -> Table:
+    """Read files, folders, globs or Hub datasets, in order, as one table.
+
+    `columns` maps ROLES to column names. Raises PoolError for a row that cannot be read (nothing may be lost here), and
+    where no column asks anything.
+    """
+    columns = columns or {}
+    if unknown := [role for role in columns if role not in ROLES]:
+        raise UsageError(f"--columns knows no role {unknown[0]} here; roles are {', '.join(ROLES)}")
+    frames = [_frame(file) for name in names for file in _files(name, split, config, revision)]
+    frame = stacked(frames)
+    if not frame.height:
+        raise PoolError(f"{names[0]} holds no row; give a table of questions")
+    for role, column in columns.items():
+        if column not in frame.columns:
+            raise UsageError(f"{names[0]} has no column {column} for {role}; it has {', '.join(frame.columns[:20])}")
+    return _asking(frame, columns, names[0])
+
+
+def _files(name: str, split: str | None, config: str | None, revision: str | None) -> list[sources.SourceFile]:
+    if hub.is_hub_id(name):
+        return hub.fetch_dataset(name, config=config, split=split, revision=revision)
+    return sources.find_files(name, split=split)
+
+
+def _frame(file: sources.SourceFile) -> pl.DataFrame:
+    def refuse(row: readers.BadRow) -> None:
+        raise PoolError(f"{file.label} row {row.source_row + 1} cannot be read ({row.reason}); mend it or leave it out")
+
+    return stacked([batch.frame for batch in readers.read(file, on_bad=refuse)])
+
+
+def _asking(frame: pl.DataFrame, columns: Mapping[str, str], where: str) -> Table:
+    nothing = pl.Series("gold", [None] * frame.height, dtype=pl.String)
+    sample = frame.head(64)
+    asking = (columns["question"],) if "question" in columns else roles.question_columns(sample)
+    if not asking:
+        return _from_layout(frame, where)
+    question = frame[asking[0]] if len(asking) == 1 else _joined(frame, asking)
+    free = sample.select(name for name in sample.columns if name not in asking)
+    gold = columns.get("gold") or roles.named(
+        free, roles.GOLD, [k for k in free.dtypes if k.is_numeric()] + [pl.String]
+    )
+    say(f"questions: {'|'.join(asking)}{f', gold: {gold}' if gold else ''}, {frame.height:,} rows")
+    answers = texts(frame[gold]).rename("gold") if gold else nothing
+    return Table(frame, texts(question).rename("question"), answers, asking[0] if len(asking) == 1 else None)
+
+
+def _joined(frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
+    """Alpaca's question in two parts; the second may be empty."""
+    joined = pl.concat_str([pl.col(name).cast(pl.String).fill_null("") for name in parts], separator="\n")
+    return frame.select(joined.str.strip_chars_end("\n").alias("question")).to_series()
+
+
+def _from_layout(frame: pl.DataFrame, where: str) -> Table:
+    """The questions of a pool whose rows are chats."""
+    found = layouts.detect(frame.head(64), where=where)
+    read = canonical(found, frame).unique("position", keep="first", maintain_order=True)
+    say(f"questions: from the layout {found}, {frame.height:,} rows")
+    return Table(frame, read["question"], read["gold"], None)
+
+
+def check_file(out: Path, *, force: bool) -> None:
+    """Before any work: raise OutputError where FILE cannot be written, or stands already without `force`."""
+    if out.suffix not in (".parquet", ".jsonl"):
+        raise OutputError(f"--out {out} is no .parquet or .jsonl file; give it one of these endings")
+    if out.exists() and not (force and out.is_file()):
+        raise OutputError(f"{out} exists; choose another --out, or replace it with --force")
+    if not out.parent.is_dir():
+        raise OutputError(f"there is no folder {out.parent}; make it, or choose another --out")
+
+
+def write_table(frame: pl.DataFrame, out: Path) -> None:
+    """Write a table as its name says, whole or not at all."""
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        if out.suffix == ".parquet":
+            frame.write_parquet(part, compression="zstd")
+        else:
+            frame.write_ndjson(part)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
