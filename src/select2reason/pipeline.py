@@ -228,6 +228,28 @@ def analyze(
     return study
 
 
+# --- score ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOutcome:
+    """The pool in the cache, and how many of its rows have no difficulty."""
+
+    pool: Path
+    rows: int
+    missing: int
+    notes: tuple[str, ...]
+
+
+def score_only(pool: PoolSettings, scores: ScoreSettings) -> ScoreOutcome:
+    """Only the scores, into the cache, where `select` finds them."""
+    scorers = find_scorers(scores)
+    opened = open_pool(pool, scorers.of_rows, check=scorers.estimator.check)
+    scored = score_pool(opened, scorers, pool, cutoff_tokens=0, dropping=frozenset())
+    missing = scored.table["difficulty"].null_count()
+    return ScoreOutcome(scored.pool.root, scored.pool.rows, missing, scored.notes)
+
+
 # --- what stands beside the data ------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ import polars as pl
 from select2reason.backends import BackendSettings, open_backend
 from select2reason.backends.base import Completion, Sampling
 from select2reason.errors import OutputError, UsageError
-from select2reason.grading import Grader, final_answer
+#GR from select2reason.grading import Grader, final_answer
 from select2reason.progress import say, stage
 from select2reason.sampling import PAPER_SYSTEM, Asked, Samples, asked, draw
 from select2reason.tables import Table, write_table

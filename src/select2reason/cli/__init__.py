@@ -1,0 +1,12 @@
+"""The command line: one command per stage. It parses, calls and prints; the work is elsewhere."""
+
+from __future__ import annotations
+
+from select2reason.cli import cached, select  # noqa: F401 -- they add their commands to the app
+from select2reason.cli.app import app as app
+from select2reason.cli.running import run
+
+
+def main() -> None:
+    """Run the command line."""
+    run(app)

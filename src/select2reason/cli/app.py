@@ -1,0 +1,34 @@
+"""The program that the commands belong to."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from select2reason import __version__
+
+app = typer.Typer(
+    name="select2reason",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Choose the best tenth of a pool of long chain-of-thought examples (Select2Reason, arXiv 2505.17266).",
+    epilog="Start with: `select2reason demo`",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"select2reason {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""

@@ -1,0 +1,36 @@
+"""`cache`: what is kept for the next run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from select2reason.cli.app import app
+from select2reason.cli.options import AsJson, CacheDir
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all pools and scores.")] = False,
+    cache_dir: CacheDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what is kept for the next run, or clear it."""
+    from select2reason import cache as kept
+
+    root = kept.cache_root(cache_dir)
+    if clear:
+        freed = kept.clear(root)
+        typer.echo(json.dumps({"freed_bytes": freed}) if as_json else f"cleared {root}: {freed / 1e6:,.1f} MB")
+        return
+    pools = kept.list_pools(root)
+    if as_json:
+        listed = [asdict(pool) | {"path": str(pool.path)} for pool in pools]
+        typer.echo(json.dumps({"root": str(root), "pools": listed}))
+        return
+    for pool in pools:
+        typer.echo(f"{pool.path}  {pool.size_bytes / 1e6:,.1f} MB  {', '.join(pool.scores) or 'no scores'}")
+    typer.echo(f"{len(pools)} pools in {root}")

@@ -1,0 +1,304 @@
+"""`select`, `analyze` and `demo`: from a pool to a selection, or to what can be said of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from select2reason.cli.app import app
+from select2reason.cli.groups import grouped
+from select2reason.cli.options import (
+    CHOOSE,
+    MOST,
+    OUT,
+    RULES,
+    SCORE,
+    AsJson,
+    Difficulty,
+    Engine,
+    Force,
+    Judging,
+    Out,
+    Pools,
+    Reading,
+    TokenizerName,
+    command_line,
+    judge_options,
+    print_paths,
+    words,
+)
+from select2reason.errors import UsageError
+
+if TYPE_CHECKING:
+    from select2reason.pipeline import SelectOutcome
+    from select2reason.recipe import ScoreSettings, SelectSettings
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """What is taken and what is left out."""
+
+    fraction: Annotated[
+        str | None,
+        typer.Option(help="Part of the eligible rows: 0.10 or 10%. [default: 0.10]", rich_help_panel=CHOOSE),
+    ] = None
+    rows: Annotated[int | None, typer.Option(min=1, max=MOST, help="This many rows.", rich_help_panel=CHOOSE)] = None
+    token_budget: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST, help="As many rows as fit in this many tokens.", rich_help_panel=CHOOSE),
+    ] = None
+    strategy: Annotated[
+        Literal["joint", "random", "diverse", "longest", "shortest", "middle", "hardest", "rethinking"],
+        typer.Option(help="The paper's joint ranker, or what it is compared with.", rich_help_panel=CHOOSE),
+    ] = "joint"
+    weight: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Weight of difficulty against length in the joint rank.", rich_help_panel=CHOOSE
+        ),
+    ] = 0.25
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Seed of random and diverse.", rich_help_panel=CHOOSE)] = 0
+    preset: Annotated[
+        Literal["safe", "paper"],
+        typer.Option(
+            help="`safe` leaves out rows that cannot train well; `paper` does as the paper did.", rich_help_panel=RULES
+        ),
+    ] = "safe"
+    cutoff_len: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=MOST,
+            help="Leave out examples longer than this many tokens; 0 = off. [default: 16384, paper: 0]",
+            rich_help_panel=RULES,
+        ),
+    ] = None
+    per_question: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=MOST,
+            help="Most examples of one question; 0 = off. [default: 1, paper: 0]",
+            rich_help_panel=RULES,
+        ),
+    ] = None
+    verify: Annotated[
+        Literal["auto", "pool", "off"],
+        typer.Option(
+            help="Leave out wrong answers: by the pool's flags where it has them, only with them, or not.",
+            rich_help_panel=RULES,
+        ),
+    ] = "auto"
+    keep: Annotated[
+        str,
+        typer.Option(help="Reasons for which no row is left out, e.g. `cut_off,duplicate`.", rich_help_panel=RULES),
+    ] = ""
+
+    def settings(self) -> SelectSettings:
+        """As the pipeline takes them. Raises UsageError for more than one size, or a reason that does not exist."""
+        from select2reason.recipe import PAPER_FRACTION, SelectSettings
+        from select2reason.selection import parse_fraction
+
+        if sum(size is not None for size in (self.fraction, self.rows, self.token_budget)) > 1:
+            raise UsageError("give only one of --fraction, --rows and --token-budget")
+        sized = self.rows is not None or self.token_budget is not None
+        asked: Decimal = PAPER_FRACTION if self.fraction is None else parse_fraction(self.fraction)
+        return SelectSettings(
+            fraction=None if sized else asked,
+            rows=self.rows,
+            token_budget=self.token_budget,
+            strategy=self.strategy,
+            weight=self.weight,
+            seed=self.seed,
+            preset=self.preset,
+            cutoff_len=self.cutoff_len,
+            per_question=self.per_question,
+            verify=self.verify,
+            keep=_reasons(self.keep),
+        )
+
+
+def _reasons(keep: str) -> tuple[str, ...]:
+    from select2reason.selection import ROW_RULES
+
+    if unknown := [reason for reason in words(keep) if reason not in ROW_RULES]:
+        own = "for same_question use --per-question 0"
+        hint = own if "same_question" in unknown else f"it knows {', '.join(ROW_RULES)}"
+        raise UsageError(f"--keep knows no reason {', '.join(unknown)}; {hint}")
+    return words(keep)
+
+
+def _score_settings(tokenizer: str, difficulty: str, engine: Engine, judging: Judging) -> ScoreSettings:
+    from select2reason.recipe import ScoreSettings
+
+    settings, prompt = judge_options(difficulty, engine, judging)
+    return ScoreSettings(tokenizer=tokenizer, difficulty=difficulty, engine=settings, judge=prompt)
+
+
+@app.command(
+    epilog="""
+Examples:
+
+`select2reason select open-r1/OpenR1-Math-220k --out openr1-10pct`
+
+`select2reason select traces/*.jsonl --rows 1000 --out best-1000`
+
+`select2reason select pool.parquet --difficulty column:difficulty --weight 0.5 --out half-half`
+
+`select2reason select pool.parquet --difficulty judge --backend vllm --out judged`
+"""
+)
+@grouped
+def select(
+    pools: Pools,
+    out: Out,
+    choosing: Choosing,
+    reading: Reading,
+    engine: Engine,
+    judging: Judging,
+    difficulty: Difficulty = "builtin",
+    tokenizer: TokenizerName = "builtin",
+    carry: Annotated[
+        str,
+        typer.Option(help="The pool's own columns in the selection: all, none, or `COL,...`.", rich_help_panel=OUT),
+    ] = "all",
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Choose the best rows of a pool: reasons for every row, ready to train on."""
+    from select2reason import pipeline
+
+    outcome = pipeline.select(
+        reading.settings(pools, carry=carry),
+        _score_settings(tokenizer, difficulty, engine, judging),
+        choosing.settings(),
+        out,
+        force=force,
+        command=command_line(),
+    )
+    _print_outcome(outcome, as_json=as_json)
+
+
+@app.command(epilog="Example: `select2reason analyze traces.parquet --out study`")
+@grouped
+def analyze(
+    pools: Pools,
+    out: Out,
+    reading: Reading,
+    engine: Engine,
+    judging: Judging,
+    cutoff_len: Annotated[
+        int,
+        typer.Option(
+            min=0, max=MOST, help="Count examples longer than this many tokens; 0 = do not.", rich_help_panel=SCORE
+        ),
+    ] = 16_384,
+    difficulty: Difficulty = "builtin",
+    tokenizer: TokenizerName = "builtin",
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """The rethinking study and the health of a pool, without choosing."""
+    from select2reason import pipeline
+
+    study = pipeline.analyze(
+        reading.settings(pools),
+        _score_settings(tokenizer, difficulty, engine, judging),
+        out,
+        cutoff_tokens=cutoff_len,
+        force=force,
+        command=command_line(),
+    )
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), **study}))
+    else:
+        print_paths([out / name for name in ("report.html", "study.json", "scores.parquet", "manifest.json")])
+
+
+@app.command(epilog="Example: `select2reason score pool.parquet --difficulty judge --backend vllm`")
+@grouped
+def score(
+    pools: Pools,
+    reading: Reading,
+    engine: Engine,
+    judging: Judging,
+    difficulty: Difficulty = "builtin",
+    tokenizer: TokenizerName = "builtin",
+    as_json: AsJson = False,
+) -> None:
+    """Only the scores, into the cache: for a long run on a GPU machine; `select` then finds them there."""
+    from select2reason import pipeline
+
+    outcome = pipeline.score_only(reading.settings(pools), _score_settings(tokenizer, difficulty, engine, judging))
+    if as_json:
+        typer.echo(json.dumps(asdict(outcome) | {"pool": str(outcome.pool)}))
+        return
+    typer.echo(f"{outcome.rows:,} rows, {outcome.missing:,} without a difficulty")
+    for note in outcome.notes:
+        typer.echo(f"note: {note}")
+    print_paths([outcome.pool])
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the demo's pool and selection.")] = Path("select2reason-demo"),
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Seed of the demo's pool.")] = 0,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a small pool and select from it: the first thing to run."""
+    from select2reason import pipeline
+
+    outcome = pipeline.demo(out, seed=seed, force=force)
+    _print_outcome(outcome, as_json=as_json)
+    if not as_json:
+        typer.echo(_after_demo(out))
+
+
+# --- printing -------------------------------------------------------------------------------------------------------
+
+
+def _print_outcome(outcome: SelectOutcome, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({**asdict(outcome), "out": str(outcome.out)}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=None, box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column("rows", justify="right")
+    table.add_column("tokens", justify="right")
+    table.add_row("pool", f"{outcome.pool_rows:,}", f"{outcome.pool_tokens:,}")
+    table.add_row("eligible", f"{outcome.eligible:,}", f"{outcome.eligible_tokens:,}")
+    table.add_row("[bold]selected[/]", f"[bold]{outcome.selected:,}[/]", f"[bold]{outcome.selected_tokens:,}[/]")
+    for reason, count in outcome.counts.items():
+        if reason != "selected":
+            table.add_row(f"  {reason}", f"{count:,}", "")
+    Console(highlight=False).print(table)
+    for note in outcome.notes:
+        typer.echo(f"note: {note}")
+    names = ("data", "README.md", "scores.parquet", "manifest.json", "report.html", "quarantine.jsonl")
+    print_paths([outcome.out / name for name in names])
+
+
+def _after_demo(out: Path) -> str:
+    chosen = out / "selection"
+    again = shlex.join(
+        ["select2reason", "select", str(out / "pool.jsonl"), "--weight", "0.5", "--out", str(out / "half")]
+    )
+    return f"""
+Look at it:
+  {chosen / "report.html"}     why these rows, and what was left out (open it in a browser)
+  {chosen / "scores.parquet"}  every example of the pool: scores, ranks, reason
+  {out / "pool.jsonl"}  the pool it chose from, made just now
+Try another weight, and see that nothing is scored again:
+  {again}
+Then your own pool:
+  select2reason select YOUR-POOL --out best"""
