@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,12 +42,7 @@ class Questions:
 
 def of_pool(pool: Pool, root: Path) -> Questions:
     """The questions of a pool; they are kept in the cache at `root`, and which row asks which beside the pool."""
-
-    def texts() -> Iterator[pl.Series]:
-        for shard in range(len(pool.shards)):
-            for batch in pool.batches(["question"], shard=shard):
-                yield batch["question"]
-
+    texts = partial(texts_of, pool)
     note = pool.root / f"question-of-row-{pl.__version__}.npy"
     if note.is_file():
         hashes = np.load(note)
@@ -56,6 +52,13 @@ def of_pool(pool: Pool, root: Path) -> Questions:
         np.save(part, hashes)
         part.replace(note)
     return _distinct(hashes, texts, root)
+
+
+def texts_of(pool: Pool) -> Iterator[pl.Series]:
+    """Every row's question, in order, some at a time."""
+    for shard in range(len(pool.shards)):
+        for batch in pool.batches(["question"], shard=shard):
+            yield batch["question"]
 
 
 def of_column(questions: pl.Series, root: Path) -> Questions:

@@ -78,9 +78,11 @@ def score_pool(
 
 
 def _difficulty(pool: Pool, estimator: Estimator, settings: PoolSettings) -> pl.DataFrame:
-    if estimator.given is not None:
-        return estimator.given(pool)
-    assert estimator.spec is not None, "an estimator scores, or is given its numbers"
+    if estimator.of_pool is not None:
+        return estimator.of_pool(pool)
+    if estimator.of_questions is not None:
+        return estimator.of_questions(pl.concat(questions.texts_of(pool)))
+    assert estimator.spec is not None, "an estimator scores, or knows its numbers"
     if estimator.spec.distinct:
         return ask(questions.of_pool(pool, cache.cache_root(settings.cache_dir)), estimator.spec)
     return read_scores(pool, estimator.spec)

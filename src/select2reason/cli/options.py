@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from select2reason.backends import BackendSettings
     from select2reason.difficulty.judge import JudgePrompt
     from select2reason.recipe import PoolSettings
+    from select2reason.tables import Table
 
 MOST = 2**63 - 1  # the largest whole number that a manifest can hold
 READ, SCORE, CHOOSE, RULES, OUT = "Reading", "Scoring", "What is taken", "What is left out", "Output"
@@ -123,6 +124,14 @@ class TableReading:
     split: Split = None
     config: Config = None
     revision: Revision = None
+
+    def table(self, names: list[str]) -> Table:
+        """Read it."""
+        from select2reason.layouts import parse_columns
+        from select2reason.tables import read_table
+
+        columns = parse_columns(self.columns) if self.columns is not None else {}
+        return read_table(names, columns=columns, split=self.split, config=self.config, revision=self.revision)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ of the scores, beyond the scores, are its notes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,15 +34,16 @@ def _no_notes(scores: pl.DataFrame, questions: pl.Series) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Estimator:
-    """Where difficulty comes from. `spec` scores; without one, `given` reads what the pool or an earlier run brings:
-    `difficulty` (Float64) and what stands beside it, row for row. `notes` takes the scores and a sample of questions."""
+    """Where difficulty comes from: `spec` scores, `of_questions` knows what was measured before, `of_pool` reads what a
+    pool brings; one of the three. They give `difficulty` (Float64) and what stands beside it, row for row. `notes` takes
+    these and a sample of the questions; `check` the pool's own columns, before it is read."""
 
     name: str
     spec: ScorerSpec | None = None
-    given: Callable[[Pool], pl.DataFrame] | None = None
+    of_questions: Callable[[pl.Series], pl.DataFrame] | None = None
+    of_pool: Callable[[Pool], pl.DataFrame] | None = None
     check: Callable[[Sequence[str]], None] = _no_check
     notes: Callable[[pl.DataFrame, pl.Series], Iterator[str]] = _no_notes
-    about: Mapping[str, object] = field(default_factory=dict)
 
 
 def find_estimator(
@@ -55,13 +56,11 @@ def find_estimator(
     if choice == "judge":
         return _judge(engine, prompt or JudgePrompt())
     if kind == "column" and where:
-        return Estimator(
-            choice, given=partial(_column, where), check=partial(refuse_unknown_column, where), about={"column": where}
-        )
+        return Estimator(choice, of_pool=partial(_column, where), check=partial(refuse_unknown_column, where))
     if kind == "rollout" and where:
         from select2reason.difficulty.rollout import rollout_difficulty
 
-        return Estimator(choice, given=partial(rollout_difficulty, Path(where)))
+        return Estimator(choice, of_questions=partial(rollout_difficulty, Path(where)))
     if kind == "reward" and where:
         from select2reason.difficulty.reward_scoring import reward_spec
 
@@ -72,8 +71,7 @@ def find_estimator(
 def _judge(engine: BackendSettings | None, prompt: JudgePrompt) -> Estimator:
     if engine is None:
         raise UsageError("--difficulty judge needs a model: --model M, or --backend openai --base-url URL --model M")
-    about = {"backend": engine.described, "system": prompt.system, "prompt": prompt.user}
-    return Estimator("judge", judge_spec(engine, prompt), notes=_judge_notes, about=about)
+    return Estimator("judge", judge_spec(engine, prompt), notes=_judge_notes)
 
 
 def _judge_notes(scores: pl.DataFrame, questions: pl.Series) -> Iterator[str]:

@@ -20,15 +20,13 @@ import polars as pl
 from select2reason.backends import BackendSettings, open_backend
 from select2reason.backends.base import Completion, Sampling
 from select2reason.errors import OutputError, UsageError
-#GR from select2reason.grading import Grader, final_answer
+from select2reason.grading import Grader, final_answer
 from select2reason.progress import say, stage
 from select2reason.sampling import PAPER_SYSTEM, Asked, Samples, asked, draw
 from select2reason.tables import Table, write_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from select2reason.pool import Pool
 
 RATES = "pass_rates.parquet"
 COMPLETIONS = "completions.jsonl"
@@ -246,20 +244,12 @@ def read_rates(folder: Path) -> pl.DataFrame:
     return pl.read_parquet(file)
 
 
-def rollout_difficulty(folder: Path, pool: Pool) -> pl.DataFrame:
-    """`difficulty` and what rollouts say beside it for every row of a pool, by its question; null where the question
-    was not asked, or was asked with several gold answers that gave several pass rates."""
-    asked_of = [
-        batch["question"] for shard in range(len(pool.shards)) for batch in pool.batches(["question"], shard=shard)
-    ]
-    return by_question(read_rates(folder), pl.concat([pl.Series("question", [], dtype=pl.String), *asked_of]))
-
-
-def by_question(rates: pl.DataFrame, questions: pl.Series) -> pl.DataFrame:
-    """The rates of these questions, row for row. Raises UsageError where none of them was asked."""
-    one = rates.unique(["question", "pass_rate"], keep="first", maintain_order=True)
+def rollout_difficulty(folder: Path, questions: pl.Series) -> pl.DataFrame:
+    """`difficulty` and what rollouts say beside it, question for question; null where it was not asked, or was asked
+    with several gold answers that gave several pass rates. Raises UsageError where none was asked."""
+    one = read_rates(folder).unique(["question", "pass_rate"], keep="first", maintain_order=True)
     alone = one.filter(~pl.col("question").is_duplicated()).select("question", "difficulty", *_BESIDE)
     joined = pl.DataFrame({"question": questions}).join(alone, on="question", how="left", maintain_order="left")
     if not joined["difficulty"].count():
-        raise UsageError("none of the pool's questions was asked in these rollouts; roll out questions of this pool")
+        raise UsageError(f"none of these questions was asked in {folder}; roll out questions of this pool")
     return joined.drop("question")

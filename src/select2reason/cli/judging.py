@@ -1,0 +1,155 @@
+"""`difficulty` and `rollout`: how hard questions are, and how it was found out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from select2reason.cli.app import app
+from select2reason.cli.groups import grouped
+from select2reason.cli.options import (
+    MOST,
+    SAMPLE,
+    AsJson,
+    CacheDir,
+    Difficulty,
+    Engine,
+    Force,
+    Judging,
+    OutFile,
+    Questions,
+    TableReading,
+    judge_options,
+    print_paths,
+)
+
+
+@app.command(
+    epilog="""
+Examples:
+
+`select2reason difficulty questions.jsonl --out scored.parquet`
+
+`select2reason difficulty math500.jsonl --labels level --out checked.parquet`
+
+`select2reason difficulty questions.parquet --difficulty judge --model Qwen/Qwen2.5-7B-Instruct --out judged.parquet`
+"""
+)
+@grouped
+def difficulty(
+    questions: Questions,
+    out: OutFile,
+    reading: TableReading,
+    engine: Engine,
+    judging: Judging,
+    difficulty: Difficulty = "builtin",
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of known difficulties (higher = harder): print how well the scores agree with it.",
+            rich_help_panel="Checking",
+        ),
+    ] = None,
+    pass_rates: Annotated[
+        bool,
+        typer.Option("--pass-rates", help="The labels are pass rates: lower = harder.", rich_help_panel="Checking"),
+    ] = False,
+    cache_dir: CacheDir = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a table of questions: its own columns plus `difficulty`, in its own order."""
+    from select2reason.cache import cache_root
+    from select2reason.difficulty import find_estimator
+    from select2reason.difficulty.table import assess
+    from select2reason.tables import check_file
+
+    check_file(out, force=force)
+    settings, prompt = judge_options(difficulty, engine, judging)
+    outcome = assess(
+        reading.table(questions),
+        find_estimator(difficulty, engine=settings, prompt=prompt),
+        out,
+        cache_root=cache_root(cache_dir),
+        labels=labels,
+        pass_rates=pass_rates,
+        force=force,
+    )
+    if as_json:
+        typer.echo(json.dumps(asdict(outcome) | {"out": str(out)}))
+        return
+    typer.echo(f"{outcome.rows:,} questions, {outcome.rows - outcome.scored:,} without a difficulty")
+    if outcome.validation is not None:
+        from select2reason.difficulty.validation import render
+
+        typer.echo(render(outcome.validation))
+    for note in outcome.notes:
+        typer.echo(f"note: {note}")
+    print_paths([out])
+
+
+@app.command(
+    epilog="""
+Examples:
+
+`select2reason rollout pool.parquet --sample 5000 --model Qwen/Qwen2.5-Math-7B-Instruct --backend vllm --out rolled`
+
+`select2reason rollout questions.jsonl --columns question=q,gold=a --base-url http://127.0.0.1:8000/v1 --model m --out rolled`
+"""
+)
+@grouped
+def rollout(
+    questions: Questions,
+    out: Annotated[Path, typer.Option("--out", help="Folder of answers and pass rates; run again, it goes on.")],
+    reading: TableReading,
+    engine: Engine,
+    answers: Annotated[
+        int, typer.Option("--answers", "-n", min=1, max=10_000, help="Answers a question.", rich_help_panel=SAMPLE)
+    ] = 8,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST, help="Only this many questions, of every difficulty alike.", rich_help_panel=SAMPLE),
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="0: always the same answer.", rich_help_panel=SAMPLE)] = 0.6,
+    top_p: Annotated[
+        float, typer.Option(min=0.000001, max=1, help="Share of likely tokens drawn from.", rich_help_panel=SAMPLE)
+    ] = 0.95,
+    max_tokens: Annotated[
+        int,
+        typer.Option(
+            min=1, max=MOST, help="Longest answer; raised later, only cut-off ones are redone.", rich_help_panel=SAMPLE
+        ),
+    ] = 16_384,
+    system: Annotated[
+        str | None,
+        typer.Option(help="System text; empty for none. [default: the paper's]", rich_help_panel=SAMPLE),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Seed of the draws.", rich_help_panel=SAMPLE)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Let a model answer every question several times, grade the answers, and keep both."""
+    from select2reason.backends.base import Sampling
+    from select2reason.difficulty.rollout import COMPLETIONS, RATES, roll_out
+    from select2reason.sampling import PAPER_SYSTEM
+
+    outcome = roll_out(
+        reading.table(questions),
+        out,
+        engine=engine.settings(),
+        sampling=Sampling(answers, temperature, top_p, max_tokens, seed),
+        sample=sample,
+        system=PAPER_SYSTEM if system is None else system,
+    )
+    if as_json:
+        typer.echo(json.dumps(asdict(outcome) | {"out": str(out)}))
+        return
+    mean = "none" if outcome.mean_pass_rate is None else f"{outcome.mean_pass_rate:.3f}"
+    typer.echo(f"{outcome.questions:,} questions, {outcome.answers:,} answers ({outcome.drawn:,} new)")
+    typer.echo(f"pass rate: mean {mean} over {outcome.judged:,} questions; {outcome.never_solved:,} never solved")
+    for note in outcome.notes:
+        typer.echo(f"note: {note}")
+    print_paths([out / RATES, out / COMPLETIONS])
