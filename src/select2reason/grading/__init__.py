@@ -1,0 +1,15 @@
+r"""Is an answer right? Rollouts, answer verification and evaluation all ask here.
+
+    final_answer("... so \boxed{\frac12}.")                     -> r"\frac12"
+    with Grader() as grader:
+        grader.grade([(r"\frac12", "0.5"), ("B", r"\text{C}"), ("7", "proof")])   -> [True, False, None]
+
+True: right; False: wrong; None: it cannot be judged (no usable gold answer, or the comparison ran out of time or
+memory). Every file calls this column `correct`. Nothing heavy is imported here: Math-Verify and SymPy live in the
+worker processes.
+"""
+
+from select2reason.grading.extract import final_answer
+from select2reason.grading.pool import Grader
+
+__all__ = ["Grader", "final_answer"]

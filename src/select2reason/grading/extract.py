@@ -1,0 +1,193 @@
+r"""The final answer of a completion: what it says outside its think block, taken from the last marker.
+
+Markers, strongest first: `\boxed{...}` (also `\fbox`, `\boxed 5`; boxes joined by "and" are one answer), a JSON field
+"answer" behind the last box, then whichever stands last of "the answer is ...", "Answer: ...", `#### ...`,
+`<answer>...</answer>` and 答案, then a last line that is nothing but a number, a formula or a choice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from select2reason.tags import TAGS
+
+_BLOCKS = (*TAGS, ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"))  # the last one: gpt-oss
+_END_OF_TURN = re.compile(
+    r"<\|(?:im_end|im_start|endoftext|eot_id|end|return|end_of_text|end_of_solution)\|>|</s>|<｜end▁of▁sentence｜>"
+)
+_LONGEST = 300  # characters of an answer said in words; anything longer is an explanation
+
+
+def final_answer(text: str) -> str | None:
+    """The final answer of a completion, without its marker; None where there is none.
+
+    Only what stands behind the last closing think tag counts, so an unfinished think block has no answer.
+    """
+    said = _outside_thinking(text)
+    boxes = list(_boxes(said))
+    field = _last_field(said, start=boxes[-1].end if boxes else 0)
+    if field is not None:
+        return field
+    if boxes:
+        return _concluded(said[boxes[-1].end :]) or _joined(said, boxes)
+    return _last_phrase(said) or _bare_line(said)
+
+
+def _outside_thinking(text: str) -> str:
+    ends = (text.rfind(close) + len(close) for _, close in _BLOCKS if close in text)
+    said = text[max(ends, default=0) :]
+    for opening, _ in _BLOCKS:
+        said = said.partition(opening)[0]
+    return _END_OF_TURN.split(said, maxsplit=1)[0]
+
+
+# --- boxes ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    start: int
+    end: int
+    content: str
+
+
+_BOX_OR_BRACE = re.compile(r"\\+(?:boxed|fbox)\s*(?:(?P<brace>\{)|(?P<bare>[^\s{}\\$,;]+))|\\.|[{}]", re.DOTALL)
+_SEPARATOR = re.compile(r"\b(?:and|or)\b|[和或与]|[^\w.\s$\\()\[\]{}*]")
+_MARKS = re.compile(r"[^\w.]{1,9}")
+_JOINING = re.compile(
+    r"""(?:\s | \$ | \\[()\[\]] | \\q?quad\b | \\[,;! ] | [,;、] | \b(?:and|or)\b | 和 | 或 | 与 | \*\*
+    | \\text\s*\{ [^{}]{0,30}? \b(?:and|or)\b [^{}]{0,30}? \}
+    | [a-zA-Z](?:_\{?\w\}?)? \s* = )*""",
+    re.VERBOSE,
+)
+
+
+def _boxes(text: str) -> Iterator[_Box]:
+    """Closed boxes that hold something, in order; of nested ones the innermost. One pass, however deep the braces."""
+    opened: list[tuple[int, int] | None] = []  # where a box and its content start; None for a plain brace
+    inner = -1  # where the last box found starts
+    for found in _BOX_OR_BRACE.finditer(text):
+        token = found.group()
+        if found["brace"]:
+            opened.append((found.start(), found.end()))
+        elif found["bare"]:
+            yield _Box(found.start(), found.end(), found["bare"].rstrip(".。"))
+        elif token == "{":
+            opened.append(None)
+        elif token == "}" and opened:
+            box = opened.pop()
+            content = text[box[1] : found.start()].strip() if box and box[0] > inner else ""
+            if box and content.strip(". "):
+                inner = box[0]
+                yield _Box(box[0], found.end(), content)
+
+
+def _joined(text: str, boxes: list[_Box]) -> str:
+    """The last box, with those before it that only "and", "or" or a comma parts from it."""
+    parts = [boxes[-1].content]
+    for box, after in zip(reversed(boxes[:-1]), reversed(boxes[1:]), strict=True):
+        between = text[box.end : after.start]
+        joined = _JOINING.fullmatch(between) or _MARKS.fullmatch(between)
+        if len(between) > 100 or not joined or not _SEPARATOR.search(between):
+            break
+        parts.append(box.content)
+    return ", ".join(dict.fromkeys(reversed(parts)))
+
+
+# --- said in words --------------------------------------------------------------------------------------------------
+
+
+_FIELD = re.compile(r"""["'](?:final[_ ]?)?answer["']\s*:\s*""", re.IGNORECASE)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'|`([^`]*)`', re.DOTALL)
+_UNQUOTED = re.compile(r'\s*(?:\}|,?\s*\n|,\s*"|$)')
+
+
+def _last_field(text: str, start: int) -> str | None:
+    """The value of the last JSON field "answer" from `start` on; null and an empty one are none."""
+    fields = list(_FIELD.finditer(text, start))
+    if not fields:
+        return None
+    rest = text[fields[-1].end() :]
+    quoted = _QUOTED.match(rest)
+    if quoted:  # a lone backslash is LaTeX written without care for JSON, and stays
+        value = next(group for group in quoted.groups() if group is not None)
+        value = value.replace(r"\\", "\\").replace(r"\"", '"')
+    else:
+        value = _UNQUOTED.split(rest, maxsplit=1)[0].strip("\"'`")
+    value = value.strip()
+    boxes = list(_boxes(value))
+    value = boxes[-1].content if boxes else value
+    return None if value in ("", "null", "None") else value
+
+
+_PHRASE = re.compile(
+    r"""\b(?:final\ |correct\ )?(?:answer|option|choice)s?\b (?:\ (?:to|for|of)\ [^.:\n]{0,80}?)? [*_]*
+        \ +(?:is|are|would\ be|will\ be|must\ be|should\ be)\b (?:\ (?:therefore|thus|then|simply|just))? [*_]* \s* [:：]?
+      | \b(?:final\ |correct\ )?answers?[*_\ ]*[:：=]
+      | (?:^|\n)[\#*\s]*(?:final\ )?answers?[*\s]*\n
+      | (?:^|\n)\#\#\#\#(?=[ ]*[-$\d.(\\])
+      | (?:^|\n)A:(?=\s)
+      | <answer>
+      | 答案\s*(?:应该|应)?\s*[是为選选：:]+""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_SENTENCE_END = re.compile(r"\.(?=\s+[A-Z]|\s*\n|\s*$)|\n|。|</answer>|\s+I\ hope\b|,?\ (?:because|since|as)\ ", re.VERBOSE)
+_DISPLAY = re.compile(r"(?:\\\[(.+?)\\\]|\$\$(.+?)\$\$)", re.DOTALL)
+_DELIMITERS = " \t\r\n*_`\"'"
+
+
+def _last_phrase(text: str) -> str | None:
+    for found in reversed(list(_PHRASE.finditer(text))):
+        value = _value(text[found.end() : found.end() + 4 * _LONGEST])
+        if value is not None:
+            return value
+    return None
+
+
+_CONCLUSION = re.compile(r"\bfinal answer is\b\s*:?", re.IGNORECASE)
+
+
+def _concluded(behind: str) -> str | None:
+    """What "the final answer is ..." says behind the last box: it is the later word, where it holds a value."""
+    found = list(_CONCLUSION.finditer(behind))
+    value = _value(behind[found[-1].end() : found[-1].end() + 4 * _LONGEST]) if found else None
+    return value if value is not None and re.search(r"\d|\\[a-z]|\$", value) else None
+
+
+def _value(rest: str) -> str | None:
+    """The answer at the beginning of what follows a marker: a displayed formula, or up to the end of the sentence."""
+    rest = rest.lstrip(_DELIMITERS + ":：")
+    display = _DISPLAY.match(rest)
+    if display:
+        return _bare(display[1] or display[2])
+    value = _bare(_SENTENCE_END.split(rest, maxsplit=1)[0])
+    return value if value is not None and len(value) <= _LONGEST else None
+
+
+def _bare(value: str) -> str | None:
+    """Without bold marks, quotes, the stop, and math delimiters where they hold the whole."""
+    value = value.strip(_DELIMITERS).rstrip(".。,;；，").strip(_DELIMITERS)
+    for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
+        inside = value[len(opening) : -len(closing)]
+        if len(value) > len(opening + closing) and value.startswith(opening) and value.endswith(closing):
+            value = inside.strip() if opening not in inside else value
+    return value.strip(_DELIMITERS).rstrip(".").strip() or None
+
+
+_NUMBER = r"[-+−]?\s*[$€£¥]?\s*(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s*/\s*\d+)?\s*(?:\\?%|°)?"
+_BARE_LINE = re.compile(
+    rf"""(?:[a-zA-Z]\s*=\s*)?{_NUMBER} | \$[^$]+\$ | \$\$[^$]+\$\$ | \\\(.+\\\) | \\\[.+\\\]
+    | -?\\[dt]?frac\{{[^{{}}]+\}}\{{[^{{}}]+\}} | \(?[A-J][.)]? | \\text\{{\(?[A-J]\)?\}}""",
+    re.VERBOSE,
+)
+
+
+def _bare_line(text: str) -> str | None:
+    """The last line, where it is nothing but a number, a formula or a choice."""
+    line = text.rstrip().rpartition("\n")[2].strip(_DELIMITERS)
+    for candidate in (line, line.rstrip(".。")):
+        if len(candidate) <= _LONGEST and _BARE_LINE.fullmatch(candidate):
+            return _bare(candidate)
+    return None

@@ -1,0 +1,169 @@
+r"""What can be decided by reading alone, in the parent: no answer, no gold, same text, numbers, choices, words.
+
+Each rule gives True or False where it is sure, and None where the symbolic comparison must decide.
+"""
+
+from __future__ import annotations
+
+import re
+
+from select2reason.grading.numbers import read_number, same_number
+from select2reason.grading.tidy import key, without_text
+
+_NO_GOLD = {"", "proof", "notfound", "not found", "no answer", "n/a", "na", "nan", "null", "?", "-", "...", "unanswerable"}
+
+
+def is_gold(text: str | None) -> bool:
+    """Whether the text is a gold answer at all, and not a blank or what data sets write in place of one."""
+    return text is not None and text.strip() != "None" and without_text(text).strip(" $.").lower() not in _NO_GOLD
+
+
+def decide(given: str, gold: str) -> bool | None:
+    """Whether a tidied answer is right, where reading alone can tell; None where it cannot."""
+    if not given:
+        return False
+    if key(_undecorated(given)) == key(_undecorated(gold)):
+        return True
+    for rule in (_assignments, _decimal_comma, _numbers, _choices, _bases, _clocks, _words):
+        verdict = rule(given, gold)
+        if verdict is not None:
+            return verdict
+    return None
+
+
+_DECORATION = re.compile(r"\\(?:overline|angle|triangle|vec|overrightarrow)(?![a-zA-Z])\s*\{?\s*([A-Z]{1,3}(?:'|\b))\s*\}?$")
+_ASSIGNED = re.compile(r"([a-zA-Z](?:_(?:\w|\{\w+\})|\([a-z]\))?)\s*=\s*(?=[^=<>]*$)")
+
+
+def _undecorated(tidied: str) -> str:
+    r"""`\overline{AB}` and `\triangle ABC` are AB and ABC."""
+    found = _DECORATION.fullmatch(tidied)
+    return found[1] if found else tidied
+
+
+def _assignments(given: str, gold: str) -> bool | None:
+    """x = 5 is 5; x = 5 is not y = 5."""
+    a, b = _ASSIGNED.match(given), _ASSIGNED.match(gold)
+    if a and b:
+        return None if a[1] == b[1] or read_number(given) is None or read_number(gold) is None else False
+    if a or b:
+        same = key(given[a.end() if a else 0 :]) == key(gold[b.end() if b else 0 :])
+        return True if same else None
+    return None
+
+
+def _numbers(given: str, gold: str) -> bool | None:
+    a, b = read_number(given), read_number(gold)
+    return same_number(a, b) if a is not None and b is not None else None
+
+
+_COMMA_DECIMAL = re.compile(r"-?\d+,(?:\d{1,2}|\d{4,})")
+
+
+def _decimal_comma(given: str, gold: str) -> bool | None:
+    """1000,99 is 1000.99: a decimal comma, told from a list by the other side's point."""
+    for one, other in ((given, gold), (gold, given)):
+        if _COMMA_DECIMAL.fullmatch(one) and one.replace(",", ".") == other:
+            return True
+    return None
+
+
+# --- multiple choice ------------------------------------------------------------------------------------------------
+
+
+_LABEL = r"(?:[A-J]|\([A-Ja-j]\)|[A-Ja-j](?=[.):]))[.):]*"
+_GOLD_CHOICE = re.compile(rf"(?:{_LABEL})(?:[\s,;]*(?:and\s+)?{_LABEL})*|\(\s*[A-J](?:\s*,\s*[A-J])*\s*\)|[A-H]{{2,8}}")
+_LED_IN = re.compile(r"^(?:the\s+)?(?:correct\s+)?(?:options?|choices?|answers?|选项|选)\s*(?:is|are|[:：是])?\s*", re.IGNORECASE)
+_LABEL_AND_TEXT = re.compile(r"(?:\(([A-Ja-j])\)|([A-J])[.):])\s*(?=\S)(?!\s*[,;]?\s*\(?[A-J]\b)")
+
+
+def _choices(given: str, gold: str) -> bool | None:
+    expected = _letters(gold)
+    if expected is None:
+        return None
+    letters = _letters(given) or _letters(given.upper() if len(given) == 1 else "")
+    if letters is None:
+        led = _LABEL_AND_TEXT.match(without_text(given))
+        letters = (led[1] or led[2]).upper() if led else None
+    if letters is not None:
+        return letters == expected
+    return False if len(expected) == 1 and read_number(given) is not None else None
+
+
+def _letters(tidied: str) -> str | None:
+    """The letters of an answer that is nothing but choices, sorted: "A B D", "ABD", "(A), (B)" ...; else None."""
+    text = _LED_IN.sub("", without_text(tidied).replace("$", "").strip()).strip("{}[] ")
+    text = re.sub(r"\s+", " ", text)
+    if not text or len(text) > 60 or not _GOLD_CHOICE.fullmatch(text):
+        return None
+    letters = re.findall(r"[A-J]", re.sub(r"\band\b", "", text).upper())
+    return "".join(sorted(letters)) if len(set(letters)) == len(letters) else None
+
+
+# --- number bases, clocks and ratios --------------------------------------------------------------------------------
+
+
+_BASED = re.compile(r"(?P<digits>[0-9A-F]+)(?:_\s*(?:\{\s*(?:\\text\{)?\s*(?P<b1>\w+)\s*\}?\s*\}|(?P<b2>\d{1,2})))?")
+
+
+def _bases(given: str, gold: str) -> bool | None:
+    """Digits with a base: the same digits, in the same base or in one that is not named."""
+    a, b = _BASED.fullmatch(given.replace(" ", "")), _BASED.fullmatch(gold.replace(" ", ""))
+    if not a or not b or "_" not in given + gold:
+        return None
+    bases = {base for base in (a["b1"] or a["b2"], b["b1"] or b["b2"]) if base}
+    return a["digits"].lstrip("0") == b["digits"].lstrip("0") and len(bases) == 1
+
+
+_CLOCK = re.compile(r"(\d{1,3}):(\d{1,3})\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
+
+
+def _clocks(given: str, gold: str) -> bool | None:
+    """a:b is a time or a ratio: the same figures, or the same ratio where it cannot be a time."""
+    a, b = _CLOCK.fullmatch(without_text(given)), _CLOCK.fullmatch(without_text(gold))
+    if not a or not b:
+        return None
+    (p, q), (r, s) = ((int(m[1]), int(m[2])) for m in (a, b))
+    if (p, q) == (r, s):
+        return not (a[3] and b[3]) or a[3].lower() == b[3].lower()
+    is_time = any(len(m[2]) == 2 and int(m[2]) < 60 and int(m[1]) < 25 for m in (a, b)) or a[3] or b[3]
+    return False if is_time and (p * s != q * r or not q * s) else p * s == q * r and q * s > 0
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+_NOT_WORDS = re.compile(r"[\\^_=<>+*/{}|\[\]]")
+_LONG_WORD = re.compile(r"[^\W\d_]{4,}|[^\W\d_]{3,} +[^\W\d_]{3,}|[\u4e00-\u9fff]{2,}")
+_SET_AS_TEXT = re.compile(r"\\text\{(?!\s*(?:and|or)\b)[^{}]*[^\W\d_]{2}")
+_MATHEMATICAL = re.compile(r"\b(?:infinity|sqrt|sinh|cosh|tanh|arcsin|arccos|arctan|frac)\b", re.IGNORECASE)
+_ONE_WORD = {"yes", "no", "true", "false"}
+
+
+def _words(given: str, gold: str) -> bool | None:
+    """Answers in words: any case, articles and stops aside, lists in any order. Letters are never multiplied."""
+    if gold.casefold() in _ONE_WORD and (first := re.match(r"[a-z]+", without_text(given).casefold())):
+        return first.group() == gold.casefold()
+    expected, words = _as_words(gold), _as_words(given)
+    if expected is None or words is None:
+        is_value = expected is not None and (read_number(given) is not None or _letters(given) is not None)
+        return False if is_value else _short_words(given, gold, expected or words)
+    return words == expected
+
+
+def _short_words(given: str, gold: str, known: list[str] | None) -> bool | None:
+    """One side is surely words, so letters alone on the other side are words too."""
+    if known is None or not all(re.fullmatch(r"[^\W\d_][^\W\d_ ]*", without_text(text)) for text in (given, gold)):
+        return None
+    return without_text(given).casefold() == without_text(gold).casefold()
+
+
+def _as_words(tidied: str) -> list[str] | None:
+    """The parts of an answer that is made of words, sorted; None where it is not, or might be algebra."""
+    plain = without_text(tidied)
+    set_as_text = _SET_AS_TEXT.search(tidied)
+    if _NOT_WORDS.search(plain) or _MATHEMATICAL.search(plain) or not (set_as_text or _LONG_WORD.search(plain)):
+        return None
+    parts = re.split(r"[,;]|\band\b|\bor\b|和|或", plain.casefold())
+    cleaned = (" ".join(re.sub(r"[^\w\s]|\b(?:the|an?)\b", " ", part).split()) for part in parts)
+    return sorted(part for part in cleaned if part)
