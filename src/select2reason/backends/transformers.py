@@ -55,6 +55,7 @@ class TransformersBackend:
             dtype=dtype,
             trust_remote_code=trust_remote_code,
         )
+        self._ends = self._strip_habits()
         self._batch_tokens = batch_tokens or (_CPU_TOKENS if self._device == "cpu" else _GPU_TOKENS)
         self._context = int(getattr(self._model.config, "max_position_embeddings", 0) or 1 << 30)
         self._one_at_a_time = threading.Lock()  # another caller renders its prompts meanwhile
@@ -166,7 +167,6 @@ class TransformersBackend:
         return [answers[i * drawn : (i + 1) * drawn] * (sampling.n // drawn) for i in range(len(ids))]
 
     def _drawing(self, sampling: Sampling, room: int) -> Any:
-        """Nothing of the model's own settings but where it ends: a penalty there would change every probability."""
         from transformers import GenerationConfig
 
         warm = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
@@ -179,10 +179,14 @@ class TransformersBackend:
             **(warm if sampling.temperature > 0 else {}),
         )
 
-    @property
-    def _ends(self) -> list[int]:
+    def _strip_habits(self) -> list[int]:
+        """The tokens that end an answer. Nothing else is kept of the settings that come with a model: `generate` would
+        fill in from them what it is not told, and a penalty there changes every probability."""
+        from transformers import GenerationConfig
+
         ends = self._model.generation_config.eos_token_id
         ends = self._tokenizer.eos_token_id if ends is None else ends
+        self._model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
         return list(ends) if isinstance(ends, list | tuple) else [ends]
 
     def _completion(self, ids: list[int]) -> Completion:

@@ -112,7 +112,9 @@ def rollout(
     ] = 8,
     sample: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST, help="Only this many questions, of every difficulty alike.", rich_help_panel=SAMPLE),
+        typer.Option(
+            min=1, max=MOST, help="Only this many questions, of every difficulty alike.", rich_help_panel=SAMPLE
+        ),
     ] = None,
     temperature: Annotated[float, typer.Option(min=0, help="0: always the same answer.", rich_help_panel=SAMPLE)] = 0.6,
     top_p: Annotated[

@@ -79,7 +79,9 @@ def _scores(asked: pl.Series, estimator: Estimator, cache_root: Path) -> pl.Data
     if estimator.of_questions is not None:
         return estimator.of_questions(asked)
     if estimator.spec is None:
-        raise UsageError(f"{estimator.name} is the table's own; give --difficulty builtin, judge, reward:DIR or rollout:DIR")
+        raise UsageError(
+            f"{estimator.name} is the table's own; give --difficulty builtin, judge, reward:DIR or rollout:DIR"
+        )
     return ask(questions.of_column(asked, cache_root), estimator.spec)
 
 

@@ -133,7 +133,9 @@ _PHRASE = re.compile(
       | 答案\s*(?:应该|应)?\s*[是为選选：:]+""",
     re.IGNORECASE | re.VERBOSE,
 )
-_SENTENCE_END = re.compile(r"\.(?=\s+[A-Z]|\s*\n|\s*$)|\n|。|</answer>|\s+I\ hope\b|,?\ (?:because|since|as)\ ", re.VERBOSE)
+_SENTENCE_END = re.compile(
+    r"\.(?=\s+[A-Z]|\s*\n|\s*$)|\n|。|</answer>|\s+I\ hope\b|,?\ (?:because|since|as)\ ", re.VERBOSE
+)
 _DISPLAY = re.compile(r"(?:\\\[(.+?)\\\]|\$\$(.+?)\$\$)", re.DOTALL)
 _DELIMITERS = " \t\r\n*_`\"'"
 

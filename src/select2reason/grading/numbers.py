@@ -89,8 +89,33 @@ _FORMS = re.compile(
     re.VERBOSE,
 )
 _ASSIGNED = re.compile(r"[a-zA-Z](?:_(?:\w|\{\w+\}))?\s*(?:=|\\approx)\s*(?=[^=]*$)")
-_SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "万": 10**4, "亿": 10**8}
-_NO_UNIT_WORDS = {"pi", "sqrt", "sin", "cos", "tan", "log", "ln", "exp", "inf", "infinity", "and", "or", "mod", "dozen", "dozens", "to"}
+_SCALES = {
+    "hundred": 100,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+    "万": 10**4,
+    "亿": 10**8,
+}
+_NO_UNIT_WORDS = {
+    "pi",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "log",
+    "ln",
+    "exp",
+    "inf",
+    "infinity",
+    "and",
+    "or",
+    "mod",
+    "dozen",
+    "dozens",
+    "to",
+}
 _UNIT_LISTS = (
     "mm", "cm centimeter centimetre 厘米", "m meter metre 米", "km kilometer kilometre 千米 公里", "in inch inche", "ft foot feet 英尺",
     "yd yard", "mi mile", "g gram 克", "kg kilogram 千克 公斤", "lb pound", "oz ounce", "ml milliliter 毫升", "l liter litre 升",
@@ -106,7 +131,11 @@ def read_number(tidied: str) -> Number | None:
     """The number that a tidied answer is, with or without a unit or `x =` before it; None where it is not just that."""
     if len(tidied) > _LONGEST:
         return None
-    text = _ASSIGNED.sub("", without_text(tidied), count=1) if "=" in tidied or r"\approx" in tidied else without_text(tidied)
+    text = (
+        _ASSIGNED.sub("", without_text(tidied), count=1)
+        if "=" in tidied or r"\approx" in tidied
+        else without_text(tidied)
+    )
     text = text.strip().strip("$").strip()
     if text.startswith("(") and text.endswith(")") and "," not in text:
         text = text[1:-1].strip()
@@ -114,7 +143,9 @@ def read_number(tidied: str) -> Number | None:
     if not found or not re.search(r"\d", found.group()):
         return None
     number = _value_of(found)
-    return number and _with_unit(number, text[found.end() :], attached=found.end() < len(text) and text[found.end()] != " ")
+    return number and _with_unit(
+        number, text[found.end() :], attached=found.end() < len(text) and text[found.end()] != " "
+    )
 
 
 def _value_of(found: re.Match[str]) -> Number | None:
@@ -193,7 +224,9 @@ def _is_unit(rest: str, lower: str, attached: bool) -> bool:
     if lower in UNIT_NAMES:
         return len(lower) > 1 or not attached
     known = sum(_unit_name(word) in UNIT_NAMES for word in words)
-    return known == len(words) > 0 and (len(words) > 1 or len(words[0]) > 1) or (not attached and max(map(len, words)) > 2)
+    return (
+        known == len(words) > 0 and (len(words) > 1 or len(words[0]) > 1) or (not attached and max(map(len, words)) > 2)
+    )
 
 
 def _unit_name(lower: str) -> str:

@@ -10,7 +10,21 @@ import re
 from select2reason.grading.numbers import read_number, same_number
 from select2reason.grading.tidy import key, without_text
 
-_NO_GOLD = {"", "proof", "notfound", "not found", "no answer", "n/a", "na", "nan", "null", "?", "-", "...", "unanswerable"}
+_NO_GOLD = {
+    "",
+    "proof",
+    "notfound",
+    "not found",
+    "no answer",
+    "n/a",
+    "na",
+    "nan",
+    "null",
+    "?",
+    "-",
+    "...",
+    "unanswerable",
+}
 
 
 def is_gold(text: str | None) -> bool:
@@ -31,7 +45,9 @@ def decide(given: str, gold: str) -> bool | None:
     return None
 
 
-_DECORATION = re.compile(r"\\(?:overline|angle|triangle|vec|overrightarrow)(?![a-zA-Z])\s*\{?\s*([A-Z]{1,3}(?:'|\b))\s*\}?$")
+_DECORATION = re.compile(
+    r"\\(?:overline|angle|triangle|vec|overrightarrow)(?![a-zA-Z])\s*\{?\s*([A-Z]{1,3}(?:'|\b))\s*\}?$"
+)
 _ASSIGNED = re.compile(r"([a-zA-Z](?:_(?:\w|\{\w+\})|\([a-z]\))?)\s*=\s*(?=[^=<>]*$)")
 
 
@@ -73,7 +89,9 @@ def _decimal_comma(given: str, gold: str) -> bool | None:
 
 _LABEL = r"(?:[A-J]|\([A-Ja-j]\)|[A-Ja-j](?=[.):]))[.):]*"
 _GOLD_CHOICE = re.compile(rf"(?:{_LABEL})(?:[\s,;]*(?:and\s+)?{_LABEL})*|\(\s*[A-J](?:\s*,\s*[A-J])*\s*\)|[A-H]{{2,8}}")
-_LED_IN = re.compile(r"^(?:the\s+)?(?:correct\s+)?(?:options?|choices?|answers?|选项|选)\s*(?:is|are|[:：是])?\s*", re.IGNORECASE)
+_LED_IN = re.compile(
+    r"^(?:the\s+)?(?:correct\s+)?(?:options?|choices?|answers?|选项|选)\s*(?:is|are|[:：是])?\s*", re.IGNORECASE
+)
 _LABEL_AND_TEXT = re.compile(r"(?:\(([A-Ja-j])\)|([A-J])[.):])\s*(?=\S)(?!\s*[,;]?\s*\(?[A-J]\b)")
 
 

@@ -15,7 +15,23 @@ from fractions import Fraction
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
-from sympy import Basic, Eq, Expr, Float, I, Interval, MatrixBase, MatrixExpr, Rational, Set, Symbol, Tuple, Union, simplify, solve
+from sympy import (
+    Basic,
+    Eq,
+    Expr,
+    Float,
+    I,
+    Interval,
+    MatrixBase,
+    MatrixExpr,
+    Rational,
+    Set,
+    Symbol,
+    Tuple,
+    Union,
+    simplify,
+    solve,
+)
 from sympy import FiniteSet as SympySet
 from sympy.core.relational import Relational
 
@@ -103,7 +119,12 @@ def _brackets_differ(given: str, gold: str) -> bool:
 
 def _kind(tidied: str) -> str:
     """The bracket that holds the whole of a list: "{", "(" or "["; nothing where none does."""
-    text = re.sub(r"^[a-zA-Z](?:\([a-zA-Z]\))?\s*(?:=|\\in)\s*", "", tidied).replace(r"\{", "{").replace(r"\}", "}").strip()
+    text = (
+        re.sub(r"^[a-zA-Z](?:\([a-zA-Z]\))?\s*(?:=|\\in)\s*", "", tidied)
+        .replace(r"\{", "{")
+        .replace(r"\}", "}")
+        .strip()
+    )
     if text[:1] not in "{([" or text[-1:] not in "})]" or "," not in text:
         return ""
     depth = 0
