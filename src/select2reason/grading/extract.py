@@ -53,7 +53,10 @@ class _Box:
     content: str
 
 
-_BOX_OR_BRACE = re.compile(r"\\+(?:boxed|fbox)\s*(?:(?P<brace>\{)|(?P<bare>[^\s{}\\$,;]+))|\\.|[{}]", re.DOTALL)
+_BOX_OR_BRACE = re.compile(
+    r"(?:\\+f?box(?:ed)?|\x08oxed)\s*(?:(?P<brace>\{)|(?P<bare>[^\s{}\\$,;]+))|(?<![a-zA-Z\\])boxed(?P<lost>\{)|\\.|[{}]",
+    re.DOTALL,
+)
 _SEPARATOR = re.compile(r"\b(?:and|or)\b|[和或与]|[^\w.\s$\\()\[\]{}*]")
 _MARKS = re.compile(r"[^\w.]{1,9}")
 _JOINING = re.compile(
@@ -70,7 +73,7 @@ def _boxes(text: str) -> Iterator[_Box]:
     inner = -1  # where the last box found starts
     for found in _BOX_OR_BRACE.finditer(text):
         token = found.group()
-        if found["brace"]:
+        if found["brace"] or found["lost"]:  # lost: its backslash, or \\b read as a JSON escape
             opened.append((found.start(), found.end()))
         elif found["bare"]:
             yield _Box(found.start(), found.end(), found["bare"].rstrip(".。"))
@@ -99,7 +102,7 @@ def _joined(text: str, boxes: list[_Box]) -> str:
 # --- said in words --------------------------------------------------------------------------------------------------
 
 
-_FIELD = re.compile(r"""["'](?:final[_ ]?)?answer["']\s*:\s*""", re.IGNORECASE)
+_FIELD = re.compile(r"""(?:["']|\b)(?:final[_ ]?)?answer["']\s*:\s*""", re.IGNORECASE)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'|`([^`]*)`', re.DOTALL)
 _UNQUOTED = re.compile(r'\s*(?:\}|,?\s*\n|,\s*"|$)')
 
@@ -116,10 +119,9 @@ def _last_field(text: str, start: int) -> str | None:
         value = value.replace(r"\\", "\\").replace(r"\"", '"')
     else:
         value = _UNQUOTED.split(rest, maxsplit=1)[0].strip("\"'`")
-    value = value.strip()
-    boxes = list(_boxes(value))
-    value = boxes[-1].content if boxes else value
-    return None if value in ("", "null", "None") else value
+    inside = list(_boxes(value))
+    value = inside[-1].content if inside else value.strip()
+    return None if not value or (not quoted and value in ("null", "None")) else value
 
 
 _PHRASE = re.compile(
@@ -133,7 +135,9 @@ _PHRASE = re.compile(
       | 答案\s*(?:应该|应)?\s*[是为選选：:]+""",
     re.IGNORECASE | re.VERBOSE,
 )
-_SENTENCE_END = re.compile(r"\.(?=\s+[A-Z]|\s*\n|\s*$)|\n|。|</answer>|\s+I\ hope\b|,?\ (?:because|since|as)\ ", re.VERBOSE)
+_SENTENCE_END = re.compile(
+    r"\.(?=\s+[A-Z]|\s*\n|\s*$)|\n|。|</answer>|\s+I\ hope\b|,?\ (?:because|since|as)\ ", re.VERBOSE
+)
 _DISPLAY = re.compile(r"(?:\\\[(.+?)\\\]|\$\$(.+?)\$\$)", re.DOTALL)
 _DELIMITERS = " \t\r\n*_`\"'"
 

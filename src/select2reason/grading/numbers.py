@@ -89,8 +89,33 @@ _FORMS = re.compile(
     re.VERBOSE,
 )
 _ASSIGNED = re.compile(r"[a-zA-Z](?:_(?:\w|\{\w+\}))?\s*(?:=|\\approx)\s*(?=[^=]*$)")
-_SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "万": 10**4, "亿": 10**8}
-_NO_UNIT_WORDS = {"pi", "sqrt", "sin", "cos", "tan", "log", "ln", "exp", "inf", "infinity", "and", "or", "mod", "dozen", "dozens", "to"}
+_SCALES = {
+    "hundred": 100,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+    "万": 10**4,
+    "亿": 10**8,
+}
+_NO_UNIT_WORDS = {
+    "pi",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "log",
+    "ln",
+    "exp",
+    "inf",
+    "infinity",
+    "and",
+    "or",
+    "mod",
+    "dozen",
+    "dozens",
+    "to",
+}
 _UNIT_LISTS = (
     "mm", "cm centimeter centimetre 厘米", "m meter metre 米", "km kilometer kilometre 千米 公里", "in inch inche", "ft foot feet 英尺",
     "yd yard", "mi mile", "g gram 克", "kg kilogram 千克 公斤", "lb pound", "oz ounce", "ml milliliter 毫升", "l liter litre 升",
@@ -98,7 +123,9 @@ _UNIT_LISTS = (
     "cent", "dollar", "degree ^\\circ 度",
 )  # fmt: skip
 UNIT_NAMES = {word: number for number, line in enumerate(_UNIT_LISTS, start=1) for word in line.split()}
-_WORD_UNIT = re.compile(r"[a-zA-Z]+(?:[ /.-]{1,3}[a-zA-Z]+)*\.?(?:\s*\^\s*\{?-?\d\}?)?")
+_POWER = r"(?:\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d))*"
+_WORD_UNIT = re.compile(rf"[a-zA-Z]+{_POWER}(?:[ /.·-]{{1,3}}[a-zA-Z]+{_POWER})*\.?")
+_ORDINAL = re.compile(r"\s*(?:\^\s*\{?\s*)?(?:st|nd|rd|th)\b\s*\}?", re.IGNORECASE)
 _CJK_UNIT = re.compile(r"[\u4e00-\u9fff/]{1,6}")
 
 
@@ -106,7 +133,11 @@ def read_number(tidied: str) -> Number | None:
     """The number that a tidied answer is, with or without a unit or `x =` before it; None where it is not just that."""
     if len(tidied) > _LONGEST:
         return None
-    text = _ASSIGNED.sub("", without_text(tidied), count=1) if "=" in tidied or r"\approx" in tidied else without_text(tidied)
+    text = (
+        _ASSIGNED.sub("", without_text(tidied), count=1)
+        if "=" in tidied or r"\approx" in tidied
+        else without_text(tidied)
+    )
     text = text.strip().strip("$").strip()
     if text.startswith("(") and text.endswith(")") and "," not in text:
         text = text[1:-1].strip()
@@ -114,7 +145,9 @@ def read_number(tidied: str) -> Number | None:
     if not found or not re.search(r"\d", found.group()):
         return None
     number = _value_of(found)
-    return number and _with_unit(number, text[found.end() :], attached=found.end() < len(text) and text[found.end()] != " ")
+    return number and _with_unit(
+        number, text[found.end() :], attached=found.end() < len(text) and text[found.end()] != " "
+    )
 
 
 def _value_of(found: re.Match[str]) -> Number | None:
@@ -169,6 +202,7 @@ def _repeating(lead: str, period: str) -> Number:
 
 def _with_unit(number: Number, rest: str, *, attached: bool) -> Number | None:
     """The number with the percent sign, scale word or unit behind it; None where what stands there is no unit."""
+    rest = _ORDINAL.sub("", rest, count=1) if _ORDINAL.match(rest) else rest
     rest = rest.strip().rstrip(".").strip()
     if not rest:
         return number
@@ -193,7 +227,9 @@ def _is_unit(rest: str, lower: str, attached: bool) -> bool:
     if lower in UNIT_NAMES:
         return len(lower) > 1 or not attached
     known = sum(_unit_name(word) in UNIT_NAMES for word in words)
-    return known == len(words) > 0 and (len(words) > 1 or len(words[0]) > 1) or (not attached and max(map(len, words)) > 2)
+    return (
+        known == len(words) > 0 and (len(words) > 1 or len(words[0]) > 1) or (not attached and max(map(len, words)) > 2)
+    )
 
 
 def _unit_name(lower: str) -> str:

@@ -10,7 +10,21 @@ import re
 from select2reason.grading.numbers import read_number, same_number
 from select2reason.grading.tidy import key, without_text
 
-_NO_GOLD = {"", "proof", "notfound", "not found", "no answer", "n/a", "na", "nan", "null", "?", "-", "...", "unanswerable"}
+_NO_GOLD = {
+    "",
+    "proof",
+    "notfound",
+    "not found",
+    "no answer",
+    "n/a",
+    "na",
+    "nan",
+    "null",
+    "?",
+    "-",
+    "...",
+    "unanswerable",
+}
 
 
 def is_gold(text: str | None) -> bool:
@@ -31,7 +45,9 @@ def decide(given: str, gold: str) -> bool | None:
     return None
 
 
-_DECORATION = re.compile(r"\\(?:overline|angle|triangle|vec|overrightarrow)(?![a-zA-Z])\s*\{?\s*([A-Z]{1,3}(?:'|\b))\s*\}?$")
+_DECORATION = re.compile(
+    r"\\(?:overline|angle|triangle|vec|overrightarrow)(?![a-zA-Z])\s*\{?\s*([A-Z]{1,3}(?:'|\b))\s*\}?$"
+)
 _ASSIGNED = re.compile(r"([a-zA-Z](?:_(?:\w|\{\w+\})|\([a-z]\))?)\s*=\s*(?=[^=<>]*$)")
 
 
@@ -73,7 +89,9 @@ def _decimal_comma(given: str, gold: str) -> bool | None:
 
 _LABEL = r"(?:[A-J]|\([A-Ja-j]\)|[A-Ja-j](?=[.):]))[.):]*"
 _GOLD_CHOICE = re.compile(rf"(?:{_LABEL})(?:[\s,;]*(?:and\s+)?{_LABEL})*|\(\s*[A-J](?:\s*,\s*[A-J])*\s*\)|[A-H]{{2,8}}")
-_LED_IN = re.compile(r"^(?:the\s+)?(?:correct\s+)?(?:options?|choices?|answers?|选项|选)\s*(?:is|are|[:：是])?\s*", re.IGNORECASE)
+_LED_IN = re.compile(
+    r"^(?:the\s+)?(?:correct\s+)?(?:options?|choices?|answers?|选项|选)\s*(?:is|are|[:：是])?\s*", re.IGNORECASE
+)
 _LABEL_AND_TEXT = re.compile(r"(?:\(([A-Ja-j])\)|([A-J])[.):])\s*(?=\S)(?!\s*[,;]?\s*\(?[A-J]\b)")
 
 
@@ -155,15 +173,19 @@ def _short_words(given: str, gold: str, known: list[str] | None) -> bool | None:
     """One side is surely words, so letters alone on the other side are words too."""
     if known is None or not all(re.fullmatch(r"[^\W\d_][^\W\d_ ]*", without_text(text)) for text in (given, gold)):
         return None
-    return without_text(given).casefold() == without_text(gold).casefold()
+    return _cleaned(without_text(given)) == _cleaned(without_text(gold))
 
 
 def _as_words(tidied: str) -> list[str] | None:
-    """The parts of an answer that is made of words, sorted; None where it is not, or might be algebra."""
+    """The parts of an answer that is made of words, without spaces, sorted; None where it is not, or might be algebra."""
     plain = without_text(tidied)
     set_as_text = _SET_AS_TEXT.search(tidied)
     if _NOT_WORDS.search(plain) or _MATHEMATICAL.search(plain) or not (set_as_text or _LONG_WORD.search(plain)):
         return None
-    parts = re.split(r"[,;]|\band\b|\bor\b|和|或", plain.casefold())
-    cleaned = (" ".join(re.sub(r"[^\w\s]|\b(?:the|an?)\b", " ", part).split()) for part in parts)
-    return sorted(part for part in cleaned if part)
+    parts = (_cleaned(part) for part in re.split(r"[,;]|\band\b|\bor\b|和|或", plain))
+    return sorted(part for part in parts if part)
+
+
+def _cleaned(words: str) -> str:
+    """Lower case, without articles, marks and spaces: "book store" is "Bookstore"."""
+    return "".join(re.sub(r"[^\w\s]|\b(?:the|an?)\b", " ", words.casefold()).split())

@@ -15,7 +15,23 @@ from fractions import Fraction
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
-from sympy import Basic, Eq, Expr, Float, I, Interval, MatrixBase, MatrixExpr, Rational, Set, Symbol, Tuple, Union, simplify, solve
+from sympy import (
+    Basic,
+    Eq,
+    Expr,
+    Float,
+    I,
+    Interval,
+    MatrixBase,
+    MatrixExpr,
+    Rational,
+    Set,
+    Symbol,
+    Tuple,
+    Union,
+    simplify,
+    solve,
+)
 from sympy import FiniteSet as SympySet
 from sympy.core.relational import Relational
 
@@ -61,10 +77,11 @@ def _same_all(answers: Sequence[Value], expected: Sequence[Value]) -> bool:
 
 _SENTENCE = re.compile(r"(?:(?<![\\a-zA-Z{])[a-zA-Z]{2,}[,:;]?\s+){3}")
 _SEVERAL = re.compile(r"\$|\\\(|\\\[|\\boxed|\\begin\{align")
+_LEFT_SIDE = re.compile(r"^[^=<>]{1,30}=(?=[^=]*$)")  # of an equation that cannot be read with it
 _UNIT = re.compile(
     rf"""(?<=[\d}})a-zA-Z!])\s*(?:\\text\{{\s*(?!and\b|or\b)(?:[^{{}}]{{2,}}|[msghlL])\}}
     | \s(?:square\ |cubic\ |sq\.?\ )?(?:{"|".join(name for name in UNIT_NAMES if name.isascii() and name.isalpha() and len(name) > 1)}|units?)s?
-    | \^\\circ)(?:\s*\^\s*(?:\d|\{{\d\}}))?(?=\s*(?:,|\\?\}}|\)|\]|$))""",
+    | \^\\circ)(?:\s*\^\s*(?:\d|\{{-?\d\}}))?(?=\s*(?:,|\\?\}}|\)|\]|$))""",
     re.VERBOSE,
 )
 
@@ -74,13 +91,16 @@ def _read(tidied: str, raw: str) -> list[Value]:
     if raw and (_SENTENCE.search(tidied) or _SEVERAL.search(tidied)):
         return _values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback"))
     stripped = _UNIT.sub("", tidied).strip() or tidied
-    latex = without_units_of_text(stripped)
-    values = _values(parse(f"${latex}$", [_LATEX], parsing_timeout=None, fallback_mode="no_fallback"))
-    return values or (_values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback")) if raw else [])
+    for latex in dict.fromkeys((stripped, _LEFT_SIDE.sub("", stripped))):
+        if values := _values(
+            parse(f"${_with_commas(latex)}$", [_LATEX], parsing_timeout=None, fallback_mode="no_fallback")
+        ):
+            return values
+    return _values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback")) if raw else []
 
 
-def without_units_of_text(latex: str) -> str:
-    """`\\text{and}` and `\\text{or}` become commas, as Math-Verify reads lists."""
+def _with_commas(latex: str) -> str:
+    r"""`\text{and}` and `\text{or}` become commas, as Math-Verify reads lists."""
     return re.sub(r"\\text\{\s*(?:,?\s*)(?:and|or)\s*\}|\b(?:and|or)\b", ",", latex)
 
 
@@ -103,7 +123,12 @@ def _brackets_differ(given: str, gold: str) -> bool:
 
 def _kind(tidied: str) -> str:
     """The bracket that holds the whole of a list: "{", "(" or "["; nothing where none does."""
-    text = re.sub(r"^[a-zA-Z](?:\([a-zA-Z]\))?\s*(?:=|\\in)\s*", "", tidied).replace(r"\{", "{").replace(r"\}", "}").strip()
+    text = (
+        re.sub(r"^[a-zA-Z](?:\([a-zA-Z]\))?\s*(?:=|\\in)\s*", "", tidied)
+        .replace(r"\{", "{")
+        .replace(r"\}", "}")
+        .strip()
+    )
     if text[:1] not in "{([" or text[-1:] not in "})]" or "," not in text:
         return ""
     depth = 0

@@ -73,6 +73,7 @@ def tidy(text: str) -> str:
 
 def key(tidied: str) -> str:
     """Without the spaces that no reader sees: equal keys are equal answers."""
+    tidied = re.sub(r"([_^])\s*\{\s*(\w)\s*\}", r"\1\2", tidied)
     return re.sub(r"(?<![0-9a-zA-Z]) | (?![0-9a-zA-Z])", "", tidied)
 
 

@@ -39,7 +39,9 @@ def main() -> None:
 
 def _judge(line: bytes, timeout_s: float) -> bool | None:
     given, gold, given_raw, gold_raw = json.loads(line)
-    signal.setitimer(signal.ITIMER_PROF, 2 * timeout_s + 1)  # its default action ends a process stuck in C, parent or not
+    signal.setitimer(
+        signal.ITIMER_PROF, 2 * timeout_s + 1
+    )  # its default action ends a process stuck in C, parent or not
     try:
         signal.setitimer(signal.ITIMER_REAL, timeout_s)
         return compare(given, gold, given_raw=given_raw, gold_raw=gold_raw)
