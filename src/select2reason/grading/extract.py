@@ -28,11 +28,11 @@ def final_answer(text: str) -> str | None:
     said = _outside_thinking(text)
     boxes = list(_boxes(said))
     field = _last_field(said, start=boxes[-1].end if boxes else 0)
-    if field is not None:
+    if field:
         return field
     if boxes:
         return _concluded(said[boxes[-1].end :]) or _joined(said, boxes)
-    return _last_phrase(said) or _bare_line(said)
+    return None if field == "" else _last_phrase(said) or _bare_line(said)
 
 
 def _outside_thinking(text: str) -> str:
@@ -108,7 +108,7 @@ _UNQUOTED = re.compile(r'\s*(?:\}|,?\s*\n|,\s*"|$)')
 
 
 def _last_field(text: str, start: int) -> str | None:
-    """The value of the last JSON field "answer" from `start` on; null and an empty one are none."""
+    """The value of the last JSON field "answer" from `start` on, "" where it is null; None where there is no field."""
     fields = list(_FIELD.finditer(text, start))
     if not fields:
         return None
@@ -121,12 +121,13 @@ def _last_field(text: str, start: int) -> str | None:
         value = _UNQUOTED.split(rest, maxsplit=1)[0].strip("\"'`")
     inside = list(_boxes(value))
     value = inside[-1].content if inside else value.strip()
-    return None if not value or (not quoted and value in ("null", "None")) else value
+    return "" if not quoted and value in ("null", "None") else value
 
 
 _PHRASE = re.compile(
     r"""\b(?:final\ |correct\ )?(?:answer|option|choice)s?\b (?:\ (?:to|for|of)\ [^.:\n]{0,80}?)? [*_]*
-        \ +(?:is|are|would\ be|will\ be|must\ be|should\ be)\b (?:\ (?:therefore|thus|then|simply|just))? [*_]* \s* [:：]?
+        \ +(?:is|are|would\ be|will\ be|must\ be|should\ be)\b (?:\ (?:therefore|thus|then|simply|just))?
+        [*_]* \s* [:：]?
       | \b(?:final\ |correct\ )?answers?[*_\ ]*[:：=]
       | (?:^|\n)[\#*\s]*(?:final\ )?answers?[*\s]*\n
       | (?:^|\n)\#\#\#\#(?=[ ]*[-$\d.(\\])

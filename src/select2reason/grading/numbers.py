@@ -82,7 +82,8 @@ _FORMS = re.compile(
       | \\frac\{{\s*(?P<top>-?(?:{_PLAIN}))\s*\}}\{{\s*(?P<bottom>-?(?:{_PLAIN}))\s*\}}
       | (?P<num>{_PLAIN})\s*/\s*(?P<den>{_PLAIN})
       | (?P<lead>\d*\.\d*)\\overline\{{(?P<period>\d+)\}}
-      | (?P<mantissa>{_PLAIN})\s*(?:(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{{\s*(?P<e1>-?\d+)\s*\}}|(?P<e2>-?\d))|[eE](?P<e3>[-+]?\d+))
+      | (?P<mantissa>{_PLAIN})\s*(?:(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{{\s*(?P<e1>-?\d+)\s*\}}|(?P<e2>-?\d))
+          | [eE](?P<e3>[-+]?\d+))
       | (?P<base>\d+)\s*\^\s*(?:\{{\s*(?P<p1>\d+)\s*\}}|(?P<p2>\d))
       | (?P<plain>{_PLAIN})
     )""",
@@ -117,8 +118,9 @@ _NO_UNIT_WORDS = {
     "to",
 }
 _UNIT_LISTS = (
-    "mm", "cm centimeter centimetre 厘米", "m meter metre 米", "km kilometer kilometre 千米 公里", "in inch inche", "ft foot feet 英尺",
-    "yd yard", "mi mile", "g gram 克", "kg kilogram 千克 公斤", "lb pound", "oz ounce", "ml milliliter 毫升", "l liter litre 升",
+    "mm", "cm centimeter centimetre 厘米", "m meter metre 米", "km kilometer kilometre 千米 公里",
+    "in inch inche", "ft foot feet 英尺", "yd yard", "mi mile",
+    "g gram 克", "kg kilogram 千克 公斤", "lb pound", "oz ounce", "ml milliliter 毫升", "l liter litre 升",
     "s sec second 秒", "min minute 分钟", "h hr hour 小时", "day 天", "week 周", "month 月", "year 年",
     "cent", "dollar", "degree ^\\circ 度",
 )  # fmt: skip
@@ -202,7 +204,8 @@ def _repeating(lead: str, period: str) -> Number:
 
 def _with_unit(number: Number, rest: str, *, attached: bool) -> Number | None:
     """The number with the percent sign, scale word or unit behind it; None where what stands there is no unit."""
-    rest = _ORDINAL.sub("", rest, count=1) if _ORDINAL.match(rest) else rest
+    if ordinal := _ORDINAL.match(rest):
+        rest, attached = rest[ordinal.end() :], False
     rest = rest.strip().rstrip(".").strip()
     if not rest:
         return number
@@ -218,7 +221,7 @@ def _with_unit(number: Number, rest: str, *, attached: bool) -> Number | None:
 
 
 def _is_unit(rest: str, lower: str, attached: bool) -> bool:
-    """Units known by name; else words of three letters or more, set apart from the number. `5x` and `3 xy` are algebra."""
+    """Units known by name; else words of three letters or more, set apart from the number: `5x`, `3 xy` are algebra."""
     if _CJK_UNIT.fullmatch(rest) or rest in ("$", "€", "£", "¥"):
         return True
     words = re.findall(r"[a-z]+", lower)
@@ -226,10 +229,9 @@ def _is_unit(rest: str, lower: str, attached: bool) -> bool:
         return False
     if lower in UNIT_NAMES:
         return len(lower) > 1 or not attached
-    known = sum(_unit_name(word) in UNIT_NAMES for word in words)
-    return (
-        known == len(words) > 0 and (len(words) > 1 or len(words[0]) > 1) or (not attached and max(map(len, words)) > 2)
-    )
+    if all(_unit_name(word) in UNIT_NAMES for word in words):
+        return len(words) > 1 or len(words[0]) > 1
+    return not attached and max(map(len, words)) > 2
 
 
 def _unit_name(lower: str) -> str:

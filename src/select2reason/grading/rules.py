@@ -171,13 +171,13 @@ def _words(given: str, gold: str) -> bool | None:
 
 def _short_words(given: str, gold: str, known: list[str] | None) -> bool | None:
     """One side is surely words, so letters alone on the other side are words too."""
-    if known is None or not all(re.fullmatch(r"[^\W\d_][^\W\d_ ]*", without_text(text)) for text in (given, gold)):
+    if known is None or not all(re.fullmatch(r"[^\W\d_](?:[^\W\d_]| )*", without_text(text)) for text in (given, gold)):
         return None
     return _cleaned(without_text(given)) == _cleaned(without_text(gold))
 
 
 def _as_words(tidied: str) -> list[str] | None:
-    """The parts of an answer that is made of words, without spaces, sorted; None where it is not, or might be algebra."""
+    """The parts of an answer made of words, without spaces, sorted; None where it is not, or might be algebra."""
     plain = without_text(tidied)
     set_as_text = _SET_AS_TEXT.search(tidied)
     if _NOT_WORDS.search(plain) or _MATHEMATICAL.search(plain) or not (set_as_text or _LONG_WORD.search(plain)):

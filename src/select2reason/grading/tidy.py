@@ -15,7 +15,7 @@ _SYMBOLS: dict[str, str] = {
     "√": r"\sqrt ", "°": r"^\circ ", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
     "。": ".", "、": ",", "“": '"', "”": '"', "\u00a0": " ", "\u3000": " ", "θ": r"\theta ", "∅": r"\emptyset ",
 }  # fmt: skip
-_CHARACTERS = {
+_CHARACTERS: dict[int, int | str] = {
     **{code: " " for code in (*range(32), 127)},
     **_FULL_WIDTH,
     **_SUPERSCRIPTS,
