@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from select2reason.grading import Grader
@@ -19,7 +19,7 @@ ENDLESS = ("9^{9^{9^{9}}}", "5")
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    return list(psutil.Process().children(recursive=True))
 
 
 def test_a_worker_that_runs_out_of_time_costs_its_pair_only() -> None:

@@ -15,7 +15,7 @@ from types import FrameType
 
 from select2reason.grading.symbolic import compare
 
-_GROWTH_BYTES = 200 << 20  # caches of SymPy and of the LaTeX parser; beyond them a fresh process is cheaper
+_GROWTH_BYTES = 100 << 20  # caches of SymPy and of the LaTeX parser; beyond them a fresh process is cheaper
 
 
 class OutOfTimeError(BaseException):
