@@ -10,6 +10,6 @@ worker processes.
 """
 
 from select2reason.grading.extract import final_answer
-from select2reason.grading.pool import Grader
+from select2reason.grading.grader import Grader
 
 __all__ = ["Grader", "final_answer"]

@@ -28,11 +28,11 @@ def final_answer(text: str) -> str | None:
     said = _outside_thinking(text)
     boxes = list(_boxes(said))
     field = _last_field(said, start=boxes[-1].end if boxes else 0)
-    if field is not None:
+    if field:
         return field
     if boxes:
         return _concluded(said[boxes[-1].end :]) or _joined(said, boxes)
-    return _last_phrase(said) or _bare_line(said)
+    return None if field == "" else _last_phrase(said) or _bare_line(said)
 
 
 def _outside_thinking(text: str) -> str:
@@ -53,7 +53,10 @@ class _Box:
     content: str
 
 
-_BOX_OR_BRACE = re.compile(r"\\+(?:boxed|fbox)\s*(?:(?P<brace>\{)|(?P<bare>[^\s{}\\$,;]+))|\\.|[{}]", re.DOTALL)
+_BOX_OR_BRACE = re.compile(
+    r"(?:\\+f?box(?:ed)?|\x08oxed)\s*(?:(?P<brace>\{)|(?P<bare>[^\s{}\\$,;]+))|(?<![a-zA-Z\\])boxed(?P<lost>\{)|\\.|[{}]",
+    re.DOTALL,
+)
 _SEPARATOR = re.compile(r"\b(?:and|or)\b|[和或与]|[^\w.\s$\\()\[\]{}*]")
 _MARKS = re.compile(r"[^\w.]{1,9}")
 _JOINING = re.compile(
@@ -70,7 +73,7 @@ def _boxes(text: str) -> Iterator[_Box]:
     inner = -1  # where the last box found starts
     for found in _BOX_OR_BRACE.finditer(text):
         token = found.group()
-        if found["brace"]:
+        if found["brace"] or found["lost"]:  # lost: its backslash, or \\b read as a JSON escape
             opened.append((found.start(), found.end()))
         elif found["bare"]:
             yield _Box(found.start(), found.end(), found["bare"].rstrip(".。"))
@@ -99,13 +102,13 @@ def _joined(text: str, boxes: list[_Box]) -> str:
 # --- said in words --------------------------------------------------------------------------------------------------
 
 
-_FIELD = re.compile(r"""["'](?:final[_ ]?)?answer["']\s*:\s*""", re.IGNORECASE)
+_FIELD = re.compile(r"""(?:["']|\b)(?:final[_ ]?)?answer["']\s*:\s*""", re.IGNORECASE)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'|`([^`]*)`', re.DOTALL)
 _UNQUOTED = re.compile(r'\s*(?:\}|,?\s*\n|,\s*"|$)')
 
 
 def _last_field(text: str, start: int) -> str | None:
-    """The value of the last JSON field "answer" from `start` on; null and an empty one are none."""
+    """The value of the last JSON field "answer" from `start` on, "" where it is null; None where there is no field."""
     fields = list(_FIELD.finditer(text, start))
     if not fields:
         return None
@@ -116,15 +119,15 @@ def _last_field(text: str, start: int) -> str | None:
         value = value.replace(r"\\", "\\").replace(r"\"", '"')
     else:
         value = _UNQUOTED.split(rest, maxsplit=1)[0].strip("\"'`")
-    value = value.strip()
-    boxes = list(_boxes(value))
-    value = boxes[-1].content if boxes else value
-    return None if value in ("", "null", "None") else value
+    inside = list(_boxes(value))
+    value = inside[-1].content if inside else value.strip()
+    return "" if not quoted and value in ("null", "None") else value
 
 
 _PHRASE = re.compile(
     r"""\b(?:final\ |correct\ )?(?:answer|option|choice)s?\b (?:\ (?:to|for|of)\ [^.:\n]{0,80}?)? [*_]*
-        \ +(?:is|are|would\ be|will\ be|must\ be|should\ be)\b (?:\ (?:therefore|thus|then|simply|just))? [*_]* \s* [:：]?
+        \ +(?:is|are|would\ be|will\ be|must\ be|should\ be)\b (?:\ (?:therefore|thus|then|simply|just))?
+        [*_]* \s* [:：]?
       | \b(?:final\ |correct\ )?answers?[*_\ ]*[:：=]
       | (?:^|\n)[\#*\s]*(?:final\ )?answers?[*\s]*\n
       | (?:^|\n)\#\#\#\#(?=[ ]*[-$\d.(\\])

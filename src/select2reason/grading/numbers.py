@@ -82,7 +82,8 @@ _FORMS = re.compile(
       | \\frac\{{\s*(?P<top>-?(?:{_PLAIN}))\s*\}}\{{\s*(?P<bottom>-?(?:{_PLAIN}))\s*\}}
       | (?P<num>{_PLAIN})\s*/\s*(?P<den>{_PLAIN})
       | (?P<lead>\d*\.\d*)\\overline\{{(?P<period>\d+)\}}
-      | (?P<mantissa>{_PLAIN})\s*(?:(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{{\s*(?P<e1>-?\d+)\s*\}}|(?P<e2>-?\d))|[eE](?P<e3>[-+]?\d+))
+      | (?P<mantissa>{_PLAIN})\s*(?:(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{{\s*(?P<e1>-?\d+)\s*\}}|(?P<e2>-?\d))
+          | [eE](?P<e3>[-+]?\d+))
       | (?P<base>\d+)\s*\^\s*(?:\{{\s*(?P<p1>\d+)\s*\}}|(?P<p2>\d))
       | (?P<plain>{_PLAIN})
     )""",
@@ -117,13 +118,16 @@ _NO_UNIT_WORDS = {
     "to",
 }
 _UNIT_LISTS = (
-    "mm", "cm centimeter centimetre 厘米", "m meter metre 米", "km kilometer kilometre 千米 公里", "in inch inche", "ft foot feet 英尺",
-    "yd yard", "mi mile", "g gram 克", "kg kilogram 千克 公斤", "lb pound", "oz ounce", "ml milliliter 毫升", "l liter litre 升",
+    "mm", "cm centimeter centimetre 厘米", "m meter metre 米", "km kilometer kilometre 千米 公里",
+    "in inch inche", "ft foot feet 英尺", "yd yard", "mi mile",
+    "g gram 克", "kg kilogram 千克 公斤", "lb pound", "oz ounce", "ml milliliter 毫升", "l liter litre 升",
     "s sec second 秒", "min minute 分钟", "h hr hour 小时", "day 天", "week 周", "month 月", "year 年",
     "cent", "dollar", "degree ^\\circ 度",
 )  # fmt: skip
 UNIT_NAMES = {word: number for number, line in enumerate(_UNIT_LISTS, start=1) for word in line.split()}
-_WORD_UNIT = re.compile(r"[a-zA-Z]+(?:[ /.-]{1,3}[a-zA-Z]+)*\.?(?:\s*\^\s*\{?-?\d\}?)?")
+_POWER = r"(?:\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d))*"
+_WORD_UNIT = re.compile(rf"[a-zA-Z]+{_POWER}(?:[ /.·-]{{1,3}}[a-zA-Z]+{_POWER})*\.?")
+_ORDINAL = re.compile(r"\s*(?:\^\s*\{?\s*)?(?:st|nd|rd|th)\b\s*\}?", re.IGNORECASE)
 _CJK_UNIT = re.compile(r"[\u4e00-\u9fff/]{1,6}")
 
 
@@ -200,6 +204,8 @@ def _repeating(lead: str, period: str) -> Number:
 
 def _with_unit(number: Number, rest: str, *, attached: bool) -> Number | None:
     """The number with the percent sign, scale word or unit behind it; None where what stands there is no unit."""
+    if ordinal := _ORDINAL.match(rest):
+        rest, attached = rest[ordinal.end() :], False
     rest = rest.strip().rstrip(".").strip()
     if not rest:
         return number
@@ -215,7 +221,7 @@ def _with_unit(number: Number, rest: str, *, attached: bool) -> Number | None:
 
 
 def _is_unit(rest: str, lower: str, attached: bool) -> bool:
-    """Units known by name; else words of three letters or more, set apart from the number. `5x` and `3 xy` are algebra."""
+    """Units known by name; else words of three letters or more, set apart from the number: `5x`, `3 xy` are algebra."""
     if _CJK_UNIT.fullmatch(rest) or rest in ("$", "€", "£", "¥"):
         return True
     words = re.findall(r"[a-z]+", lower)
@@ -223,10 +229,9 @@ def _is_unit(rest: str, lower: str, attached: bool) -> bool:
         return False
     if lower in UNIT_NAMES:
         return len(lower) > 1 or not attached
-    known = sum(_unit_name(word) in UNIT_NAMES for word in words)
-    return (
-        known == len(words) > 0 and (len(words) > 1 or len(words[0]) > 1) or (not attached and max(map(len, words)) > 2)
-    )
+    if all(_unit_name(word) in UNIT_NAMES for word in words):
+        return len(words) > 1 or len(words[0]) > 1
+    return not attached and max(map(len, words)) > 2
 
 
 def _unit_name(lower: str) -> str:

@@ -171,17 +171,21 @@ def _words(given: str, gold: str) -> bool | None:
 
 def _short_words(given: str, gold: str, known: list[str] | None) -> bool | None:
     """One side is surely words, so letters alone on the other side are words too."""
-    if known is None or not all(re.fullmatch(r"[^\W\d_][^\W\d_ ]*", without_text(text)) for text in (given, gold)):
+    if known is None or not all(re.fullmatch(r"[^\W\d_](?:[^\W\d_]| )*", without_text(text)) for text in (given, gold)):
         return None
-    return without_text(given).casefold() == without_text(gold).casefold()
+    return _cleaned(without_text(given)) == _cleaned(without_text(gold))
 
 
 def _as_words(tidied: str) -> list[str] | None:
-    """The parts of an answer that is made of words, sorted; None where it is not, or might be algebra."""
+    """The parts of an answer made of words, without spaces, sorted; None where it is not, or might be algebra."""
     plain = without_text(tidied)
     set_as_text = _SET_AS_TEXT.search(tidied)
     if _NOT_WORDS.search(plain) or _MATHEMATICAL.search(plain) or not (set_as_text or _LONG_WORD.search(plain)):
         return None
-    parts = re.split(r"[,;]|\band\b|\bor\b|和|或", plain.casefold())
-    cleaned = (" ".join(re.sub(r"[^\w\s]|\b(?:the|an?)\b", " ", part).split()) for part in parts)
-    return sorted(part for part in cleaned if part)
+    parts = (_cleaned(part) for part in re.split(r"[,;]|\band\b|\bor\b|和|或", plain))
+    return sorted(part for part in parts if part)
+
+
+def _cleaned(words: str) -> str:
+    """Lower case, without articles, marks and spaces: "book store" is "Bookstore"."""
+    return "".join(re.sub(r"[^\w\s]|\b(?:the|an?)\b", " ", words.casefold()).split())

@@ -8,14 +8,15 @@ decides the rest. Only workers import this module: it loads SymPy.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
+from typing import Any, TypeAlias
 
-from latex2sympy2_extended import NormalizationConfig
+from latex2sympy2_extended import NormalizationConfig  # type: ignore[import-untyped]
 from math_verify import LatexExtractionConfig, parse, verify
-from sympy import (
+from sympy import (  # type: ignore[import-untyped]
     Basic,
     Eq,
     Expr,
@@ -33,14 +34,12 @@ from sympy import (
     solve,
 )
 from sympy import FiniteSet as SympySet
-from sympy.core.relational import Relational
+from sympy.core.relational import Relational  # type: ignore[import-untyped]
 
 from select2reason.grading.numbers import UNIT_NAMES, Number, read_number, same_value
-from select2reason.grading.tidy import without_text
 
-Value = Basic | MatrixBase
+Value: TypeAlias = Any  # of SymPy, which has no types: a Basic or a matrix
 
-logging.disable(logging.CRITICAL)  # Math-Verify logs what it cannot read; the verdict says it here
 _LATEX = LatexExtractionConfig(
     normalization_config=NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="none")
 )
@@ -50,7 +49,7 @@ _LARGEST_SET = 24  # parts that are matched in any order
 
 
 def compare(given: str, gold: str, *, given_raw: str, gold_raw: str) -> bool | None:
-    """Whether the tidied answer means the same as the tidied gold; None where the gold, or a fair answer, is unreadable.
+    """Whether the tidied answer means the same as the tidied gold; None where the gold, or a formula, is unreadable.
 
     The raw texts are read where an answer is a sentence, or holds several formulas.
     """
@@ -77,26 +76,32 @@ def _same_all(answers: Sequence[Value], expected: Sequence[Value]) -> bool:
 
 _SENTENCE = re.compile(r"(?:(?<![\\a-zA-Z{])[a-zA-Z]{2,}[,:;]?\s+){3}")
 _SEVERAL = re.compile(r"\$|\\\(|\\\[|\\boxed|\\begin\{align")
+_LEFT_SIDE = re.compile(r"^[^=<>]{1,30}=(?=[^=]*$)")  # of an equation that cannot be read with it
+_NAMES = "|".join(name for name in UNIT_NAMES if name.isascii() and name.isalpha() and len(name) > 1)
 _UNIT = re.compile(
     rf"""(?<=[\d}})a-zA-Z!])\s*(?:\\text\{{\s*(?!and\b|or\b)(?:[^{{}}]{{2,}}|[msghlL])\}}
-    | \s(?:square\ |cubic\ |sq\.?\ )?(?:{"|".join(name for name in UNIT_NAMES if name.isascii() and name.isalpha() and len(name) > 1)}|units?)s?
-    | \^\\circ)(?:\s*\^\s*(?:\d|\{{\d\}}))?(?=\s*(?:,|\\?\}}|\)|\]|$))""",
+    | \s(?:square\ |cubic\ |sq\.?\ )?(?:{_NAMES}|units?)s?
+    | \^\\circ)(?:\s*\^\s*(?:\d|\{{-?\d\}}))?(?=\s*(?:,|\\?\}}|\)|\]|$))""",
     re.VERBOSE,
 )
 
 
+@lru_cache(maxsize=4096)  # a gold is met once for each sampled answer
 def _read(tidied: str, raw: str) -> list[Value]:
     """What the answer can be read as: SymPy values, none where it cannot be read."""
     if raw and (_SENTENCE.search(tidied) or _SEVERAL.search(tidied)):
         return _values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback"))
     stripped = _UNIT.sub("", tidied).strip() or tidied
-    latex = without_units_of_text(stripped)
-    values = _values(parse(f"${latex}$", [_LATEX], parsing_timeout=None, fallback_mode="no_fallback"))
-    return values or (_values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback")) if raw else [])
+    for latex in dict.fromkeys((stripped, _LEFT_SIDE.sub("", stripped))):
+        if values := _values(
+            parse(f"${_with_commas(latex)}$", [_LATEX], parsing_timeout=None, fallback_mode="no_fallback")
+        ):
+            return values
+    return _values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback")) if raw else []
 
 
-def without_units_of_text(latex: str) -> str:
-    """`\\text{and}` and `\\text{or}` become commas, as Math-Verify reads lists."""
+def _with_commas(latex: str) -> str:
+    r"""`\text{and}` and `\text{or}` become commas, as Math-Verify reads lists."""
     return re.sub(r"\\text\{\s*(?:,?\s*)(?:and|or)\s*\}|\b(?:and|or)\b", ",", latex)
 
 

@@ -15,7 +15,7 @@ _SYMBOLS: dict[str, str] = {
     "√": r"\sqrt ", "°": r"^\circ ", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
     "。": ".", "、": ",", "“": '"', "”": '"', "\u00a0": " ", "\u3000": " ", "θ": r"\theta ", "∅": r"\emptyset ",
 }  # fmt: skip
-_CHARACTERS = {
+_CHARACTERS: dict[int, int | str] = {
     **{code: " " for code in (*range(32), 127)},
     **_FULL_WIDTH,
     **_SUPERSCRIPTS,
@@ -73,6 +73,7 @@ def tidy(text: str) -> str:
 
 def key(tidied: str) -> str:
     """Without the spaces that no reader sees: equal keys are equal answers."""
+    tidied = re.sub(r"([_^])\s*\{\s*(\w)\s*\}", r"\1\2", tidied)
     return re.sub(r"(?<![0-9a-zA-Z]) | (?![0-9a-zA-Z])", "", tidied)
 
 

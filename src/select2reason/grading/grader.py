@@ -1,4 +1,4 @@
-"""The pool of grading workers: verdicts in order, whatever the answers hold.
+"""Grading in worker processes: verdicts in order, whatever the answers hold.
 
 Most pairs are decided by reading, in this process (`rules`). The others go to worker processes, each a fresh Python
 (no fork, and the caller's main module is not run again), one pair at a time, under a time and a memory limit. Where a
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import subprocess
 import sys
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -57,21 +58,24 @@ class Grader:
         is not right: False. Raises RunError where a worker cannot be started.
         """
         verdicts: list[bool | None] = []
-        waiting: dict[_Task, list[int]] = {}
+        waiting: dict[tuple[str, str], list[int]] = {}
+        tasks: list[_Task] = []
         tidied = _Tidied()
         for given, gold in pairs:
             verdict = self._at_once(given, gold, tidied)
             if isinstance(verdict, tuple):
-                waiting.setdefault(verdict, []).append(len(verdicts))
+                positions = waiting.setdefault(verdict[:2], [])
+                tasks += [] if positions else [verdict]
+                positions.append(len(verdicts))
                 verdict = None
             verdicts.append(verdict)
-        for task, verdict in self._run(list(waiting)):
+        for task, verdict in self._run(tasks):
             self._remember(task, verdict)
-            for position in waiting[task]:
+            for position in waiting[task[:2]]:
                 verdicts[position] = verdict
         return verdicts
 
-    def _at_once(self, given: str | None, gold: str | None, tidied: _Tidied) -> bool | None | _Task:
+    def _at_once(self, given: str | None, gold: str | None, tidied: _Tidied) -> bool | _Task | None:
         """The verdict, where reading or memory gives it; else the task for a worker."""
         if gold is None or not is_gold(gold):
             return None
@@ -95,6 +99,8 @@ class Grader:
     # --- workers ---
 
     def _run(self, tasks: list[_Task]) -> Iterable[tuple[_Task, bool | None]]:
+        for worker in [worker for worker in self._workers if worker.task]:
+            self._dismiss(worker)  # left at work by a call that was interrupted
         queue = deque(tasks)
         while queue or any(worker.task for worker in self._workers):
             self._staff(len(queue))
@@ -105,6 +111,8 @@ class Grader:
 
     def _staff(self, waiting: int) -> None:
         """Start workers, up to the most, while there are more tasks than hands."""
+        for worker in [worker for worker in self._workers if worker.died_idle()]:
+            self._dismiss(worker)
         free = sum(worker.task is None for worker in self._workers)
         for _ in range(min(self._most - len(self._workers), waiting - free)):
             self._workers.append(_Worker.start(self._timeout_s, self._memory_bytes))
@@ -112,11 +120,11 @@ class Grader:
     def _collect(self) -> Iterable[tuple[_Task, bool | None]]:
         """Wait for the first worker to say something, or to run out of time; give what is finished."""
         busy = [worker for worker in self._workers if worker.task or not worker.ready]
-        wait = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
-        spoke = select.select(busy, [], [], wait)[0]
+        until = min(worker.deadline for worker in busy)
+        spoke = wait([worker.fileno() for worker in busy], max(0.0, until - time.monotonic()))
         for worker in busy:
-            reply = worker.receive() if worker in spoke else None
-            late = worker not in spoke and time.monotonic() >= worker.deadline
+            reply = worker.receive() if worker.fileno() in spoke else None
+            late = reply is None and time.monotonic() >= worker.deadline
             if reply == "" or late:
                 yield from self._lost(worker)
             elif reply == "ready":
@@ -168,7 +176,7 @@ class _Worker:
 
     @classmethod
     def start(cls, timeout_s: float, memory_bytes: int) -> Self:
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         process = subprocess.Popen(
             [sys.executable, "-c", _WORKER, str(timeout_s), str(memory_bytes)],
             stdin=subprocess.PIPE,
@@ -181,6 +189,9 @@ class _Worker:
     def fileno(self) -> int:
         assert self.process.stdout is not None
         return self.process.stdout.fileno()
+
+    def died_idle(self) -> bool:
+        return self.ready and self.task is None and self.process.poll() is not None
 
     def send(self, task: _Task, limit_s: float) -> None:
         """Hand over a task. A worker that died meanwhile is noticed when its answer is read."""

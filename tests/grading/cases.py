@@ -1,0 +1,97 @@
+r"""Grading cases as data: prediction, gold, and what must come out (None: cannot be judged)."""
+
+from __future__ import annotations
+
+Case = tuple[str | None, str | None, bool | None]
+
+UNEQUAL: list[tuple[str, str]] = [  # each pair once fooled a grader in use
+    ("2(x+1)", "2x+1"), (r"\frac{1}{23}", r"\frac{12}{3}"), ("a+b", "c+b"), ("204", "2.04"), ("1", "100"),
+    ("500", "5"), ("5050", "50.50"), ("1,2", "12"), ("0.00001", "0.00005"), ("[1,2]", "(1,2)"),
+    ("(-inf,1]", "(-inf,1)"), ("x^{12}", "x^{1}2"), ("2^{a+b}", "2^{a}+b"), ("x=2,y=3", "x=3,y=2"),
+    ("1/2^99", "1/2^98"), (r"\frac{1}{2^{99}}", r"\frac{1}{2^{98}}"), (r"x/2^{99}", r"x/2^{98}"),
+    (r"(0,1/2^{99})", r"(0,1/2^{98})"), ("1000000000", "1000000001"), ("100!", "100!+1"), ("10", "10.0000001"),
+    ("listen", "silent"), ("5d", "5"), ("5 c", "5"), ("5x", "5"), ("3 xy", "3"), ("1011_2", "1011_3"),
+    ("x^2+1=0", "x^2+2=0"), ("x=5", "y=5"), (r"\infty", r"-\infty"), ("6+5i", "6-5i"), ("-3", "3"), ("x^3", "3^x"),
+]  # fmt: skip
+
+NUMBERS: list[Case] = [
+    (r"1{,}000", "1000", True), ("1,000,000", "1000000", True), ("1 000", "1000", True), (r"1\,000", "1000", True),
+    ("1000,99", "1000.99", True), ("1,22", "1.22", True), (r"\$1{,}000.00", "1000", True), ("$5$", "5", True),
+    (r"11,\! 111,\! 100", "11111100", True), ("５", "5", True), ("１／２", "0.5", True), ("−3", "-3", True),
+    ("07", "7", True),
+    (r"\frac12", "0.5", True), (r"\dfrac{1}{2}", r"\tfrac12", True), (r"-\frac{1}{2}", r"\frac{-1}{2}", True),
+    ("2/4", "1/2", True), (r"1\frac{1}{2}", "3/2", True), (r"0.\overline{3}", "1/3", True), ("2.0", "2", True),
+    ("0.3333", "1/3", True), ("0.33", "1/3", False), ("0.667", "2/3", False), ("66.67", "200/3", True),
+    ("0.30000000000000004", "0.3", True), ("3.14159", "3.1416", True), ("3.1", "3.1416", False),
+    ("1234.4", "1234", False),
+    ("3.14", r"\pi", False), ("3.1416", r"\pi", True), (r"3\pi", "9.42477796", True),
+    (r"2\sqrt{3}", "3.4641016", True),
+    ("1.5e3", "1500", True), (r"1.5\times10^{3}", "1500", True), ("10^{5}", "100000", True), ("2^{10}", "1024", True),
+    (r"50\%", "0.5", True), (r"50\%", "50", True), ("50%", "5", False), (r"12.5\%", "1/8", True),
+    (r"\frac{50}{3}\%", r"\frac{50}{3}", True), ("2:3", "4:6", True), ("3:2", "3/2", True), ("12:00", "12:30", False),
+    ("9:30 am", "9:30", True), ("9:30 am", "9:30 pm", False), ("1011_2", "1011", True), ("204_{5}", "204_5", True),
+]  # fmt: skip
+
+UNITS: list[Case] = [
+    ("5 cm", "5", True), (r"5\text{ cm}", "5", True), (r"5 \text{ cm}^2", "5", True), ("5", r"5 \mathrm{~cm}", True),
+    ("5 cm", "5 m", False), ("5 apples", "5", True), ("5元", "5", True), ("12平方厘米", "12", True), ("5°", "5", True),
+    ("5^\\circ", "5", True), ("5 million", "5", False), ("5 million", "5000000", True),
+    ("36 \\mathrm{~mL}", "36", True),
+    (r"15,000 \, \text{kcal m}^{-2} \text{ yr}^{-1}", "15000", True), (r"12^{\mathrm{th}} \text{ grade}", "12", True),
+    (r"5\sqrt{2} \text{ cm}", r"5\sqrt2", True), (r"5\sqrt{2} cm", r"5\sqrt2", True), ("2 pi", "2", False),
+]  # fmt: skip
+
+CHOICES: list[Case] = [
+    (r"\text{B}", "B", True), ("(B)", "B", True), ("B.", "B", True), (r"\textbf{B}", "B", True),
+    (r"\mathrm{B}", "B", True),
+    (r"\text{(B)}", "B", True), ("b", "B", True), ("B. 12", "B", True), ("(B) 12", "B", True),
+    ("Option B", "B", True),
+    ("选项B", "B", True), ("C", "B", False), ("(C)", "B", False), ("12", "B", False), ("AB", "B", False),
+    ("A B D", "ABD", True), (r"\text{A, B, D}", "ABD", True), ("ABD", "A B D", True), ("A、B、D", "ABD", True),
+    (r"\text{A, C}", "AC", True), ("(A), (B)", "AB", True), ("A and B", "AB", True), ("ABC", "ABD", False),
+]  # fmt: skip
+
+WORDS: list[Case] = [
+    ("odd", r"\text{odd}", True), ("Odd.", "odd", True), ("even", "odd", False), ("Evelyn", r"\text{Evelyn}", True),
+    ("yes", "Yes", True), ("Yes, it converges", "Yes", True), ("the cat", "cat", True),
+    (r"\text{book store}", "Bookstore", True),
+    ("blue and red", "red, blue", True), ("no solution", "5", False), ("没有", "没有", True), ("正确", "错误", False),
+]  # fmt: skip
+
+STRUCTURES: list[Case] = [
+    ("1,2", "2,1", True), ("(2,1)", "(1,2)", False), (r"\{1,2\}", "(1,2)", False), ("(2,1)", r"\{1,2\}", False),
+    ("{1,2}", "1,2", True), ("2,3", "2,3,5", False), ("2 and 3", "2,3", True), (r"x=2 \text{ or } x=3", "2,3", True),
+    (r"\frac{4}{2} \text{ or } 3", r"2 \text{ or } 3", True), (r"\pm 2", "2,-2", True), (r"\pm 2", "2", False),
+    ("(1,2),(3,4)", "(3,4),(1,2)", True), ("(1,2),(3,4)", "(4,3),(1,2)", False),
+    (r"\left(\frac{1}{2}, 3\right)", "(0.5,3)", True),
+    ("(0.6,2.6667]", r"(\frac{3}{5},\frac{8}{3}]", True), (r"x\in[0,1]", "[0,1]", True), ("x>5", r"(5,\infty)", True),
+    (r"(5,\infty)", "x>5", True), ("x>=5", r"(5,\infty)", False), (r"2 \le x \le 3", "[2,3]", True),
+    ("2<x<3", "[2,3]", False),
+    (r"[0,1)\cup(2,3]", r"(2,3]\cup[0,1)", True), (r"[0,1)\cup(2,3]", r"[0,1)\cup[2,3]", False),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{bmatrix}1&2\\3&4\end{bmatrix}", True),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{bmatrix}1&2\\3&5\end{bmatrix}", False),
+    (r"\begin{pmatrix} 1 \\ -2 \end{pmatrix}", r"\begin{pmatrix}1\\-2\end{pmatrix}", True),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", "(1,2)", True),
+]  # fmt: skip
+
+EXPRESSIONS: list[Case] = [
+    ("x=5", "5", True), ("5", "x=5", True), ("y=2x+1", "2x+1", True), ("y=2x+1", "y=2x-1", False),
+    ("f(x)=x^2", "x^2", True),
+    ("x^2+1=0", "2x^2+2=0", True), ("x^2+2x+1", "(x+1)^2", True), (r"\sin^2 x + \cos^2 x", "1", True),
+    ("10!", "3628800", True),
+    (r"\frac{x+1}{x-1}", r"1+\frac{2}{x-1}", True), (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}", True),
+    ("12π", r"12\pi", True),
+    (r"e^{i\pi}", "-1", True), ("5i+6", "6+5i", True), (r"\log_2 8", "3", True), (r"\binom{10}{5}", "252", True),
+    (r"x = \frac{-b \pm \sqrt{b^2-4ac}}{2a}", r"\frac{-b \pm \sqrt{b^2-4ac}}{2a}", True), ("ab", "ba", True),
+]  # fmt: skip
+
+NOT_JUDGED_OR_ABSENT: list[Case] = [
+    ("5", None, None), ("5", "", None), ("5", " ", None), ("5", "proof", None), ("5", "notfound", None),
+    ("5", "None", None),
+    (None, "5", False), ("", "5", False), (None, None, None), (None, "proof", None), ("5\x00", "5", True),
+]  # fmt: skip
+
+CASES: list[Case] = [
+    *((given, gold, False) for given, gold in UNEQUAL),
+    *NUMBERS, *UNITS, *CHOICES, *WORDS, *STRUCTURES, *EXPRESSIONS, *NOT_JUDGED_OR_ABSENT,
+]  # fmt: skip

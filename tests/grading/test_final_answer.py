@@ -1,0 +1,104 @@
+r"""The final answer of a completion: which marker counts, and what is taken from it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from select2reason.grading import final_answer
+from select2reason.tags import TAGS
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"So \boxed{5}. I have boxed the answer", "5"),
+        (r"\boxed{3}, no: \boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed{\text{a set } \{x\}}", r"\text{a set } \{x\}"),
+        (r"\fbox{7}", "7"),
+        (r"\boxed 5.", "5"),
+        (r"\boxed{ 5 }", "5"),
+        (r"\boxed{\boxed{5}}", "5"),
+        (r"\boxed{x = \boxed{5}}", "5"),
+        (r"\boxed{4} and then it was cut off: \boxed{\frac{1", "4"),
+        (r"Put it into \boxed{}. It is \boxed{6}, as \boxed{} asks.", "6"),
+        (r"\boxed{-2} \quad \text{and} \quad \boxed{1}.", "-2, 1"),
+        (r"$x = \boxed{2}$ or $x = \boxed{3}$", "2, 3"),
+        (r"\boxed{5}. So again \boxed{5}", "5"),
+        ("\\boxed{1} is wrong.\n\n\\boxed{2}", "2"),
+        (r"\boxed{255} was one step. The final answer is $10,455$. I hope it is correct.", "10,455"),
+    ],
+)
+def test_boxes(text: str, answer: str) -> None:
+    assert final_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is 5.", "5"),
+        ("The answer is 2.5. That is all", "2.5"),
+        (r"The final answer is $\frac{1}{2}$. I hope it is correct.", r"\frac{1}{2}"),
+        ("The answer to the question is **(B)**.", "(B)"),
+        ("**Answer:** 12 apples\n\nDone.", "12 apples"),
+        ("**Final Answer**\n\n\\[ x=5 \\]", "x=5"),
+        ("Each has 3.\n#### 540", "540"),
+        ("So 3 x 4 = 12\nA: 12", "12"),
+        ("<answer>42</answer>", "42"),
+        ("故答案为：12。", "12"),
+        ("所以答案是 B", "B"),
+        ("Adding up:\n\n42", "42"),
+        ("Adding up:\n$x^2$.", "x^2"),
+        ("(C)", "(C)"),
+        ("The answer is 5. No, the answer is 6.", "6"),
+    ],
+)
+def test_said_in_words(text: str, answer: str) -> None:
+    assert final_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('{"reasoning": "3 + 4", "answer": "7"}', "7"),
+        ('{"reasoning": "\\\\boxed{3}", "answer": "\\\\frac{1}{2}"}', r"\frac{1}{2}"),
+        ('{"reasoning": "3 + 4",\n "answer": 7\n}', "7"),
+        ('{"answer": 7, "why": "3 + 4"}', "7"),
+        ('{"answer": "$\\boxed{8}$"}', "8"),
+        ('{"reasoning": "the answer is 9", "answer": ""}', None),
+        ('{"answer": null}', None),
+        ('answer": "42"', "42"),
+    ],
+)
+def test_json_field(text: str, answer: str | None) -> None:
+    assert final_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    "text", ["", "He ran 42 meters.", "## Step 3: add", "I do not know.", r"\boxed{12", "Is it 5 or 6?", "{" * 50]
+)
+def test_none_where_there_is_none(text: str) -> None:
+    assert final_answer(text) is None
+
+
+@pytest.mark.parametrize(("opening", "closing"), TAGS, ids=[opening for opening, _ in TAGS])
+def test_only_outside_the_think_block(opening: str, closing: str) -> None:
+    assert final_answer(rf"{opening}\boxed{{3}}{closing}So \boxed{{4}}") == "4"
+    assert final_answer(rf"\boxed{{3}}{closing}The answer is 4.") == "4"
+    assert final_answer(rf"{opening}\boxed{{3}}{closing}I cannot say") is None
+    assert final_answer(rf"{opening}Wait, \boxed{{3}}. The answer is 3.") is None
+
+
+def test_nothing_behind_the_end_of_the_turn() -> None:
+    assert final_answer("\\boxed{4}<|im_end|>\n<|im_start|>user\nAnd \\boxed{5}?") == "4"
+
+
+@pytest.mark.parametrize(
+    "text", [r"\boxed{" * 100_000, "{" * 500_000, r"\boxed{1} and " * 30_000, "the answer is " * 30_000]
+)
+def test_hostile_text_takes_no_time(text: str) -> None:
+    start = time.perf_counter()
+    final_answer(text)
+    assert time.perf_counter() - start < 5
