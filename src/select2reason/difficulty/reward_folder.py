@@ -1,0 +1,134 @@
+"""Folders that hold a reward model: read, opened and put in place whole (METHOD 2: reward model).
+
+`reward_fit.py` fills them: the weights, reward.json (what it is and how it did), CARD.md, and trained_on.npy (hashes of
+the questions it was fitted on).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import polars as pl
+
+from select2reason.cache import key_of
+from select2reason.difficulty.features import clean
+from select2reason.difficulty.reward import NgramModel
+from select2reason.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMAT = 1
+NGRAM, HF = "ngram", "hf"
+Predict = Callable[[pl.Series], "NDArray[np.float64]"]  # of cleaned questions
+ABOUT, CARD, SEEN = "reward.json", "CARD.md", "trained_on.npy"
+_KEYS = {"kind", "base", "files", "baselines", "train", "valid"}
+
+
+def read_reward(folder: Path) -> SavedReward:
+    """What stands in `folder`, without loading it. Raises UsageError where that is no reward model of this version."""
+    fix = "give a folder that `select2reason reward fit` wrote"
+    try:
+        about = orjson.loads((folder / ABOUT).read_bytes())
+    except OSError as error:
+        raise UsageError(f"no {ABOUT} in {folder}; {fix}") from error
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"{folder / ABOUT} cannot be read ({error}); {fix}") from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT or not about.keys() >= _KEYS:
+        raise UsageError(f"{folder / ABOUT} is of another version; fit it again with `select2reason reward fit`")
+    return SavedReward(folder, about)
+
+
+def load_reward(folder: Path, *, device: str | None = None) -> RewardModel:
+    """Open a folder that `fit_reward` wrote; see `read_reward` and `SavedReward.load` for the errors."""
+    return read_reward(folder).load(device=device)
+
+
+@dataclass(frozen=True, slots=True)
+class RewardModel:
+    """A reward model of either kind, loaded."""
+
+    fingerprint: str
+    predict_cleaned: Predict
+    close: Callable[[], None] = field(default=lambda: None)
+
+    def predict(self, questions: pl.Series) -> NDArray[np.float64]:
+        """Expected 1 - pass rate in [0, 1], in order; NaN for a blank or null question."""
+        return self.predict_cleaned(clean(questions))
+
+
+@dataclass(frozen=True, slots=True)
+class SavedReward:
+    """A folder that `fit_reward` wrote, not loaded yet; `fingerprint` names all that its scores depend on."""
+
+    folder: Path
+    about: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal fingerprints give equal scores (to rounding, on other hardware)."""
+        return fingerprint(self.about["kind"], self.about["files"])
+
+    def load(self, *, device: str | None = None) -> RewardModel:
+        """Open the model. Raises UsageError where a file is not the one that was written, or a package is missing."""
+        if not self.about["files"].items() <= digests(self.folder).items():  # others beside them do no harm
+            raise UsageError(f"files of {self.folder} were changed after the fit; fit it again")
+        return RewardModel(self.fingerprint, *opened(self.folder, self.about["kind"], device))
+
+
+def opened(folder: Path, kind: str, device: str | None) -> tuple[Predict, Callable[[], None]]:
+    """How to score cleaned questions, and how to let go."""
+    if kind == NGRAM:
+        return NgramModel.load(folder).predict, lambda: None
+    from select2reason.backends.reward_model import TransformersRegressor
+
+    model = TransformersRegressor.open(str(folder), device=device)
+    return lambda questions: model.predict(questions.to_list()), model.close
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files that a score depends on, by name."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name not in (ABOUT, CARD, SEEN):
+            with path.open("rb") as stream:
+                found[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
+
+
+def fingerprint(kind: str, files: Mapping[str, str]) -> str:
+    """Names all that a model's scores depend on, from the digests of its files."""
+    return key_of(FORMAT, kind, dict(files))
+
+
+@contextmanager
+def whole_folder(out: Path, *, force: bool) -> Iterator[Path]:
+    """A folder to write into, put at `out` when the block ends well; an earlier model is replaced with `force` only."""
+    real = out.expanduser().resolve()
+    if real.exists() and not (real.is_dir() and not any(real.iterdir())):
+        if not force:
+            raise OutputError(f"{out} exists; choose another --out, or replace it with --force")
+        if not (real / ABOUT).is_file():
+            raise OutputError(f"{out} is no reward model; choose another --out")
+    part, old = (real.with_name(f".{real.name}.{os.getpid()}.{suffix}") for suffix in ("part", "old"))
+    try:
+        part.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
+    try:
+        yield part
+        if real.exists():
+            real.rename(old)
+        part.rename(real)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
