@@ -10,7 +10,7 @@ import polars as pl
 
 from select2reason.canonical import canonical
 from select2reason.layouts import detect
-from select2reason.pipeline import open_pool
+from select2reason.opening import open_pool
 from select2reason.pool import OWN, TEXT, Pool
 from select2reason.readers import BadRow, RawBatch, read
 from select2reason.recipe import PoolSettings

@@ -119,7 +119,7 @@ def groups(pool: Pool) -> list[list[int]]:
 BUILD_ONE = """
 import resource, sys
 from pathlib import Path
-from select2reason.pipeline import open_pool
+from select2reason.opening import open_pool
 from select2reason.recipe import PoolSettings
 open_pool(PoolSettings(pools=(sys.argv[1],), cache_dir=Path(sys.argv[2])))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""From what a user names as a pool to the canonical pool that stands in the cache: found, read once, scored meanwhile."""
+"""From what a user names as a pool to the canonical pool in the cache: found, read once, scored meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that is known of a pool's rows before a choice is made: traces measured, questions judged, flags laid out."""
+"""All that is known of a pool's rows before a choice is made: traces measured, questions judged, flags laid out."""
 
 from __future__ import annotations
 

@@ -82,12 +82,9 @@ def gpus(settings: BackendSettings) -> int:
     """Workers that a scorer on this engine should have: one for each GPU that a whole model fits."""
     if settings.kind == "openai":
         return 1
-    from select2reason.backends.loading import needs
+    from select2reason.backends.loading import gpu_count
 
-    needs("torch", settings.kind)
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 1
+    count = gpu_count()
     if settings.kind == "vllm" and count > 1:
         from select2reason.backends.vllm import gpus_for
 

@@ -35,6 +35,15 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def gpu_count() -> int:
+    """GPUs that this process may use; 0 without torch, too."""
+    if find_spec("torch") is None:
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def dtype_of(name: str | None, device: str) -> Any:
     """A torch type by name; unnamed: bfloat16 on a GPU, float32 on a CPU (there bfloat16 took 2 to 3 times as long)."""
     import torch

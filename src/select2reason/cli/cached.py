@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from select2reason.cli.app import app
-from select2reason.cli.options import AsJson, CacheDir
+from select2reason.cli.options import AsJson, CacheDir, print_json
 
 
 @app.command()
@@ -24,12 +22,14 @@ def cache(
     root = kept.cache_root(cache_dir)
     if clear:
         freed = kept.clear(root)
-        typer.echo(json.dumps({"freed_bytes": freed}) if as_json else f"cleared {root}: {freed / 1e6:,.1f} MB")
+        if as_json:
+            print_json({"freed_bytes": freed})
+        else:
+            typer.echo(f"cleared {root}: {freed / 1e6:,.1f} MB")
         return
     pools = kept.list_pools(root)
     if as_json:
-        listed = [asdict(pool) | {"path": str(pool.path)} for pool in pools]
-        typer.echo(json.dumps({"root": str(root), "pools": listed}))
+        print_json({"root": root, "pools": pools})
         return
     for pool in pools:
         typer.echo(f"{pool.path}  {pool.size_bytes / 1e6:,.1f} MB  {', '.join(pool.scores) or 'no scores'}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +22,7 @@ from select2reason.cli.options import (
     Questions,
     TableReading,
     judge_options,
+    print_json,
     print_paths,
 )
 
@@ -80,7 +79,7 @@ def difficulty(
         force=force,
     )
     if as_json:
-        typer.echo(json.dumps(asdict(outcome) | {"out": str(out)}))
+        print_json(outcome)
         return
     typer.echo(f"{outcome.rows:,} questions, {outcome.rows - outcome.scored:,} without a difficulty")
     if outcome.validation is not None:
@@ -98,7 +97,7 @@ Examples:
 
 `select2reason rollout pool.parquet --sample 5000 --model Qwen/Qwen2.5-Math-7B-Instruct --backend vllm --out rolled`
 
-`select2reason rollout questions.jsonl --columns question=q,gold=a --base-url http://127.0.0.1:8000/v1 --model m --out rolled`
+`select2reason rollout questions.jsonl -n 16 --base-url http://127.0.0.1:8000/v1 --model NAME --out rolled`
 """
 )
 @grouped
@@ -147,7 +146,7 @@ def rollout(
         system=PAPER_SYSTEM if system is None else system,
     )
     if as_json:
-        typer.echo(json.dumps(asdict(outcome) | {"out": str(out)}))
+        print_json(outcome)
         return
     mean = "none" if outcome.mean_pass_rate is None else f"{outcome.mean_pass_rate:.3f}"
     typer.echo(f"{outcome.questions:,} questions, {outcome.answers:,} answers ({outcome.drawn:,} new)")

@@ -13,6 +13,8 @@ import typer
 from select2reason.errors import UsageError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from select2reason.backends import BackendSettings
     from select2reason.difficulty.judge import JudgePrompt
     from select2reason.recipe import PoolSettings
@@ -133,6 +135,21 @@ class TableReading:
         columns = parse_columns(self.columns) if self.columns is not None else {}
         return read_table(names, columns=columns, split=self.split, config=self.config, revision=self.revision)
 
+    def rated(self, names: list[str]) -> pl.DataFrame:
+        """Read it as questions with pass rates: `question`, `pass_rate` and, where rollouts tell it, `n`."""
+        import polars as pl
+
+        from select2reason.difficulty.rollout import RATES
+        from select2reason.layouts import parse_columns
+
+        files = [str(Path(name) / RATES) if (Path(name) / RATES).is_file() else name for name in names]
+        table = self.table(files)
+        column = (parse_columns(self.columns) if self.columns is not None else {}).get("pass_rate", "pass_rate")
+        if column not in table.frame.columns:
+            raise UsageError(f"no column {column} of pass rates; name it with --columns pass_rate=COLUMN")
+        counted = [table.frame["n"]] if column == "pass_rate" and "n" in table.frame.columns else []
+        return pl.DataFrame([table.question, table.column(column, "pass_rate").rename("pass_rate"), *counted])
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -249,6 +266,14 @@ def words(text: str) -> tuple[str, ...]:
 def command_line() -> str:
     """What was typed, for a manifest."""
     return shlex.join(["select2reason", *sys.argv[1:]])
+
+
+def print_json(result: object, **changed: object) -> None:
+    """A command's result for machines: a dataclass, what is undefined as null."""
+    import orjson
+
+    plain = orjson.loads(orjson.dumps(result, default=str))
+    typer.echo(orjson.dumps(plain | changed, default=str).decode())
 
 
 def print_paths(paths: list[Path]) -> None:

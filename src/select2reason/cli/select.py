@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -30,6 +29,7 @@ from select2reason.cli.options import (
     TokenizerName,
     command_line,
     judge_options,
+    print_json,
     print_paths,
     words,
 )
@@ -216,7 +216,7 @@ def analyze(
         command=command_line(),
     )
     if as_json:
-        typer.echo(json.dumps({"out": str(out), **study}))
+        print_json(study, out=out)
     else:
         print_paths([out / name for name in ("report.html", "study.json", "scores.parquet", "manifest.json")])
 
@@ -237,7 +237,7 @@ def score(
 
     outcome = pipeline.score_only(reading.settings(pools), _score_settings(tokenizer, difficulty, engine, judging))
     if as_json:
-        typer.echo(json.dumps(asdict(outcome) | {"pool": str(outcome.pool)}))
+        print_json(outcome)
         return
     typer.echo(f"{outcome.rows:,} rows, {outcome.missing:,} without a difficulty")
     for note in outcome.notes:
@@ -266,7 +266,7 @@ def demo(
 
 def _print_outcome(outcome: SelectOutcome, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({**asdict(outcome), "out": str(outcome.out)}))
+        print_json(outcome)
         return
     from rich.console import Console
     from rich.table import Table

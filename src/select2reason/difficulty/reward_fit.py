@@ -93,7 +93,7 @@ def fit_reward(
     with whole_folder(out, force=force) as part:
         _fit_into(part, base, questions[train], questions[valid], seed=seed, tuning=tuning)
         kind = base.partition(":")[0]
-        predict, close = opened(part, kind, tuning and tuning.device)
+        predict, close = opened(part, kind, tuning.device if tuning else None)
         validation = _measure(predict, questions[aside], baselines)
         close()
         np.save(part / SEEN, np.sort(_hashes(questions[np.concatenate([train, valid])]["question"])))

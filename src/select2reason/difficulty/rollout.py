@@ -1,8 +1,8 @@
 """Rollouts (METHOD 2): a model answers each question n times, the answers are graded, d = 1 - pass rate.
 
 OUT/completions.jsonl holds every answer as it was written, OUT/pass_rates.parquet what they come to. An answer that
-was cut off before it gave a result is not right; how many were is counted beside it. A question that no answer solves is
-marked: it may be hard, or its gold answer wrong.
+was cut off before it gave a result is not right; how many were is counted beside it. A question that no answer solves
+is marked: it may be hard, or its gold answer wrong.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def _outcome(out: Path, table: Table, rates: pl.DataFrame, drawn: int, sampling:
 
 def _notes(rates: pl.DataFrame, answers: int, cut: int, unsolved: int, max_tokens: int) -> Iterator[str]:
     if cut:
-        yield f"{cut:,} of {answers:,} answers were cut off at {max_tokens:,} tokens; a larger --max-tokens redoes them alone"
+        yield f"{cut:,} of {answers:,} answers were cut off at {max_tokens:,} tokens; a larger --max-tokens redoes those"
     if unsolved:
         yield f"{unsolved:,} questions were never solved: hard, or their gold answer is wrong"
     if missing := rates["pass_rate"].null_count():
