@@ -112,9 +112,8 @@ def test_nothing_to_grade_by_is_refused(write_rows: WriteRows, tmp_path: Path) -
 
 def test_a_sample_is_spread_over_every_difficulty() -> None:
     texts = [f"What is {n} + {n}?" for n in range(50)]
-    texts += [
-        rf"Prove that for all integers $n > {n}$ the sum $\sum_{{k}} \binom{{n}}{{k}}^{n}$ is prime." for n in range(50)
-    ]
+    hard = r"Prove that for all integers $n > {n}$ the sum $\sum_{k} \binom{n}{k}^2$ is divisible by a prime $p$."
+    texts += [hard.replace("{n}", str(n)) for n in range(50)]
     for seed in range(3):
         rows = stratified(pl.Series(texts), 20, seed)
         assert len(set(rows.tolist())) == 20
