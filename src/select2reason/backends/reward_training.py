@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from select2reason.backends.reward_model import Reading, TransformersRegressor, libraries, token_batches
+from select2reason.backends.reward_model import Reading, TransformersRegressor, Untyped, libraries, token_batches
 from select2reason.errors import RunError, UsageError
 from select2reason.progress import stage
 
@@ -41,7 +41,7 @@ class Tuning:
     lora_rank: int = 16
     layers: int | None = None  # keep the first so many layers of the base; None: all
     max_length: int = 1024
-    patience: int = 1  # epochs in a row without gain that end the training
+    patience: int = 2  # epochs in a row without gain that end the training; the first may well bring none
     device: str | None = None  # None: the GPU where there is one
 
 
@@ -77,7 +77,11 @@ def fine_tune(base: str, train: Labelled, valid: Labelled, *, tuning: Tuning, se
     rows, aside = (_Rows(regressor.encode(part.texts), part.labels) for part in (train, valid))
     _set_head(regressor, rows, aside)
     if tuning.epochs:
-        _train(regressor, rows, aside, tuning, seed)
+        try:
+            _train(regressor, rows, aside, tuning, seed)
+        except torch.OutOfMemoryError as error:
+            fix = "lower the batch tokens, or use LoRA"
+            raise RunError(f"the GPU's memory does not suffice for training; {fix}") from error
     scale, shift = platt(regressor.logits(aside.ids), aside.labels)
     regressor.reading = replace(regressor.reading, scale=scale, shift=shift)
     return regressor
@@ -165,12 +169,10 @@ def _step(
     """Gradients of one batch: cross-entropy with soft labels, which told hard from easy sooner than squared error."""
     import torch
 
-    try:
-        logits = regressor.model.score(regressor.pooled([train.ids[i] for i in batch]))[:, 0]
-        labels = torch.tensor(train.labels[batch], dtype=logits.dtype, device=logits.device)
-        torch.nn.functional.binary_cross_entropy_with_logits(logits, labels).backward()
-    except torch.OutOfMemoryError as error:
-        raise RunError("the GPU's memory does not suffice for training; lower the batch tokens, or use LoRA") from error
+    logits = regressor.model.score(regressor.pooled([train.ids[i] for i in batch]))[:, 0]
+    labels = torch.tensor(train.labels[batch], dtype=logits.dtype, device=logits.device)
+    loss: Untyped = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+    loss.backward()
     torch.nn.utils.clip_grad_norm_(weights, 1.0)
 
 

@@ -93,7 +93,7 @@ def fit_reward(
     with whole_folder(out, force=force) as part:
         _fit_into(part, base, questions[train], questions[valid], seed=seed, tuning=tuning)
         kind = base.partition(":")[0]
-        predict, close = opened(part, kind, tuning and tuning.device)
+        predict, close = opened(part, kind, tuning.device if tuning else None)
         validation = _measure(predict, questions[aside], baselines)
         close()
         np.save(part / SEEN, np.sort(_hashes(questions[np.concatenate([train, valid])]["question"])))
@@ -116,7 +116,7 @@ def evaluate_reward(folder: Path, table: pl.DataFrame, *, device: str | None = N
     """Check a saved model on `table` (as in `fit_reward`); questions that it was fitted on are left out and counted."""
     saved = read_reward(folder)
     questions = _one_row_each(table)
-    new = ~np.isin(_hashes(questions["question"]), np.load(folder / SEEN, allow_pickle=False))
+    new = ~np.isin(_hashes(questions["question"]), saved.trained_on())
     model = saved.load(device=device)
     fresh = questions.filter(pl.Series(new))
     validation = _measure(model.predict_cleaned, fresh, Baselines(**saved.about["baselines"]))
@@ -162,10 +162,9 @@ def _one_row_each(table: pl.DataFrame) -> pl.DataFrame:
     if missing := [name for name in ("question", "pass_rate") if name not in table.columns]:
         raise UsageError(f"the table has no column {' and '.join(missing)}; it has {', '.join(table.columns)}")
     rate = table["pass_rate"].cast(pl.Float64, strict=False).fill_nan(None)
-    if rate.is_between(0, 1).not_().any():
-        raise UsageError(
-            f"pass rates must lie in 0..1; found {rate.min():g} to {rate.max():g}: divide percentages by 100"
-        )
+    wrong = rate.filter(~rate.is_between(0, 1))
+    if len(wrong):
+        raise UsageError(f"pass rates must lie in 0..1; found {wrong[0]:g}: divide percentages by 100")
     counts = (
         table["n"].cast(pl.Float64, strict=False) if "n" in table.columns else pl.repeat(1.0, len(table), eager=True)
     )
