@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ from select2reason.difficulty.reward_folder import (
 )
 from select2reason.difficulty.validation import Baselines, Validation, fit_baselines, render, validate
 from select2reason.errors import UsageError
+from select2reason.progress import stage
 from select2reason.tokens import load_tokenizer
 
 if TYPE_CHECKING:
@@ -206,7 +208,9 @@ def _fit_into(
     from select2reason.backends.reward_training import Labelled, Tuning, fine_tune
 
     sides = (Labelled(side["question"].to_list(), side["difficulty"].to_numpy()) for side in (train, valid))
-    model = fine_tune(base.removeprefix(_PREFIX), *sides, tuning=tuning or Tuning(), seed=seed)
+    model = fine_tune(
+        base.removeprefix(_PREFIX), *sides, tuning=tuning or Tuning(), seed=seed, stage=partial(stage, unit="questions")
+    )
     model.save(part)
     model.close()
 
