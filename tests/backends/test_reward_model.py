@@ -165,6 +165,15 @@ def test_what_is_no_model_is_refused(base: str, tmp_path: Path) -> None:
         TransformersRegressor.open(base, device="cpu")
 
 
+def test_a_device_that_is_not_there_is_refused(base: str) -> None:
+    with pytest.raises(UsageError, match="cannot use"):
+        TransformersRegressor.open(base, device="nowhere", reading=Reading())
+
+
+def test_texts_are_cut_to_the_models_positions(base: str) -> None:
+    assert TransformersRegressor.open(base, device="cpu", reading=Reading(max_length=500)).reading.max_length == 64
+
+
 def test_missing_packages_name_the_fix(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UsageError, match=r"pip install 'select2reason\[transformers\]'"):

@@ -76,7 +76,7 @@ def test_rows_that_cannot_be_used_are_left_out_and_repeated_questions_are_one(tm
     report = fit_reward(rows, tmp_path / "out", holdout=0)
     assert (report.rows, report.left_out, report.repeated, report.train) == (46, 4, 1, 41)
     mean = orjson.loads((tmp_path / "out/reward.json").read_bytes())["baselines"]["mean"]
-    assert mean == pytest.approx((40 * (1 - rows["pass_rate"][:40].mean()) + 0.25) / 41)  # 1 of 4 failed, n counted
+    assert mean == pytest.approx((40 * (1 - rows["pass_rate"][:40].to_numpy().mean()) + 0.25) / 41)  # 1 of 4 failed
     assert (report.held_out, report.validation.n) == (0, 0)
     assert np.isnan(report.validation.spearman)
 
@@ -89,6 +89,13 @@ def test_a_check_leaves_out_what_the_model_was_fitted_on(fitted: tuple[Path, Rew
     new = evaluate_reward(folder, table(100, seed=5))
     assert (new.seen, new.validation.n, new.train) == (0, 100, 240)
     assert new.validation.spearman > 0.6
+
+
+def test_a_check_needs_to_know_what_the_model_was_fitted_on(tmp_path: Path) -> None:
+    fit_reward(table(60), tmp_path / "out")
+    (tmp_path / "out/trained_on.npy").unlink()
+    with pytest.raises(UsageError, match="fit the model again"):
+        evaluate_reward(tmp_path / "out", table(60))
 
 
 def test_a_changed_file_is_refused(tmp_path: Path) -> None:

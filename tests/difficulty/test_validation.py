@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from select2reason.difficulty.validation import Baselines, Decile, fit_baselines, render, spearman, validate
+from select2reason.difficulty.validation import Baselines, fit_baselines, render, spearman, validate
 
 LENGTHS = np.array([3.0, 1.0, 2.0, 5.0, 4.0])
 LABELS = np.array([0.2, 0.0, 0.5, 1.0, 0.5])
@@ -61,7 +61,7 @@ def test_deciles_are_equal_groups_by_prediction() -> None:
     predicted = np.linspace(1, 0, 40)
     found = validate(predicted, np.where(predicted > 0.5, 1.0, 0.0), np.arange(40.0)).deciles
     assert [one.count for one in found] == [4] * 10
-    assert found[0] == Decile(4, pytest.approx(1.5 / 39), 0.0)
+    assert (found[0].predicted, found[0].label) == pytest.approx((1.5 / 39, 0))
     assert [one.label for one in found] == [0] * 5 + [1] * 5
     assert len(validate(LABELS, LABELS, LENGTHS).deciles) == 5
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,7 @@ class TransformersRegressor:
             )
             if not isinstance(getattr(model, "score", None), torch.nn.Linear):
                 raise ValueError(f"{config.model_type} has no linear head `score`")
-            reading = reading or Reading(**getattr(config, _OWN))
+            reading = _within(reading or Reading(**getattr(config, _OWN)), config)
             model.score.float()
             return cls(model.to(place), tokenizer, reading=reading)
 
@@ -124,7 +124,8 @@ class TransformersRegressor:
         with mixed:
             seen = self.backbone(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
         last = torch.tensor([len(row) - 1 for row in rows], device=device)
-        return seen.last_hidden_state[torch.arange(len(rows), device=device), last].float()  # type: ignore[no-any-return]
+        pooled: torch.Tensor = seen.last_hidden_state[torch.arange(len(rows), device=device), last].float()
+        return pooled
 
     def save(self, folder: Path) -> None:
         """Write safetensors, configuration (with the reading) and tokenizer: what `open` reads."""
@@ -214,6 +215,12 @@ def _config(transformers: ModuleType, name: str, layers: int | None) -> Untyped:
     return config
 
 
+def _within(reading: Reading, config: Untyped) -> Reading:
+    """No longer than the model's positions reach."""
+    positions = getattr(config, "max_position_embeddings", None) or reading.max_length
+    return replace(reading, max_length=min(reading.max_length, positions))
+
+
 def _set_padding(tokenizer: Untyped, config: Untyped) -> None:
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
@@ -225,10 +232,16 @@ def _set_padding(tokenizer: Untyped, config: Untyped) -> None:
 
 @contextmanager
 def _mapped(name: str) -> Iterator[None]:
-    """The library's errors as ours."""
+    """The libraries' errors as ours."""
+    import torch
+    from safetensors import SafetensorError
+
+    wrong = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, AssertionError)
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+    except torch.OutOfMemoryError as error:
+        raise RunError(f"{name} does not fit into the GPU's memory; use a smaller model") from error
+    except (*wrong, SafetensorError) as error:
         head = " ".join(str(error).split())[:200]
         fix = "give a folder or Hub id of a decoder with safetensors, such as Qwen/Qwen2.5-1.5B"
         raise UsageError(f"cannot use {name} as a reward model ({head}); {fix}") from error

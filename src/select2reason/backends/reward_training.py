@@ -8,16 +8,23 @@ the validation part no longer gains, and its best state is kept. Nothing here me
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from select2reason.backends.reward_model import Reading, TransformersRegressor, libraries, token_batches
+from select2reason.backends.reward_model import (
+    Advance,
+    Reading,
+    TransformersRegressor,
+    Untyped,
+    libraries,
+    token_batches,
+)
 from select2reason.errors import RunError, UsageError
-from select2reason.progress import stage
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LambdaLR
 
+Stage = Callable[[str, float], AbstractContextManager[Advance]]  # shows a step of so many questions: label, total
 _EDGE = 0.02  # keeps the log-odds of labels 0 and 1 finite
 _RIDGES = tuple(10.0**power for power in np.arange(0, 6.5, 0.5))  # for features in units of their spread
 _WARM_UP = 0.1  # of the steps
@@ -41,8 +49,14 @@ class Tuning:
     lora_rank: int = 16
     layers: int | None = None  # keep the first so many layers of the base; None: all
     max_length: int = 1024
-    patience: int = 1  # epochs in a row without gain that end the training
+    patience: int = 2  # epochs in a row without gain that end the training; the first may well bring none
     device: str | None = None  # None: the GPU where there is one
+
+
+@contextmanager
+def silent(label: str, total: float) -> Iterator[Advance]:
+    """A stage that shows nothing."""
+    yield lambda done: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,9 @@ class _Rows:
     labels: NDArray[np.float64]
 
 
-def fine_tune(base: str, train: Labelled, valid: Labelled, *, tuning: Tuning, seed: int) -> TransformersRegressor:
+def fine_tune(
+    base: str, train: Labelled, valid: Labelled, *, tuning: Tuning, seed: int, stage: Stage = silent
+) -> TransformersRegressor:
     """A regressor that says of a text what its label may be; `valid` ends the training and sets the scale.
 
     Equal seeds give equal models on a CPU with the same number of threads. Raises UsageError where the base cannot be
@@ -75,9 +91,13 @@ def fine_tune(base: str, train: Labelled, valid: Labelled, *, tuning: Tuning, se
         half=tuning.lora or not tuning.epochs,  # steps of 1e-5 vanish in weights of bfloat16
     )
     rows, aside = (_Rows(regressor.encode(part.texts), part.labels) for part in (train, valid))
-    _set_head(regressor, rows, aside)
+    _set_head(regressor, rows, aside, stage)
     if tuning.epochs:
-        _train(regressor, rows, aside, tuning, seed)
+        try:
+            _train(regressor, rows, aside, tuning, seed, stage)
+        except torch.OutOfMemoryError as error:
+            fix = "lower the batch tokens, or use LoRA"
+            raise RunError(f"the GPU's memory does not suffice for training; {fix}") from error
     scale, shift = platt(regressor.logits(aside.ids), aside.labels)
     regressor.reading = replace(regressor.reading, scale=scale, shift=shift)
     return regressor
@@ -95,11 +115,11 @@ def platt(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> tuple[flo
     return (float(found[0]), float(found[1])) if np.isfinite(found).all() and found[0] > 0 else (1.0, 0.0)
 
 
-def _set_head(regressor: TransformersRegressor, train: _Rows, valid: _Rows) -> None:
+def _set_head(regressor: TransformersRegressor, train: _Rows, valid: _Rows, stage: Stage) -> None:
     """The closed-form head: ridge regression of the labels' log-odds on frozen features."""
     import torch
 
-    with stage("reading questions", len(train.ids) + len(valid.ids), unit="questions") as advance:
+    with stage("reading questions", len(train.ids) + len(valid.ids)) as advance:
         seen, aside = (regressor.features(rows.ids, advance) for rows in (train, valid))
     weights = _ridge(seen, train.labels, aside, valid.labels)
     with torch.no_grad():
@@ -132,7 +152,9 @@ def _cross_entropy(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> 
         return float(np.mean(np.logaddexp(0, logits) - labels * logits))
 
 
-def _train(regressor: TransformersRegressor, train: _Rows, valid: _Rows, tuning: Tuning, seed: int) -> None:
+def _train(
+    regressor: TransformersRegressor, train: _Rows, valid: _Rows, tuning: Tuning, seed: int, stage: Stage
+) -> None:
     import torch
 
     weights = _trainable(regressor, tuning)
@@ -140,7 +162,7 @@ def _train(regressor: TransformersRegressor, train: _Rows, valid: _Rows, tuning:
     batches = token_batches([len(row) for row in train.ids], tuning.batch_tokens)
     optimizer, schedule = _optimizer(weights, tuning, tuning.epochs * len(batches))
     best, kept, idle = _cross_entropy(regressor.logits(valid.ids), valid.labels), _copies(weights), 0
-    with stage("fine-tuning", tuning.epochs * len(train.ids), unit="questions") as advance:
+    with stage("fine-tuning", tuning.epochs * len(train.ids)) as advance:
         for _ in range(tuning.epochs):
             regressor.model.train()
             for number in rng.permutation(len(batches)):
@@ -165,12 +187,10 @@ def _step(
     """Gradients of one batch: cross-entropy with soft labels, which told hard from easy sooner than squared error."""
     import torch
 
-    try:
-        logits = regressor.model.score(regressor.pooled([train.ids[i] for i in batch]))[:, 0]
-        labels = torch.tensor(train.labels[batch], dtype=logits.dtype, device=logits.device)
-        torch.nn.functional.binary_cross_entropy_with_logits(logits, labels).backward()
-    except torch.OutOfMemoryError as error:
-        raise RunError("the GPU's memory does not suffice for training; lower the batch tokens, or use LoRA") from error
+    logits = regressor.model.score(regressor.pooled([train.ids[i] for i in batch]))[:, 0]
+    labels = torch.tensor(train.labels[batch], dtype=logits.dtype, device=logits.device)
+    loss: Untyped = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+    loss.backward()
     torch.nn.utils.clip_grad_norm_(weights, 1.0)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ from select2reason.difficulty.reward_folder import (
 )
 from select2reason.difficulty.validation import Baselines, Validation, fit_baselines, render, validate
 from select2reason.errors import UsageError
+from select2reason.progress import stage
 from select2reason.tokens import load_tokenizer
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ def evaluate_reward(folder: Path, table: pl.DataFrame, *, device: str | None = N
     """Check a saved model on `table` (as in `fit_reward`); questions that it was fitted on are left out and counted."""
     saved = read_reward(folder)
     questions = _one_row_each(table)
-    new = ~np.isin(_hashes(questions["question"]), np.load(folder / SEEN, allow_pickle=False))
+    new = ~np.isin(_hashes(questions["question"]), saved.trained_on())
     model = saved.load(device=device)
     fresh = questions.filter(pl.Series(new))
     validation = _measure(model.predict_cleaned, fresh, Baselines(**saved.about["baselines"]))
@@ -162,10 +164,9 @@ def _one_row_each(table: pl.DataFrame) -> pl.DataFrame:
     if missing := [name for name in ("question", "pass_rate") if name not in table.columns]:
         raise UsageError(f"the table has no column {' and '.join(missing)}; it has {', '.join(table.columns)}")
     rate = table["pass_rate"].cast(pl.Float64, strict=False).fill_nan(None)
-    if rate.is_between(0, 1).not_().any():
-        raise UsageError(
-            f"pass rates must lie in 0..1; found {rate.min():g} to {rate.max():g}: divide percentages by 100"
-        )
+    wrong = rate.filter(~rate.is_between(0, 1))
+    if len(wrong):
+        raise UsageError(f"pass rates must lie in 0..1; found {wrong[0]:g}: divide percentages by 100")
     counts = (
         table["n"].cast(pl.Float64, strict=False) if "n" in table.columns else pl.repeat(1.0, len(table), eager=True)
     )
@@ -207,7 +208,9 @@ def _fit_into(
     from select2reason.backends.reward_training import Labelled, Tuning, fine_tune
 
     sides = (Labelled(side["question"].to_list(), side["difficulty"].to_numpy()) for side in (train, valid))
-    model = fine_tune(base.removeprefix(_PREFIX), *sides, tuning=tuning or Tuning(), seed=seed)
+    model = fine_tune(
+        base.removeprefix(_PREFIX), *sides, tuning=tuning or Tuning(), seed=seed, stage=partial(stage, unit="questions")
+    )
     model.save(part)
     model.close()
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import orjson
 import polars as pl
 
@@ -24,7 +25,6 @@ from select2reason.difficulty.reward import NgramModel
 from select2reason.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 FORMAT = 1
@@ -78,6 +78,14 @@ class SavedReward:
         """Equal fingerprints give equal scores (to rounding, on other hardware)."""
         return fingerprint(self.about["kind"], self.about["files"])
 
+    def trained_on(self) -> NDArray[np.uint64]:
+        """Hashes of the questions it was fitted on, ascending. Raises UsageError where they are missing."""
+        try:
+            hashes: NDArray[np.uint64] = np.load(self.folder / SEEN, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read {self.folder / SEEN} ({error}); fit the model again") from error
+        return hashes
+
     def load(self, *, device: str | None = None) -> RewardModel:
         """Open the model. Raises UsageError where a file is not the one that was written, or a package is missing."""
         if not self.about["files"].items() <= digests(self.folder).items():  # others beside them do no harm
@@ -126,9 +134,20 @@ def whole_folder(out: Path, *, force: bool) -> Iterator[Path]:
         raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
     try:
         yield part
-        if real.exists():
-            real.rename(old)
-        part.rename(real)
-        shutil.rmtree(old, ignore_errors=True)
+        _put_in_place(part, real, old)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _put_in_place(part: Path, real: Path, old: Path) -> None:
+    """Rename; what stands there is set aside first and, should the renaming fail, put back."""
+    if not real.exists():
+        part.rename(real)
+        return
+    real.rename(old)
+    try:
+        part.rename(real)
+    except BaseException:
+        old.rename(real)
+        raise
+    shutil.rmtree(old)
