@@ -49,7 +49,7 @@ def texts(path: Path, n: int = 3) -> list[list[str]]:
 
 
 def test_every_answer_is_kept_and_none_drawn_twice(tmp_path: Path) -> None:
-    path, told = tmp_path / "c.jsonl", []
+    path, told = tmp_path / "c.jsonl", list[int]()
     with Samples(path) as kept:
         draw(Counting(), QUESTIONS, HOW, kept, group=2, progress=told.append)
     first = texts(path)

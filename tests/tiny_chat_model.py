@@ -71,7 +71,7 @@ def _write_tokenizer(folder: Path, words: list[str], template: str | None) -> di
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = Decoder()
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIALS])
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")  # type: ignore[no-untyped-call]
     fast.chat_template = template
     fast.save_pretrained(folder)
     return dict(tokenizer.get_vocab())

@@ -53,7 +53,8 @@ def test_d_and_mass_by_hand() -> None:
 
 
 def test_probabilities_too_small_for_a_float_still_have_a_ratio() -> None:
-    tiny = LabelLogprobs(*[np.array([[-900.0, -900.0 + math.log(3)]])] * 2)
+    exact = np.array([[-900.0, -900.0 + math.log(3)]])
+    tiny = LabelLogprobs(exact, exact)
     assert judged(tiny)["difficulty"].to_list() == pytest.approx([0.75])
     assert judged(tiny)["judge_mass"].to_list() == pytest.approx([0.0])
 

@@ -98,7 +98,7 @@ def test_answers_of_another_model_or_prompt_are_not_mixed(write_rows: WriteRows,
         rolled(server, table, out)
         for options in ({"system": "Be brief."}, {"how": replace(HOW, temperature=0.5)}):
             with pytest.raises(OutputError, match="holds answers of another model, prompt or sampling"):
-                rolled(server, table, out, **options)  # type: ignore[arg-type]
+                rolled(server, table, out, **options)
         (tmp_path / "full").mkdir()
         (tmp_path / "full" / "mine.txt").touch()
         with pytest.raises(OutputError, match="holds something else"):

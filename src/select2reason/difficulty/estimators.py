@@ -35,8 +35,8 @@ def _no_notes(scores: pl.DataFrame, questions: pl.Series) -> Iterator[str]:
 @dataclass(frozen=True, slots=True)
 class Estimator:
     """Where difficulty comes from: `spec` scores, `of_questions` knows what was measured before, or `of_pool` reads
-    what a pool brings. They give `difficulty` (Float64) and what stands beside it, row for row; `notes` takes that and a
-    sample of the questions, `check` the names of the pool's own columns before it is read."""
+    what a pool brings. They give `difficulty` (Float64) and what stands beside it, row for row; `notes` takes these
+    and a sample of the questions, `check` the names of the pool's own columns before it is read."""
 
     name: str
     spec: ScorerSpec | None = None
