@@ -224,7 +224,7 @@ def _outcome(out: Path, table: Table, rates: pl.DataFrame, drawn: int, sampling:
 
 def _notes(rates: pl.DataFrame, answers: int, cut: int, unsolved: int, max_tokens: int) -> Iterator[str]:
     if cut:
-        yield f"{cut:,} of {answers:,} answers were cut off at {max_tokens:,} tokens; a larger --max-tokens redoes those"
+        yield f"{cut:,} of {answers:,} answers were cut off at {max_tokens:,} tokens; a larger --max-tokens redoes them"
     if unsolved:
         yield f"{unsolved:,} questions were never solved: hard, or their gold answer is wrong"
     if missing := rates["pass_rate"].null_count():
