@@ -131,6 +131,7 @@ def test_an_earlier_model_is_replaced_only_when_asked(tmp_path: Path) -> None:
 
 
 def test_a_fit_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs torch")
     pytest.importorskip("transformers", reason="needs transformers")
     with pytest.raises(UsageError, match="cannot use"):
         fit_reward(table(60), tmp_path / "out", base=f"hf:{tmp_path / 'nothing'}")
