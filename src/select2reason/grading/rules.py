@@ -138,9 +138,11 @@ _CLOCK = re.compile(r"(\d{1,3}):(\d{1,3})\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECAS
 
 def _clocks(given: str, gold: str) -> bool | None:
     """a:b is a time or a ratio: the same figures, or the same ratio where it cannot be a time."""
-    a, b = _CLOCK.fullmatch(without_text(given)), _CLOCK.fullmatch(without_text(gold))
+    a, b = _CLOCK.match(without_text(given)), _CLOCK.match(without_text(gold))
     if not a or not b:
         return None
+    if a.end() < len(without_text(given)) or b.end() < len(without_text(gold)):  # a date beside it, or algebra
+        return False if a.groups()[:2] != b.groups()[:2] and (a[3] or b[3]) else None
     (p, q), (r, s) = ((int(m[1]), int(m[2])) for m in (a, b))
     if (p, q) == (r, s):
         return not (a[3] and b[3]) or a[3].lower() == b[3].lower()
