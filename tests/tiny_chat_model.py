@@ -32,7 +32,7 @@ def make_chat_model(
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(names),
-        hidden_size=32,
+        hidden_size=64,  # heads of 32: vLLM's CPU build takes no smaller ones
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,

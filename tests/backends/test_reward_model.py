@@ -17,7 +17,8 @@ pytest.importorskip("transformers", reason="needs transformers")
 import torch
 from tests.tiny_language_model import make_language_model, questions
 
-from select2reason.backends.reward_model import Reading, TransformersRegressor, token_batches
+from select2reason.backends.chats import batches_of
+from select2reason.backends.reward_model import Reading, TransformersRegressor
 from select2reason.backends.reward_training import Labelled, Tuning, fine_tune, platt
 from select2reason.errors import RunError, UsageError
 
@@ -182,9 +183,9 @@ def test_missing_packages_name_the_fix(base: str, monkeypatch: pytest.MonkeyPatc
 
 def test_batches_hold_like_lengths_within_the_budget() -> None:
     lengths = [5, 1, 9, 2, 2, 30]
-    batches = [batch.tolist() for batch in token_batches(lengths, 10)]
+    batches = [batch.tolist() for batch in batches_of(lengths, 10)]
     assert batches == [[1, 3, 4], [0], [2], [5]]  # 3 rows of 2; 5 + 9 would be 18 padded; 30 alone is over the budget
-    assert token_batches([], 10) == []
+    assert list(batches_of([], 10)) == []
 
 
 def test_platt_scaling_finds_scale_and_shift_and_keeps_the_order() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from select2reason.backends.chats import batches_of
 from select2reason.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class TransformersRegressor:
     ) -> NDArray[np.float64]:
         import torch
 
-        waiting = token_batches([len(row) for row in rows], self.batch_tokens)
+        waiting = list(batches_of([len(row) for row in rows], self.batch_tokens))
         found: list[tuple[NDArray[np.intp], NDArray[np.float64]]] = []
         self.model.eval()
         while waiting:
@@ -174,17 +175,6 @@ class TransformersRegressor:
         torch.cuda.empty_cache()
         self.batch_tokens //= 2
         return np.array_split(batch, 2)
-
-
-def token_batches(lengths: Sequence[int], batch_tokens: int) -> list[NDArray[np.intp]]:
-    """Rows of like length together, shortest first, at most `batch_tokens` padded tokens a batch (but one row)."""
-    order = np.argsort(np.asarray(lengths, np.int64), kind="stable")
-    cuts, start = [], 0
-    for at, row in enumerate(order):
-        if at > start and (at + 1 - start) * lengths[row] > batch_tokens:
-            cuts.append(at)
-            start = at
-    return [part for part in np.split(order, cuts) if len(part)]
 
 
 def libraries() -> tuple[ModuleType, ModuleType]:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from select2reason.backends.chats import batches_of
 from select2reason.backends.reward_model import (
     Advance,
     Reading,
     TransformersRegressor,
     Untyped,
     libraries,
-    token_batches,
 )
 from select2reason.errors import RunError, UsageError
 
@@ -159,7 +159,7 @@ def _train(
 
     weights = _trainable(regressor, tuning)
     rng = np.random.default_rng(seed)
-    batches = token_batches([len(row) for row in train.ids], tuning.batch_tokens)
+    batches = list(batches_of([len(row) for row in train.ids], tuning.batch_tokens))
     optimizer, schedule = _optimizer(weights, tuning, tuning.epochs * len(batches))
     best, kept, idle = _cross_entropy(regressor.logits(valid.ids), valid.labels), _copies(weights), 0
     with stage("fine-tuning", tuning.epochs * len(train.ids)) as advance:
