@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from select2reason.difficulty.boosting import Growth, grow
-from select2reason.difficulty.features import FEATURES, clean, encode, hand_features, ngram_bags
+from select2reason.difficulty.features import FEATURES, clean, encode, hand_features, ngram_bags, strip_tail
 from select2reason.difficulty.fitting import Settings, fit
 from select2reason.difficulty.reward import NgramModel, load_builtin
 from select2reason.errors import UsageError
@@ -82,12 +82,12 @@ def test_a_bag_holds_each_ngram_once_and_none_across_questions() -> None:
     ],
 )
 def test_cleaning_strips_the_marks_of_a_source(raw: str | None, cleaned: str) -> None:
-    assert clean(pl.Series([raw], dtype=pl.String)).to_list() == [cleaned]
+    assert clean(strip_tail(pl.Series([raw], dtype=pl.String))).to_list() == [cleaned]
 
 
 def test_counted_features_are_finite_and_named() -> None:
     text = clean(pl.Series(["Find $x$ if 1,234 > 5.", "[asy] draw((0,0)--(9,9)); [/asy]", "鸡兔同笼"]))
-    values = hand_features(text, np.diff(encode(text).offsets))
+    values = hand_features(text, text, np.diff(encode(text).offsets))
     assert values.shape == (3, len(FEATURES))
     assert np.isfinite(values).all()
     assert values[:, FEATURES.index("figure")].tolist() == [0, 1, 0]
