@@ -36,16 +36,13 @@ MEASURED = {
     ("dsr", "training"): "DeepScaleR subset, 1 - accuracy over one training run (1.5B)",
 }
 
+OUTPUTS = "grading/qwen25_3b_math_eval_outputs.parquet"
 ELSEWHERE = {  # kind of questions: file, column, the rows of one value of another column
     "OlympiadBench (English)": ("benchmarks/olympiadbench.jsonl", "question", None),
     "GaoKao 2023 (English)": ("benchmarks/gaokao2023en.jsonl", "question", None),
-    "ASDiv word problems": ("grading/qwen25_3b_math_eval_outputs.parquet", "question", ("benchmark", "asdiv")),
-    "SVAMP word problems": ("grading/qwen25_3b_math_eval_outputs.parquet", "question", ("benchmark", "svamp")),
-    "Minerva (science in English)": (
-        "grading/qwen25_3b_math_eval_outputs.parquet",
-        "question",
-        ("benchmark", "minerva_math"),
-    ),
+    "ASDiv word problems": (OUTPUTS, "question", ("benchmark", "asdiv")),
+    "SVAMP word problems": (OUTPUTS, "question", ("benchmark", "svamp")),
+    "Minerva (science in English)": (OUTPUTS, "question", ("benchmark", "minerva_math")),
     "MMLU-Pro mathematics": ("benchmarks/mmlu_pro_stem.parquet", "question", ("category", "math")),
     "MMLU-Pro business": ("benchmarks/mmlu_pro_stem.parquet", "question", ("category", "business")),
     "MMLU-Pro physics": ("benchmarks/mmlu_pro_stem.parquet", "question", ("category", "physics")),
@@ -73,16 +70,17 @@ Predicts d = 1 - pass rate from the question alone (the difficulty-aware reward 
 
 ## How well it does
 Measured on {measured:,} labelled rows that it never saw, in {folds} folds over all files together, in two ways:
-- *by question*: no question stands on both sides, in any file, once case, spacing and marks are taken away ({questions:,}
-  questions in {rows:,} rows). Variants of a question, with other numbers, may: as they will between a pool and these files.
+- *by question*: no question stands on both sides, in any file, once case, spacing and marks are taken away
+  ({questions:,} questions in {rows:,} rows). Variants of a question, with other numbers, may: as they will between a
+  pool and these files.
 - *by near-copy group*: questions that share half of their n-grams, directly or through others, form one group as well
   ({groups:,} groups). Stricter: what to expect of a pool that has nothing in common with these files.
 
-Settings were chosen on three tenths of the same questions, so the figures may flatter by a few thousandths. The shipped
+Settings were chosen on such folds of the same questions, so the figures may flatter by a few thousandths. The shipped
 weights come from all rows: **on these files they do better than this table**, which says nothing.
 
-Spearman rank correlation with each label, its standard error, and that of the question's length in tokens; mean score and
-mean label (by question):
+Spearman rank correlation with each label, its standard error, and that of the question's length in tokens; mean score
+and mean label (by question):
 
 | questions, label | n | by question | by near-copy group | s.e. | length only | mean score | mean label |
 |---|---|---|---|---|---|---|---|
@@ -98,18 +96,17 @@ Tenths of the held-out prediction, mean predicted d / mean label:
 The expected calibration error is the mean distance between the two over the tenths.
 
 ### Other kinds of questions
-Without labels of difficulty, only this can be said: the median familiarity (share of a question's n-grams that the model
-knows, 0 = chance), the share of questions at {familiar} or more, and what the scores do. A pool whose median lies below
-{familiar} is unlike what the model was fitted on: trust its scores there only after a check of your own. The first four
-rows are questions that the vocabulary had not seen (one fold, by question); the others may share some with the files.
+Without labels of difficulty, only this can be said: the median familiarity (share of a question's n-grams that the
+model knows, 0 = chance), the share of questions at {familiar} or more, and what the scores do. A pool whose median
+lies below {familiar} is unlike what the model was fitted on: trust its scores there only after a check of your own. The
+first four rows are a fifth of the questions, under the n-grams of the others; later rows may share some with the files.
 
 | questions | n | median familiarity | familiar | median score | 10th-90th percentile of the score | score with length |
 |---|---|---|---|---|---|---|
 {elsewhere}
 
-Within Bangla, Chinese and non-mathematical questions the order is mostly that of length and of marks: the last column is
-the Spearman correlation of the score with the question's length in tokens. CMATH's grades (Chinese, in the first table) are
-the only labels in a language other than English, and all of them are school arithmetic.
+The last column is the Spearman correlation of the score with the question's length in tokens. CMATH's grades (Chinese,
+in the first table) are the only labels in a language other than English, and all of them are school arithmetic.
 
 About {speed:,} questions/s on two shared cores, tokenising included ({threads}).
 
