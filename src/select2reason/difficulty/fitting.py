@@ -2,8 +2,9 @@
 
 Each label set gets its own ridge regression on hashed n-grams and counted features. Their scores on questions that they
 did not see (cross-fitting, by question) become the inputs of the trees, so that the trees learn how far to trust each.
-Labels of the nearest questions, found by rare n-grams, as further inputs of the trees gave 0.002 to 0.004 of Spearman for
-1.6 MB and half the speed, and were left out. Nothing here measures quality: hold questions out before calling `fit` (benchmarks/fit_builtin_difficulty.py does).
+Labels of the nearest questions, found by rare n-grams, as further inputs of the trees gave 0.002 to 0.004 of Spearman
+for 1.6 MB and half the speed, and were left out. Nothing here measures quality: hold questions out before calling `fit`
+(benchmarks/fit_builtin_difficulty.py does).
 """
 
 from __future__ import annotations
