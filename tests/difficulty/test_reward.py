@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from select2reason.difficulty.boosting import Growth, grow
-from select2reason.difficulty.features import FEATURES, clean, encode, hand_features, ngram_bags
+from select2reason.difficulty.features import FEATURES, clean, encode, hand_features, ngram_bags, strip_tail
 from select2reason.difficulty.fitting import Settings, fit
-from select2reason.difficulty.reward import NgramModel, load_builtin
+from select2reason.difficulty.reward import FAMILIAR, NgramModel, load_builtin
 from select2reason.errors import UsageError
 
 DEEPSCALER = Path(__file__).parents[3] / "shared/data/difficulty/deepscaler_qwen25math7b_passrate.parquet"
@@ -82,17 +82,26 @@ def test_a_bag_holds_each_ngram_once_and_none_across_questions() -> None:
     ],
 )
 def test_cleaning_strips_the_marks_of_a_source(raw: str | None, cleaned: str) -> None:
-    assert clean(pl.Series([raw], dtype=pl.String)).to_list() == [cleaned]
+    assert clean(strip_tail(pl.Series([raw], dtype=pl.String))).to_list() == [cleaned]
 
 
 def test_counted_features_are_finite_and_named() -> None:
     text = clean(pl.Series(["Find $x$ if 1,234 > 5.", "[asy] draw((0,0)--(9,9)); [/asy]", "鸡兔同笼"]))
-    values = hand_features(text, np.diff(encode(text).offsets))
+    values = hand_features(text, text, np.diff(encode(text).offsets))
     assert values.shape == (3, len(FEATURES))
     assert np.isfinite(values).all()
     assert values[:, FEATURES.index("figure")].tolist() == [0, 1, 0]
     assert values[:, FEATURES.index("largest")] == pytest.approx(np.log1p([234, 0, 0]))
     assert values[2, FEATURES.index("han")] == pytest.approx(np.log(5))
+
+
+def test_marks_of_the_source_are_counted_though_cleaning_levels_them() -> None:
+    stripped = pl.Series(["Let \\(x = \\dfrac{1}{2}\\).", "Let $x = \\frac{1}{2}$."])
+    cleaned = clean(stripped)
+    assert cleaned[0] == cleaned[1]
+    values = hand_features(stripped, cleaned, np.diff(encode(cleaned).offsets))
+    differing = {FEATURES[i] for i in np.flatnonzero(values[0] != values[1])}
+    assert differing == {"mark_paren", "mark_dfrac", "mark_dollar_stop"}
 
 
 def test_trees_find_an_interaction() -> None:
@@ -147,6 +156,14 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         NgramModel.load(tmp_path)
 
 
+def test_familiarity_is_the_share_of_known_ngrams_beyond_chance(model: NgramModel) -> None:
+    known, strange = toy(100, seed=3)[0], pl.Series(["নিচের কোনটি রাশি?", "def main(argv): return 0"])
+    assert np.median(model.familiarity(known)) > 0.4  # numbers differ from question to question
+    assert np.abs(model.familiarity(strange)).max() < 0.3
+    blank = model.familiarity(pl.Series(["", None, " "], dtype=pl.String))
+    assert np.isnan(blank).all()
+
+
 def test_other_weights_have_another_fingerprint(model: NgramModel) -> None:
     assert replace(model, intercept=model.intercept + 1).fingerprint != model.fingerprint
 
@@ -167,6 +184,25 @@ def test_builtin_takes_columns_of_no_rows_and_of_nulls() -> None:
 def test_builtin_tells_hard_from_easy() -> None:
     easy, hard = load_builtin().predict(EASY), load_builtin().predict(HARD)
     assert easy.max() < hard.min()
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "familiar"),
+    [
+        ("benchmarks/olympiadbench.jsonl", "question", True),
+        ("benchmarks/gaokao2023en.jsonl", "question", True),
+        ("difficulty/gsm8k_test.parquet", "question", True),
+        ("benchmarks/kaoyan.jsonl", "problem", False),
+        ("benchmarks/knights_knaves_5ppl.parquet", "quiz", False),
+        ("traces/marco_o1_cot_demo.parquet", "instruction", False),
+        ("unlicensed/r1_bangla_mmlu_traces.parquet", "formated_question", False),
+    ],
+)
+def test_builtin_knows_english_mathematics_from_the_rest(shared: Path, file: str, column: str, familiar: bool) -> None:
+    path = shared / "data" / file
+    rows = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_ndjson(path, infer_schema_length=None)
+    median = np.median(load_builtin().familiarity(rows[column].head(500)))
+    assert (median >= FAMILIAR) == familiar
 
 
 def test_builtin_ignores_order_batch_and_the_prompts_tail() -> None:

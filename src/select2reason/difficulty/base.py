@@ -15,7 +15,7 @@ from select2reason.pool import OWN, Pool
 from select2reason.scoring.base import ScorerSpec
 from select2reason.tokens import load_tokenizer
 
-VERSION = 1  # raised whenever the features' code changes what a model says
+VERSION = 2  # raised whenever the features' code changes what a model says
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,23 @@ import numpy as np
 import polars as pl
 
 from select2reason.difficulty.boosting import Trees
-from select2reason.difficulty.features import FEATURES, HASH_BITS, Bags, clean, encode, hand_features, ngram_bags
+from select2reason.difficulty.features import (
+    FEATURES,
+    HASH_BITS,
+    Bags,
+    clean,
+    encode,
+    hand_features,
+    ngram_bags,
+    strip_tail,
+)
 from select2reason.errors import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 1  # raise it when features change: older weights would then mean something else
+FORMAT = 2  # raise it when features change: older weights would then mean something else
+FAMILIAR = 0.62  # median familiarity from which the built-in model knows a pool's kind of questions (CARD.md)
 _WEIGHTS = "weights.npz"
 _CHUNK = 4096  # questions at once: their n-grams take some 30 MB
 
@@ -53,6 +63,25 @@ class NgramModel:
         """Expected 1 - pass rate in [0, 1], 1 = hardest, in order; NaN for an empty or null question."""
         parts = [self._predict(questions.slice(start, _CHUNK)) for start in range(0, len(questions), _CHUNK)]
         return np.concatenate([np.empty(0), *parts])
+
+    def familiarity(self, questions: pl.Series) -> NDArray[np.float64]:
+        """Share of each question's n-grams that the model has weights for, in order; NaN for an empty or null question.
+
+        Corrected for chance: other n-grams fall into known buckets too, and 0 is what they alone would give. Compare
+        the median of a sample of some hundred questions with FAMILIAR; single questions scatter by 0.1. The constant
+        is for models of some 10,000 questions: one of few questions knows few n-grams, so compare it with its own.
+        """
+        cleaned = clean(strip_tail(questions))
+        there = np.flatnonzero((cleaned != "").to_numpy())
+        shares = np.full(len(questions), np.nan)
+        if len(there):
+            bags = ngram_bags(encode(cleaned.gather(there)))
+            known = np.isin(bags.buckets, self.buckets, kind="table")
+            by_chance = len(self.buckets) / (1 << HASH_BITS)
+            shares[there] = (
+                np.add.reduceat(known, bags.offsets[:-1], dtype=float) / np.diff(bags.offsets) - by_chance
+            ) / (1 - by_chance)
+        return shares
 
     @property
     def fingerprint(self) -> str:
@@ -80,18 +109,19 @@ class NgramModel:
             raise UsageError(f"{file} is no model of this version ({error}); fit it again") from error
 
     def _predict(self, questions: pl.Series) -> NDArray[np.float64]:
-        cleaned = clean(questions)
-        there = np.flatnonzero((cleaned != "").to_numpy())
+        stripped = strip_tail(questions)
+        there = np.flatnonzero((clean(stripped) != "").to_numpy())
         scores = np.full(len(questions), np.nan)
         if len(there):
-            raw = self.trees.predict(self.inputs(cleaned.gather(there)))
+            raw = self.trees.predict(self.inputs(stripped.gather(there)))
             scores[there] = np.clip(np.interp(raw, self.knots[0], self.knots[1]), 0.0, 1.0)
         return scores
 
-    def inputs(self, cleaned: pl.Series) -> NDArray[np.float32]:
-        """What the trees see of cleaned, non-empty questions: every task's linear score, then the counted features."""
+    def inputs(self, stripped: pl.Series) -> NDArray[np.float32]:
+        """What the trees see of non-empty questions without tails: every task's linear score, the counted features."""
+        cleaned = clean(stripped)
         encoded = encode(cleaned)
-        hand = standardise(hand_features(cleaned, np.diff(encoded.offsets)), self.hand_mean, self.hand_spread)
+        hand = standardise(hand_features(stripped, cleaned, np.diff(encoded.offsets)), self.hand_mean, self.hand_spread)
         linear = self._linear(ngram_bags(encoded)) + hand @ self.hand_weights + self.intercept
         return np.concatenate([linear, hand], axis=1)
 
