@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+import numpy as np
 import polars as pl
 
 from select2reason.cache import key_of
-from select2reason.difficulty.reward import NgramModel, load_builtin
+from select2reason.difficulty.reward import FAMILIAR, NgramModel, load_builtin
 from select2reason.errors import UsageError
 from select2reason.pool import OWN, Pool
 from select2reason.scoring.base import ScorerSpec
@@ -44,6 +45,18 @@ def builtin_spec() -> ScorerSpec:
         lambda: QuestionScorer(model),
         light=True,
     )
+
+
+def builtin_notes(scores: pl.DataFrame, questions: pl.Series) -> Iterator[str]:
+    """Whether these questions are of a kind that the built-in model was not tested on; from a sample of them."""
+    known = load_builtin().familiarity(questions)
+    median = float(np.median(known[np.isfinite(known)])) if np.isfinite(known).any() else FAMILIAR
+    if median < FAMILIAR:
+        yield (
+            f"these questions are unlike the English mathematics that the built-in difficulty was tested on (median "
+            f"familiarity {median:.2f}, under {FAMILIAR}); --difficulty judge, or rollout and reward fit on a sample, "
+            "rank them better: check with select2reason difficulty --labels COLUMN"
+        )
 
 
 def refuse_unknown_column(name: str, own: Sequence[str]) -> None:

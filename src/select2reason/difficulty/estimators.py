@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from select2reason.backends import BackendSettings
-from select2reason.difficulty.base import builtin_spec, column_difficulty, refuse_unknown_column
+from select2reason.difficulty.base import builtin_notes, builtin_spec, column_difficulty, refuse_unknown_column
 from select2reason.difficulty.judge import JudgePrompt, judge_notes, judge_spec
 from select2reason.errors import UsageError
 from select2reason.pool import Pool
@@ -52,7 +52,7 @@ def find_estimator(
     """The estimator of a --difficulty. Raises UsageError for one that is not known, or that is not there."""
     kind, _, where = choice.partition(":")
     if choice == "builtin":
-        return Estimator("builtin", builtin_spec())
+        return Estimator("builtin", builtin_spec(), notes=builtin_notes)
     if choice == "judge":
         return _judge(engine, prompt or JudgePrompt())
     if kind == "column" and where:

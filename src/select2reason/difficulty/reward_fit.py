@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from select2reason.difficulty.features import clean
+from select2reason.difficulty.features import clean, strip_tail
 from select2reason.difficulty.fitting import fit
 from select2reason.difficulty.reward_folder import (
     ABOUT,
@@ -121,7 +121,7 @@ def evaluate_reward(folder: Path, table: pl.DataFrame, *, device: str | None = N
     new = ~np.isin(_hashes(questions["question"]), saved.trained_on())
     model = saved.load(device=device)
     fresh = questions.filter(pl.Series(new))
-    validation = _measure(model.predict_cleaned, fresh, Baselines(**saved.about["baselines"]))
+    validation = _measure(model.predict_stripped, fresh, Baselines(**saved.about["baselines"]))
     model.close()
     return RewardReport(
         kind=saved.about["kind"],
@@ -160,7 +160,7 @@ def _check(base: str, holdout: float, tuning: Tuning | None) -> None:
 
 
 def _one_row_each(table: pl.DataFrame) -> pl.DataFrame:
-    """question (cleaned, distinct, in order of first appearance), difficulty."""
+    """question (without a prompt's tail), difficulty; one row for each cleaned text, in order of first appearance."""
     if missing := [name for name in ("question", "pass_rate") if name not in table.columns]:
         raise UsageError(f"the table has no column {' and '.join(missing)}; it has {', '.join(table.columns)}")
     rate = table["pass_rate"].cast(pl.Float64, strict=False).fill_nan(None)
@@ -170,16 +170,17 @@ def _one_row_each(table: pl.DataFrame) -> pl.DataFrame:
     counts = (
         table["n"].cast(pl.Float64, strict=False) if "n" in table.columns else pl.repeat(1.0, len(table), eager=True)
     )
-    rows = pl.DataFrame({"question": clean(table["question"]), "rate": rate, "n": counts})
-    known = rows.filter(pl.col("question") != "", pl.col("rate").is_not_null()).with_columns(
+    stripped = strip_tail(table["question"])
+    rows = pl.DataFrame({"question": stripped, "key": clean(stripped), "rate": rate, "n": counts})
+    known = rows.filter(pl.col("key") != "", pl.col("rate").is_not_null()).with_columns(
         pl.when(pl.col("n") > 0).then("n").otherwise(1.0).alias("n")
     )
     mean = (pl.col("rate") * pl.col("n")).sum() / pl.col("n").sum()
-    return known.group_by("question", maintain_order=True).agg(difficulty=1 - mean)
+    return known.group_by("key", maintain_order=True).agg(pl.col("question").first(), difficulty=1 - mean).drop("key")
 
 
 def _counts(table: pl.DataFrame, questions: pl.DataFrame) -> dict[str, int]:
-    there = (clean(table["question"]) != "") & table["pass_rate"].cast(pl.Float64, strict=False).is_finite()
+    there = (clean(strip_tail(table["question"])) != "") & table["pass_rate"].cast(pl.Float64, strict=False).is_finite()
     whole = int(there.fill_null(False).sum())
     return {"rows": len(table), "left_out": len(table) - whole, "repeated": whole - len(questions)}
 
@@ -224,8 +225,9 @@ def _labels_and_tokens(questions: pl.DataFrame) -> tuple[NDArray[np.float64], ND
     return questions["difficulty"].to_numpy(), load_tokenizer().count(questions["question"]).astype(np.float64)
 
 
-def _hashes(cleaned: pl.Series) -> NDArray[np.uint64]:
-    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in cleaned]
+def _hashes(stripped: pl.Series) -> NDArray[np.uint64]:
+    """64 bits of each cleaned text."""
+    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in clean(stripped)]
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 

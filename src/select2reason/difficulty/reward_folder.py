@@ -20,7 +20,7 @@ import orjson
 import polars as pl
 
 from select2reason.cache import key_of
-from select2reason.difficulty.features import clean
+from select2reason.difficulty.features import strip_tail
 from select2reason.difficulty.reward import NgramModel
 from select2reason.errors import OutputError, UsageError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 NGRAM, HF = "ngram", "hf"
-Predict = Callable[[pl.Series], "NDArray[np.float64]"]  # of cleaned questions
+Predict = Callable[[pl.Series], "NDArray[np.float64]"]  # of questions without a prompt's tail
 ABOUT, CARD, SEEN = "reward.json", "CARD.md", "trained_on.npy"
 _KEYS = {"kind", "base", "files", "baselines", "train", "valid"}
 
@@ -58,12 +58,12 @@ class RewardModel:
     """A reward model of either kind, loaded."""
 
     fingerprint: str
-    predict_cleaned: Predict
+    predict_stripped: Predict
     close: Callable[[], None] = field(default=lambda: None)
 
     def predict(self, questions: pl.Series) -> NDArray[np.float64]:
         """Expected 1 - pass rate in [0, 1], in order; NaN for a blank or null question."""
-        return self.predict_cleaned(clean(questions))
+        return self.predict_stripped(strip_tail(questions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class SavedReward:
 
 
 def opened(folder: Path, kind: str, device: str | None) -> tuple[Predict, Callable[[], None]]:
-    """How to score cleaned questions, and how to let go."""
+    """How to score questions without a prompt's tail, and how to let go."""
     if kind == NGRAM:
         return NgramModel.load(folder).predict, lambda: None
     from select2reason.backends.reward_model import TransformersRegressor
