@@ -58,7 +58,10 @@ def serving(answer: Answer) -> Iterator[Loopback]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            try:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            except (json.JSONDecodeError, OSError):  # a client that was killed in mid-sentence
+                return
             with lock:
                 if "messages" in body:
                     loopback.asked.append(body)

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 import tokenizers
 
-from select2reason import pipeline
+from select2reason import opening, pipeline
 from select2reason.errors import OutputError, UsageError
 from select2reason.recipe import PoolSettings, ScoreSettings, SelectSettings
 from select2reason.scoring import local
@@ -317,7 +317,7 @@ def test_a_column_that_no_file_has_is_refused_before_they_are_read(
     pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
     pl.read_ndjson(pool).write_parquet(tmp_path / "pool.parquet")
-    monkeypatch.setattr(pipeline, "build", lambda *_, **__: pytest.fail("read"))
+    monkeypatch.setattr(opening, "build", lambda *_, **__: pytest.fail("read"))
     with pytest.raises(UsageError, match="nope"):
         run(tmp_path / "pool.parquet", tmp_path / "out", **changes)
 

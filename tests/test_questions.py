@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from select2reason import questions
@@ -34,6 +34,7 @@ def test_each_question_stands_once_in_first_seen_order(tmp_path: Path) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(asked=st.lists(st.sampled_from("abcdefgh") | st.none(), max_size=60), size=st.integers(1, 7))
 def test_every_row_finds_its_question(
     asked: list[str | None], size: int, tmp_path_factory: pytest.TempPathFactory

@@ -55,7 +55,7 @@ def test_ten_kills_change_nothing(tmp_path: Path) -> None:
         server.asked.clear()
         cache, done = tmp_path / "cache", dict[str, tuple[int, int]]()
         for _ in range(KILLS):
-            asked, bound = len(server.asked), int(rng.integers(1, 700))
+            asked, bound = len(server.asked), int(rng.integers(1, 1400))
             process = started(server, table, tmp_path / "killed.parquet", cache)
             while process.poll() is None and len(server.asked) < asked + bound:
                 time.sleep(0.002)
