@@ -33,11 +33,13 @@ def judging(path: str, body: Mapping[str, Any], number: int) -> Reply:
     return Reply(listed({"1": math.log(share), " 1": -40.0, "0": math.log(1 - share), " 0": -40.0}))
 
 
-def started(server: Loopback, table: Path, out: Path, cache: Path) -> subprocess.Popen[bytes]:
+def started(
+    server: Loopback, table: Path, out: Path, cache: Path, *, stderr: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     code = "import sys; from select2reason.cli import main; sys.argv[0] = 'select2reason'; main()"
     options = ["--difficulty", "judge", "--model", "m", "--base-url", server.url, "--out", str(out), "--force"]
     command = [sys.executable, "-c", code, "difficulty", str(table), *options, "--cache-dir", str(cache)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ})
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env={**os.environ})
 
 
 def shards(cache: Path) -> dict[str, tuple[int, int]]:
@@ -72,3 +74,22 @@ def test_ten_kills_change_nothing(tmp_path: Path) -> None:
     assert killed["difficulty"].null_count() == 0
     assert killed["id"].to_list() == list(range(QUESTIONS))
     assert len(shards(cache)) == math.ceil(QUESTIONS / 512)
+
+
+def test_an_interrupted_run_ends_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
+    def slow(path: str, body: Mapping[str, Any], number: int) -> Reply:
+        return Reply(judging(path, body, number).body, wait_s=30.0 if number > 1 else 0.0)
+
+    table = tmp_path / "questions.parquet"
+    pl.DataFrame({"question": [f"question {n}" for n in range(40)]}).write_parquet(table)
+    with serving(slow) as server:
+        process = started(server, table, tmp_path / "out.parquet", tmp_path / "cache", stderr=subprocess.PIPE)
+        while len(server.asked) < 2:
+            time.sleep(0.01)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert time.monotonic() - begun < 10
+    assert b"interrupted; run the same command again" in told
+    assert b"Traceback" not in told

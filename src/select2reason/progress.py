@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 @contextmanager
 def stage(label: str, total: float, *, unit: str = "rows") -> Iterator[Advance]:
     """One long step; the block calls what it is given with what was done since the last call, out of `total`."""
+    signal.siginterrupt(signal.SIGINT, True)  # Polars' handler lets a thread that waits sleep on: Ctrl-C went unheard
     shown = _bar if console.is_terminal else _lines
     with shown(label, total, unit) as advance:
         yield advance
