@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from select2reason.backends.base import Completion, LabelLogprobs, Messages, Sampling
-from select2reason.errors import RunError
+from select2reason.errors import OutputError, RunError
 from select2reason.sampling import PAPER_SYSTEM, Samples, asked, draw
 
 QUESTIONS = [asked(f"q{n}") for n in range(5)]
@@ -106,6 +106,14 @@ def test_a_torn_last_line_is_cut_away(tmp_path: Path, torn: bytes) -> None:
     path.write_bytes(whole + torn)
     assert len(texts(path)) == 5
     assert path.read_bytes() == whole
+
+
+def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    with Samples(path), pytest.raises(OutputError, match="being written by another run"):
+        Samples(path)
+    with Samples(path):
+        pass
 
 
 def test_a_line_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +43,21 @@ def spec(fault: str = "", workers: int = 2) -> ScorerSpec:
     return ScorerSpec("where", "v1", ("question",), outputs, partial(Where, fault), workers=partial(int, workers))
 
 
+class Slow:
+    """Takes its time."""
+
+    def score(self, batch: pl.DataFrame) -> pl.DataFrame:
+        time.sleep(0.3)
+        return pl.DataFrame({"number": batch["question"].str.slice(1).cast(pl.Int64), "gpu": ["0"] * batch.height})
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def score_slowly(asked: Questions) -> None:
+    score(asked.pool, replace(spec(), make=Slow))
+
+
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Questions:
     monkeypatch.setattr(questions, "SHARD_QUESTIONS", 3)
@@ -67,3 +85,16 @@ def test_a_worker_that_dies_ends_the_run_with_a_line_and_the_next_goes_on(asked:
         score(asked.pool, spec("dies"))
     score(asked.pool, spec())
     assert read_scores(asked.pool, spec())["number"].to_list() == list(range(20))
+
+
+def test_workers_end_with_the_run_that_started_them(asked: Questions) -> None:
+    run = multiprocessing.get_context("spawn").Process(target=score_slowly, args=(asked,))
+    run.start()
+    while len(missing_shards(asked.pool, spec())) > 5:
+        time.sleep(0.02)
+    run.kill()
+    run.join()
+    time.sleep(1)  # what was under way may still be put away
+    left = missing_shards(asked.pool, spec())
+    time.sleep(1.5)
+    assert missing_shards(asked.pool, spec()) == left != []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHARD_QUESTIONS = 512
+_BATCH = 128  # questions scored at once: progress is told after each
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def of_pool(pool: Pool, root: Path) -> Questions:
         hashes = np.load(note)
     else:
         hashes = _hashes(texts())
-        part = note.with_suffix(".part.npy")
+        part = note.with_suffix(f".{os.getpid()}.part.npy")
         np.save(part, hashes)
         part.replace(note)
     return _distinct(hashes, texts, root)
@@ -92,12 +94,12 @@ def _write(folder: Path, key: str, texts: Iterator[pl.Series], first: NDArray[np
     try:
         shards, size = [], 0
         for shard, frame in enumerate(_shards(texts, first)):
-            frame.write_parquet(part / f"text-{shard:05}.parquet", compression="lz4", row_group_size=SHARD_QUESTIONS)
+            frame.write_parquet(part / f"text-{shard:05}.parquet", compression="lz4", row_group_size=_BATCH)
             shards.append(frame.height)
             size += int(frame["question"].str.len_bytes().sum())
         about = {"rows": sum(shards), "digest": key, "shards": shards, "text_bytes": size, "parts": []}
         (part / "pool.json").write_bytes(orjson.dumps({"format": FORMAT, **about}))
-        if not folder.exists():
+        with suppress(OSError):  # another run may have put the same questions there by now
             part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -6,6 +6,7 @@ under way and no more. Asked for again with a larger max_tokens, only the answer
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import orjson
 
 from select2reason.backends.base import Backend, Completion, Messages, Sampling
 from select2reason.cache import key_of
-from select2reason.errors import RunError
+from select2reason.errors import OutputError, RunError
 
 PAPER_SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."  # METHOD 6
 
@@ -52,9 +53,19 @@ class Samples:
         self.path = path
         self._held: dict[tuple[str, int], _Held] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        self._read()
         self._file = path.open("ab")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise OutputError(
+                f"{path} is being written by another run; wait for it, or choose another --out"
+            ) from error
+        try:
+            self._read()
+        except RunError:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Samples:
         return self
@@ -91,7 +102,8 @@ class Samples:
         """Keep one answer; an earlier one of this number counts no more."""
         own = {"key": key, "sample": number, "cut_off": completion.cut_off, "tokens": completion.tokens}
         how = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p}
-        line = orjson.dumps({**own, **how, "seed": sampling.seed, "text": completion.text}) + b"\n"
+        text = completion.text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written
+        line = orjson.dumps({**own, **how, "seed": sampling.seed, "text": text}) + b"\n"
         self._held[key, number] = _Held(self._file.tell(), completion.cut_off, sampling.max_tokens)
         self._file.write(line)
 
@@ -128,16 +140,20 @@ def draw(
     The same questions, sampling and groups draw the same answers on an engine that is deterministic.
     """
     for start in range(0, len(questions), group):
-        alike: dict[int, list[tuple[Asked, list[int]]]] = defaultdict(list)
+        alike: dict[tuple[int, ...], list[Asked]] = defaultdict(list)
         for question in questions[start : start + group]:
             if numbers := kept.missing(question.key, sampling):
-                alike[len(numbers)].append((question, numbers))
-        for count, parts in sorted(alike.items()):
-            how = replace(sampling, n=count)
-            for (question, numbers), answers in zip(
-                parts, backend.generate([question.prompt for question, _ in parts], how), strict=True
-            ):
-                for number, answer in zip(numbers, answers, strict=True):
+                alike[tuple(numbers)].append(question)
+        for which, parts in sorted(alike.items()):
+            how = replace(sampling, n=len(which), seed=_seed(sampling, which))
+            drawn = backend.generate([question.prompt for question in parts], how)
+            for question, answers in zip(parts, drawn, strict=True):
+                for number, answer in zip(which, answers, strict=True):
                     kept.add(question.key, number, answer, sampling)
             kept.keep()
-            progress(count * len(parts))
+            progress(len(which) * len(parts))
+
+
+def _seed(sampling: Sampling, numbers: tuple[int, ...]) -> int:
+    """A seed for these answers, so that one drawn later is never a copy of an earlier one."""
+    return int(key_of(sampling.seed, numbers, sampling.max_tokens)[:7], 16)

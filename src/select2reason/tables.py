@@ -45,7 +45,8 @@ class Table:
         numbers = column.cast(pl.Float64, strict=False)
         numbers = numbers.set(~numbers.is_finite().fill_null(False), None)
         if not numbers.count():
-            raise UsageError(f"{option} {name}: it holds no finite number")
+            shown = next((str(value)[:40] for value in column if value is not None), "nulls")
+            raise UsageError(f"{option} {name}: it holds no finite number ({shown}); make a column of numbers of it")
         return numbers
 
 

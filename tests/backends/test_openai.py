@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from select2reason.backends import http
 from select2reason.backends.base import Messages, Sampling
 from select2reason.backends.openai import OpenaiBackend, label_bounds
 from select2reason.errors import RunError, UsageError
+from select2reason.sampling import Samples, asked, draw
 
 LABELS = ("0", "1")
 CHATS: list[Messages] = [[{"role": "user", "content": f"question {n}"}] for n in range(12)]
@@ -86,8 +88,9 @@ def test_a_list_of_likely_tokens_gives_bounds() -> None:
 @pytest.mark.parametrize(
     ("top", "zero", "one"),
     [
-        ({"Yes": 0.6, "1": 0.3}, (0.0, 0.1), (0.3, 0.4)),  # neither spelling of 0, of which there are two
-        ({"Yes": 0.5, "No": 0.5}, (0.0, 0.0), (0.0, 0.0)),  # a list that leaves nothing
+        ({"Yes": 0.6, "1": 0.3}, (0.0, 0.101), (0.3, 0.401)),  # neither spelling of 0, of which there are two
+        ({"Yes": 0.5, "No": 0.5}, (0.0, 0.001), (0.0, 0.001)),  # a list that leaves nothing but its rounding
+        ({"Yes": 1.0, "1": 7e-5, "No": 6e-5}, (0.0, 1.2e-4), (7e-5, 1.3e-4)),  # rounding alone makes it more than 1
         ({"0": 0.6, "The": 0.01}, (0.6, 0.61), (0.0, 0.02)),  # none is likelier than the last one listed
         ({"▁0": 0.2, "Ġ1": 0.3, "0": 0.1, "1": 0.4}, (0.3, 0.3), (0.7, 0.7)),
     ],
@@ -109,11 +112,11 @@ def test_a_server_of_short_lists_is_asked_for_less() -> None:
     assert server.asked[-1]["top_logprobs"] == 5
 
 
-@pytest.mark.parametrize("reply", [Reply(said("1")), Reply({"error": {"message": "logprobs: no"}}, status=400)])
+@pytest.mark.parametrize("reply", [Reply(said("1")), Reply({"error": {"message": "no logprobs"}}, status=400)])
 def test_a_server_without_log_probabilities_is_refused(reply: Reply) -> None:
     with (
         asking(plain(lambda body, number: reply)) as (backend, _),
-        pytest.raises(UsageError, match="reports no log-probabilities, so it cannot judge; use a server that does"),
+        pytest.raises(UsageError, match=r"so it cannot judge \(.*log.?prob.*\); use a server that"),
     ):
         backend.label_logprobs(CHATS, LABELS)
 
@@ -148,6 +151,8 @@ FAULTS: dict[str, Callable[[], Reply]] = {
     "half a JSON": lambda: Reply(b'{"choices": [{"mess'),
     "no JSON": lambda: Reply(b"Bad Gateway"),
     "a list": lambda: Reply([1, 2]),
+    "an error of status 200": lambda: Reply({"error": {"message": "upstream overloaded"}}),
+    "another encoding": lambda: Reply('{"acc\u00e8s": 1}'.encode("latin-1")),
     "no choices": lambda: Reply({"choices": []}),
     "null log-probabilities": lambda: Reply({"choices": [{"message": {"content": "1"}, "logprobs": None}]}),
     "an empty list": lambda: Reply(listed({})),
@@ -173,7 +178,9 @@ def test_retry_after_is_waited_for() -> None:
     assert time.monotonic() - start >= 0.4
 
 
-@pytest.mark.parametrize("name", ["500", "429 with seconds", "too slow", "dripping", "cut off", "half a JSON"])
+@pytest.mark.parametrize(
+    "name", ["500", "429 with seconds", "too slow", "dripping", "cut off", "half a JSON", "an error of status 200"]
+)
 def test_a_server_that_keeps_failing_ends_the_run_with_a_line(name: str) -> None:
     answer = plain(lambda body, number: Reply(GOOD) if number == 1 else FAULTS[name]())
     with (
@@ -193,10 +200,33 @@ def test_one_question_whose_reply_stays_unusable_is_null_and_the_others_are_not(
     assert np.flatnonzero(np.isnan(found).any(axis=1)).tolist() == [3]
 
 
-def test_a_question_over_the_servers_context_is_null() -> None:
+def test_replies_that_are_mostly_unusable_are_not_kept_as_nulls() -> None:
+    def answer(body: Mapping[str, Any], number: int) -> Reply:
+        return Reply(GOOD if number < 8 else listed({"1": float("nan"), "0": -1.0}))
+
+    with asking(plain(answer), concurrency=1) as (backend, _), pytest.raises(RunError, match="held no usable"):
+        backend.label_logprobs(CHATS, LABELS)
+
+
+def test_a_stumble_over_the_token_ids_does_not_make_the_scores_inexact() -> None:
+    stumbled: list[str] = []
+
+    def answer(path: str, body: Mapping[str, Any], number: int) -> Reply:
+        if path == "/tokenize" and not stumbled:
+            stumbled.append(body["prompt"])
+            return Reply({}, status=503)
+        return by_id({32: 0.04, 216: 0.01, 33: 0.2, 217: 0.1})(path, body, number)
+
+    with asking(answer) as (backend, _):
+        assert np.exp(backend.label_logprobs(CHATS, LABELS).low[0]) == pytest.approx([0.05, 0.3])
+    assert stumbled
+
+
+@pytest.mark.parametrize("words", ["This model's maximum context length is 4096", "blocked by the content filter"])
+def test_a_question_that_the_server_refuses_for_itself_is_null(words: str) -> None:
     def answer(body: Mapping[str, Any], number: int) -> Reply:
         if body["messages"][0]["content"] == "question 5":
-            return Reply({"error": {"message": "This model's maximum context length is 4096 tokens"}}, status=400)
+            return Reply({"error": {"message": words}}, status=400)
         return Reply(GOOD)
 
     with asking(plain(answer)) as (backend, _):
@@ -258,6 +288,19 @@ def test_answers_come_in_order_with_their_thoughts_and_their_end() -> None:
     assert first[1][0].text == "<think>\n2 + 2\n</think>\n\nso 4"
     assert [one.cut_off for one in first[1]] == [True] * 3
     assert {body["max_tokens"] for body in server.asked} == {7}
+
+
+def test_answers_drawn_later_are_no_copies_of_earlier_ones(tmp_path: Path) -> None:
+    def answer(body: Mapping[str, Any], number: int) -> Reply:
+        return Reply(said(f"seed {body['seed']}", finish="length" if number == 3 else "stop"))
+
+    question = asked("q")
+    with asking(plain(answer), concurrency=1) as (backend, server), Samples(tmp_path / "c.jsonl") as kept:
+        for n, max_tokens in ((4, 10), (4, 100), (8, 100)):
+            draw(backend, [question], Sampling(n=n, temperature=1.0, max_tokens=max_tokens), kept, group=8)
+        (texts,) = ([one.text for one in some] for some in kept.of([question.key], 8))
+    assert len(server.asked) == 4 + 1 + 4
+    assert len(set(texts)) == 8
 
 
 def test_a_reply_without_text_is_asked_for_again_and_never_made_up() -> None:

@@ -139,6 +139,37 @@ def test_a_template_without_a_system_turn_gets_its_text_before_the_users(tmp_pat
     assert found == pytest.approx(with_system.label_logprobs([merged], LABELS).low, abs=1e-4)
 
 
+def test_a_long_prompt_takes_no_room_from_a_short_one_and_none_is_answered_that_does_not_fit(tmp_path: Path) -> None:
+    backend = TransformersBackend(str(make_chat_model(tmp_path, {"x": 0.99}, context=80)), device="cpu")
+    chats: list[Messages] = [[{"role": "user", "content": "x" * size}] for size in (1, 40, 90)]
+    beside = backend.generate(chats[:2], Sampling(max_tokens=40))
+    alone = [backend.generate([chat], Sampling(max_tokens=40))[0] for chat in chats[:2]]
+    assert beside == alone
+    assert [one.tokens for (one,) in beside] == [40, 80 - 40 - len("|user\n|\n|assistant\n")]
+    with pytest.raises(UsageError, match="does not fit the 80 of"):
+        backend.generate(chats, Sampling(max_tokens=40))
+
+
+def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = make_chat_model(tmp_path) / "model.safetensors"
+    weights = load_file(file)
+    del weights["lm_head.weight"]
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(UsageError, match=r"lacks weights \(lm_head.weight\)"):
+        TransformersBackend(str(tmp_path))
+
+
+def test_damaged_weights_and_templates_are_one_line(tmp_path: Path) -> None:
+    file = make_chat_model(tmp_path, template="{{ raise_exception('never') }}") / "model.safetensors"
+    with pytest.raises(UsageError, match=r"chat template of .* fails \(never\)"):
+        TransformersBackend(str(tmp_path)).label_logprobs(CHATS, LABELS)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(UsageError, match="cannot be opened"):
+        TransformersBackend(str(tmp_path))
+
+
 def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
     backend = TransformersBackend(str(make_chat_model(tmp_path, template=None)), device="cpu")
     with pytest.raises(UsageError, match="has no chat template"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 from select2reason.errors import UsageError
@@ -11,6 +12,18 @@ if TYPE_CHECKING:
     from select2reason.backends.base import Backend
 
 Kind = Literal["transformers", "vllm", "openai"]
+_ADDRESS = re.compile(r"https?://[^/:\s]+(:\d+)?(/\S*)?|https?://\[[0-9a-f:]+\](:\d+)?(/\S*)?", re.IGNORECASE)
+_HERE = ("transformers", "vllm")
+_OF = {  # which engines a setting is for: elsewhere it would be ignored
+    "base_url": ("openai",),
+    "concurrency": ("openai",),
+    "timeout_s": ("openai",),
+    "batch_tokens": ("transformers",),
+    "max_model_len": ("vllm",),
+    "revision": _HERE,
+    "dtype": _HERE,
+    "trust_remote_code": _HERE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +47,20 @@ class BackendSettings:
             raise UsageError(
                 "--backend openai needs the server's address, for example --base-url http://127.0.0.1:8000/v1"
             )
-        if self.kind != "openai" and self.base_url:
-            raise UsageError(f"--base-url is for --backend openai, not for {self.kind}")
+        for name, wanted in _OF.items():
+            if self.kind not in wanted and getattr(self, name) != _DEFAULTS[name]:
+                option = name.removesuffix("_s").replace("_", "-")
+                raise UsageError(f"--{option} is for --backend {' or '.join(wanted)}, not for {self.kind}")
+        if self.base_url and not _ADDRESS.fullmatch(self.base_url):
+            raise UsageError(
+                f"--base-url {self.base_url} is no address; it begins with http:// or https://, as http://host:8000/v1"
+            )
 
     @property
     def fingerprint(self) -> tuple[str, ...]:
         """What the model's words depend on: engine, weights, number type. A server's weights are known by name."""
         if self.kind == "openai":
-            return (self.kind, str(self.base_url), self.model)
+            return (self.kind, str(self.base_url).rstrip("/"), self.model)
         from select2reason.backends.loading import model_fingerprint
 
         return (
@@ -55,6 +74,9 @@ class BackendSettings:
     def described(self) -> dict[str, object]:
         """What was set, for a manifest."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+_DEFAULTS = {one.name: one.default for one in fields(BackendSettings)}
 
 
 def open_backend(settings: BackendSettings) -> Backend:

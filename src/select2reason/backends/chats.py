@@ -51,9 +51,15 @@ def render(tokenizer: ChatTokenizer, prompts: Sequence[Messages], model: str, *,
     options = {"add_generation_prompt": True, "tokenize": False} | ({} if thinking else _NO_THINKING)
     try:
         texts: list[str] = tokenizer.apply_chat_template([list(chat) for chat in prompts], **options)
+        return texts
     except TemplateError:
+        pass
+    try:
         texts = tokenizer.apply_chat_template([_without_system(chat) for chat in prompts], **options)
-    return texts
+        return texts
+    except (TemplateError, TypeError, ValueError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise UsageError(f"the chat template of {model} fails ({words}); mend it, or give another model") from error
 
 
 def _without_system(chat: Messages) -> list[Message]:
@@ -67,6 +73,12 @@ def token_ids(tokenizer: ChatTokenizer, texts: Sequence[str]) -> list[list[int]]
     """Ids of rendered chats; the template has set the special tokens."""
     ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     return ids
+
+
+def refuse_over_context(ids: Sequence[Sequence[int]], context: int, model: str) -> None:
+    """Raise UsageError where a prompt leaves no room for an answer: it cannot be answered, and that is no wrong one."""
+    if (longest := max(map(len, ids), default=0)) >= context:
+        raise UsageError(f"a question of {longest:,} tokens does not fit the {context:,} of {model}; leave it out")
 
 
 def spellings(vocabulary: Mapping[str, int], label: str) -> list[int]:

@@ -20,10 +20,20 @@ _T = TypeVar("_T")
 _AGAIN = {408, 409, 425, 429}
 _KEYS = {401, 403}
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+_TOKENIZE_S = 30.0
 _LONGEST_ORDERED_S = 600.0  # of a Retry-After: a server that wants longer is as good as away
 _SHAPE_TRIES = 3  # a whole reply of the wrong shape rarely gets better
 _CHARS_PER_TOKEN = 3  # a cautious guess, for the budget alone
-_TOO_LONG = ("context length", "context_length", "context size", "maximum context", "too long", "max_model_len")
+_TOO_LONG = (
+    "context length",
+    "context_length",
+    "context size",
+    "maximum context",
+    "too long",
+    "max_model_len",
+    "must be <=",
+)
+_FILTERED = ("content_filter", "content filter", "content management", "safety", "moderation")
 
 
 class RefusedError(Exception):
@@ -33,6 +43,11 @@ class RefusedError(Exception):
     def too_long(self) -> bool:
         """Whether the refusal speaks of the context's length."""
         return any(words in str(self).lower() for words in _TOO_LONG)
+
+    @property
+    def of_the_question(self) -> bool:
+        """Whether it is this question alone that is refused: too long, or filtered."""
+        return self.too_long or any(words in str(self).lower() for words in _FILTERED)
 
 
 class BadReplyError(Exception):
@@ -51,7 +66,7 @@ class ChatClient:
 
         key = api_key or os.environ.get("OPENAI_API_KEY") or "none"  # local servers want none, the package wants one
         self.url = base_url.rstrip("/")
-        self._client = AsyncOpenAI(base_url=self.url, api_key=key, max_retries=0)
+        self._client = AsyncOpenAI(base_url=self.url, api_key=key, max_retries=0, timeout=None)  # `ask` has its own
         self._places = asyncio.Semaphore(concurrency)
         self._budget = _Budget(tokens_in_flight)
         self._tries = tries
@@ -60,7 +75,7 @@ class ChatClient:
         """What `read` makes of the reply; it raises BadReplyError for one that it cannot use.
 
         Raises RefusedError, BadReplyError where the last try's reply was unusable, RunError where the server keeps
-        failing, UsageError where it is not there, or wants a key.
+        failing or is not there, UsageError where it wants a key or does not know the model.
         """
         cost = len(json.dumps(body)) // _CHARS_PER_TOKEN + int(str(body.get("max_tokens", 0)))
         async with self._places, self._budget.of(cost):
@@ -84,10 +99,13 @@ class ChatClient:
                 timeout_s
             ):  # of the whole exchange: a server that drips never times out by itself
                 reply = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=dict(body))
-            return read(_parsed(reply.content))
+            parsed = _parsed(reply.content)
+            if "error" in parsed and "choices" not in parsed:
+                return _Stumble(f"an error in place of a reply: {str(parsed['error'])[:200]}")
+            return read(parsed)
         except BadReplyError as error:
             return _Stumble(error)
-        except json.JSONDecodeError:
+        except ValueError:  # neither JSON nor, at times, text
             return _Stumble("a reply that is no JSON")
         except (TimeoutError, openai.APITimeoutError):
             return _Stumble(f"no reply within {timeout_s:g} s")
@@ -97,19 +115,32 @@ class ChatClient:
             return _after(error, self.url)
 
     async def tokenize(self, model: str, text: str) -> list[int] | None:
-        """Ids of a text, from a server that has vLLM's /tokenize; None elsewhere."""
+        """Ids of a text, from a server that has vLLM's /tokenize; None elsewhere.
+
+        A server that stumbles is asked again: taken for one that does not know, it would be asked for less than it can
+        say. Raises RunError where it keeps stumbling."""
         import httpx2
         import openai
 
         url = f"{self.url.removesuffix('/v1')}/tokenize"
         body = {"model": model, "prompt": text, "add_special_tokens": False}
-        try:
-            async with asyncio.timeout(30):
-                reply = await self._client.post(url, cast_to=httpx2.Response, body=body)
-            ids = _parsed(reply.content)["tokens"]
-        except (openai.OpenAIError, TimeoutError, BadReplyError, KeyError, json.JSONDecodeError):
-            return None
-        return ids if isinstance(ids, list) and all(isinstance(one, int) for one in ids) else None
+        why = ""
+        for number in range(1, self._tries + 1):
+            try:
+                async with asyncio.timeout(_TOKENIZE_S):
+                    reply = await self._client.post(url, cast_to=httpx2.Response, body=body)
+                ids = _parsed(reply.content)["tokens"]
+                return ids if isinstance(ids, list) and all(isinstance(one, int) for one in ids) else None
+            except (BadReplyError, KeyError, ValueError):
+                return None
+            except openai.APIStatusError as error:
+                if error.status_code < 500 and error.status_code not in _AGAIN:
+                    return None
+                why = f"status {error.status_code}"
+            except (openai.APIConnectionError, TimeoutError) as error:
+                why = f"no connection: {error.__cause__ or error}"
+            await asyncio.sleep(_wait(number))
+        raise RunError(f"{url} failed {self._tries} times ({why}); see to the server and run the same command again")
 
     async def close(self) -> None:
         """Close the connections."""

@@ -18,6 +18,7 @@ _T = TypeVar("_T")
 _EXTRA = {"openai": "openai", "vllm": "vllm"}  # the extra that brings a package; `transformers` brings the others
 _READ_WHOLE = 16 << 20  # bytes: of larger weight files the ends stand for the whole
 _END = 4 << 20
+_READ = (".json", ".safetensors", ".jinja", ".txt", ".model", ".py")  # files of a model's folder that may be read
 
 
 def needs(*packages: str) -> None:
@@ -81,7 +82,7 @@ def load_model(
     import transformers
 
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    opened = _opened(
+    opened, found = _opened(
         model,
         lambda: getattr(transformers, kind).from_pretrained(
             model,
@@ -89,17 +90,27 @@ def load_model(
             dtype=dtype_of(dtype, device),
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
+            output_loading_info=True,
             **options,
         ),
     )
-    return opened.to(device).eval()
+    if missing := sorted(found["missing_keys"]):  # the library would fill them with random numbers
+        raise UsageError(f"{model} lacks weights ({', '.join(missing[:3])}); fetch it again, or give another --model")
+    return _opened(model, lambda: opened.to(device).eval())
 
 
 def _opened(model: str, load: Callable[[], _T]) -> _T:
     try:
         return load()
-    except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
+    except _wrong() as error:
         raise UsageError(f"the model {model} cannot be opened ({_short(error)}); {_fix_of(model, error)}") from error
+
+
+def _wrong() -> tuple[type[Exception], ...]:
+    """What the libraries raise for a model that is not there, damaged, too large or of an unknown kind."""
+    from safetensors import SafetensorError
+
+    return (OSError, ValueError, KeyError, ImportError, AttributeError, RuntimeError, SafetensorError)
 
 
 def _short(error: Exception) -> str:
@@ -137,11 +148,10 @@ def model_fingerprint(model: str, revision: str | None = None) -> str:
 
 
 def _of_files(folder: Path) -> str:
-    names = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in (".json", ".safetensors"))
-    templates = sorted(folder.glob("*.jinja"))
-    if not names:
+    read = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in _READ)
+    if not any(path.name == "config.json" for path in read):
         raise UsageError(f"{folder} holds no model; give a folder with config.json, safetensors and a tokenizer")
-    return hashlib.sha256(json.dumps([_of_file(path) for path in [*names, *templates]]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([_of_file(path) for path in read]).encode()).hexdigest()[:16]
 
 
 def _of_file(path: Path) -> Sequence[object]:

@@ -27,7 +27,8 @@ _JUDGE_TIMEOUT_S = 120.0
 _ANSWER_TIMEOUT_S = 1_800.0
 _SPELLINGS = 2  # of a label: without and with a leading space
 _SPACES = " Ġ▁"
-_SLACK = 1e-3  # of a log-probability over 0, from rounding
+_SLACK = 1e-3  # of a log-probability over 0, and of what a list leaves: servers round
+_FEW_BAD = 0.1  # of a batch: more unusable replies than these are the server's fault, not the questions'
 
 
 class OpenaiBackend:
@@ -41,7 +42,7 @@ class OpenaiBackend:
         base_url: str,
         api_key: str | None = None,
         concurrency: int = 32,
-        tokens_in_flight: int = 1_000_000,
+        tokens_in_flight: int = 4_000_000,
         timeout_s: float | None = None,
         tries: int = 8,
     ) -> None:
@@ -56,6 +57,7 @@ class OpenaiBackend:
         )
         self._asking = threading.Lock()
         self._how: _Asking | None = None
+        self._said = "no reply"  # the server's last words against a way of asking
 
     def label_logprobs(self, prompts: Sequence[Messages], labels: Sequence[str]) -> LabelLogprobs:
         """See `Backend`. Exact where the server takes token ids, else bounds. NaN: too long for the server, or a reply
@@ -75,11 +77,18 @@ class OpenaiBackend:
         return [answers[i * sampling.n : (i + 1) * sampling.n] for i in range(len(prompts))]
 
     def close(self) -> None:
-        """Hang up."""
-        self._run(self._client.close())
+        """Hang up; whoever still waits is told so."""
+        if self._loop.is_closed():
+            return
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end(self) -> None:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await self._client.close()
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -98,8 +107,8 @@ class OpenaiBackend:
             if await self._tells(listed, shortest, labels):
                 return listed
         raise UsageError(
-            f"the server of {self.name} reports no log-probabilities, so it cannot judge; "
-            "use a server that does (vLLM, SGLang, llama.cpp), --backend transformers, or --difficulty rollout:DIR"
+            f"the server of {self.name} reports no log-probabilities, so it cannot judge ({self._said}); use a server "
+            "that does (vLLM, SGLang, llama.cpp), --backend transformers, or --difficulty rollout:DIR"
         )
 
     async def _ids(self, labels: Sequence[str]) -> list[list[int]] | None:
@@ -113,7 +122,8 @@ class OpenaiBackend:
     async def _tells(self, how: _Asking, prompt: Messages, labels: Sequence[str]) -> bool:
         try:
             await self._client.ask(self._question(how, prompt), self._bounds(how, labels), timeout_s=self._patience)
-        except (RefusedError, BadReplyError):
+        except (RefusedError, BadReplyError) as error:
+            self._said = str(error)
             return False
         return True
 
@@ -124,13 +134,21 @@ class OpenaiBackend:
             try:
                 return await self._client.ask(self._question(how, prompt), read, timeout_s=self._patience)
             except BadReplyError:
+                bad.append(1)
                 return None
             except RefusedError as error:
-                if error.too_long:
+                if error.of_the_question:
                     return None
                 raise UsageError(f"the server refused a question: {error}; mend the request or the server") from error
 
-        return list(await _all(one(prompt) for prompt in prompts))
+        bad: list[int] = []
+        found = list(await _all(one(prompt) for prompt in prompts))
+        if len(bad) > max(1, _FEW_BAD * len(prompts)):
+            raise RunError(
+                f"{len(bad)} of {len(prompts)} replies of the server held no usable log-probabilities; see to the "
+                "server and run the same command again"
+            )
+        return found
 
     @property
     def _patience(self) -> float:
@@ -168,8 +186,9 @@ class OpenaiBackend:
             try:
                 return await self._client.ask(body, _completion, timeout_s=self._timeout_s or _ANSWER_TIMEOUT_S)
             except RefusedError as error:
-                fix = "leave it out, or raise the server's context" if error.too_long else "mend the request"
-                raise UsageError(f"the server refused a question: {error}; {fix}") from error
+                fix = "leave it out, or raise the server's context" if error.of_the_question else "mend the request"
+                head = prompt[-1]["content"][:60]
+                raise UsageError(f"the server refused the question that begins {head!r}: {error}; {fix}") from error
             except BadReplyError as error:
                 raise RunError(f"the server's replies are no answers ({error}); mend it and run again") from error
 
@@ -223,7 +242,7 @@ def label_bounds(listed: Sequence[tuple[str, float]], label: str) -> tuple[float
     known = float(np.exp(list(spelled.values())).sum())
     rest = max(0.0, 1.0 - float(np.exp([value for _, value in listed]).sum()))
     least = float(np.exp(min(value for _, value in listed)))
-    hidden = min(rest, max(0, _SPELLINGS - len(spelled)) * least)
+    hidden = min(rest + _SLACK, max(0, _SPELLINGS - len(spelled)) * least)
     with np.errstate(divide="ignore"):
         return float(np.log(known)), float(min(0.0, np.log(known + hidden)))
 
@@ -233,7 +252,9 @@ def _completion(reply: Mapping[str, Any]) -> Completion:
         choice = reply["choices"][0]
         message, ended = choice["message"], choice["finish_reason"]
         thought = message.get("reasoning_content") or message.get("reasoning")
-        content = message.get("content")
+        content = (
+            message["refusal"] if message.get("content") is None and message.get("refusal") else message.get("content")
+        )
         tokens = (reply.get("usage") or {}).get("completion_tokens")
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise BadReplyError("no message in the reply") from error

@@ -16,9 +16,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from select2reason.backends.base import Completion, LabelLogprobs, Messages, Sampling
-from select2reason.backends.chats import batches_of, common_prefix, opened_tag, render, seed_of, spellings, token_ids
+from select2reason.backends.chats import (
+    batches_of,
+    common_prefix,
+    opened_tag,
+    refuse_over_context,
+    render,
+    seed_of,
+    spellings,
+    token_ids,
+)
 from select2reason.backends.loading import best_device, load_model, load_tokenizer, needs
-from select2reason.errors import RunError
+from select2reason.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _CPU_TOKENS = 768  # in one batch: 512 to 1,024 were fastest on two cores, 4,096 half as fast
 _GPU_TOKENS = 32_768
+_DECODED = 32  # batches' worth of tokens that may be decoded at once: most of them come later
 _LEAST_PREFIX = 8  # shared tokens from which keeping them is worth a pass of its own
 
 
@@ -59,6 +69,7 @@ class TransformersBackend:
         self._batch_tokens = batch_tokens or (_CPU_TOKENS if self._device == "cpu" else _GPU_TOKENS)
         self._context = int(getattr(self._model.config, "max_position_embeddings", 0) or 1 << 30)
         self._one_at_a_time = threading.Lock()  # another caller renders its prompts meanwhile
+        self._closed = False
 
     def label_logprobs(self, prompts: Sequence[Messages], labels: Sequence[str]) -> LabelLogprobs:
         """See `Backend`. Exact; a prompt that does not fit the model's context is not scored."""
@@ -79,11 +90,10 @@ class TransformersBackend:
 
         texts = render(self._tokenizer, prompts, self.name, thinking=True)
         ids = token_ids(self._tokenizer, texts)
-        room = sampling.max_tokens
+        refuse_over_context(ids, self._context, self.name)
         answers: list[list[Completion]] = [[] for _ in prompts]
         with self._one_at_a_time, torch.inference_mode():
-            for rows in batches_of([(len(prompt) + room) * sampling.n for prompt in ids], self._batch_tokens * 32):
-                batch = [int(row) for row in rows]
+            for batch in self._alike(ids, sampling):
                 seed = seed_of(sampling.seed, [prompts[row] for row in batch])
                 drawn = halving(partial(self._continued, ids, sampling, seed), batch)
                 for row, completions in zip(batch, drawn, strict=True):
@@ -92,10 +102,12 @@ class TransformersBackend:
         return answers
 
     def close(self) -> None:
-        """Let go of the model and, on a GPU, of its memory."""
+        """Let go of the model and, on a GPU, of its memory; whoever still works stops after its batch."""
         import torch
 
-        del self._model
+        self._closed = True
+        with self._one_at_a_time:
+            del self._model
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -111,6 +123,8 @@ class TransformersBackend:
         shared = shared if kept is not None else 0
         rest = [prompt[shared:] for prompt in ids]
         for rows in batches_of([len(prompt) for prompt in rest], self._batch_tokens):
+            if self._closed:
+                raise RunError("the model was let go of; run the same command again")
             batch = [int(row) for row in rows]
             scored = halving(partial(self._scored, rest, kept, wanted), batch)
             values[batch] = torch.stack(scored).to(values)
@@ -149,6 +163,15 @@ class TransformersBackend:
 
     # --- sampling ---
 
+    def _alike(self, ids: list[list[int]], sampling: Sampling) -> Iterator[list[int]]:
+        """Batches of rows. A prompt that leaves less room than max_tokens goes alone: it would shorten the others."""
+        room = [self._context - len(prompt) for prompt in ids]
+        roomy = [row for row, left in enumerate(room) if left >= sampling.max_tokens]
+        costs = [(len(ids[row]) + sampling.max_tokens) * sampling.n for row in roomy]
+        for part in batches_of(costs, self._batch_tokens * _DECODED):
+            yield [roomy[place] for place in part]
+        yield from ([row] for row, left in enumerate(room) if left < sampling.max_tokens)
+
     def _continued(
         self, prompts: list[list[int]], sampling: Sampling, seed: int, rows: list[int]
     ) -> list[list[Completion]]:
@@ -184,10 +207,12 @@ class TransformersBackend:
         fill in from them what it is not told, and a penalty there changes every probability."""
         from transformers import GenerationConfig
 
-        ends = self._model.generation_config.eos_token_id
-        ends = self._tokenizer.eos_token_id if ends is None else ends
+        said = self._model.generation_config.eos_token_id
+        ends = {self._tokenizer.eos_token_id, *(said if isinstance(said, list | tuple) else [said])} - {None}
+        if not ends:
+            raise UsageError(f"neither {self.name} nor its tokenizer says what ends an answer; give another model")
         self._model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-        return list(ends) if isinstance(ends, list | tuple) else [ends]
+        return sorted(ends)
 
     def _completion(self, ids: list[int]) -> Completion:
         ended = next((place for place, token in enumerate(ids) if token in self._ends), None)

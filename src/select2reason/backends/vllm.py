@@ -7,6 +7,7 @@ Log-probabilities are the model's own: no penalty, no temperature, no top-k list
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from select2reason.backends.base import Completion, LabelLogprobs, Messages, Sampling
-from select2reason.backends.chats import opened_tag, render, seed_of, spellings, token_ids
+from select2reason.backends.chats import opened_tag, refuse_over_context, render, seed_of, spellings, token_ids
 from select2reason.backends.loading import load_tokenizer, needs
 from select2reason.errors import RunError, UsageError
 
@@ -40,6 +41,7 @@ class VllmBackend:
         from vllm import LLM
 
         self.name = model
+        self._one_at_a_time = threading.Lock()
         self._tokenizer = load_tokenizer(model, revision=revision, trust_remote_code=trust_remote_code)
         try:
             self._engine = LLM(
@@ -83,6 +85,7 @@ class VllmBackend:
 
         texts = render(self._tokenizer, prompts, self.name, thinking=True)
         ids = token_ids(self._tokenizer, texts)
+        refuse_over_context(ids, self._context, self.name)
         drawn = sampling.n if sampling.temperature > 0 else 1  # without a temperature all answers are the same one
         how = [
             SamplingParams(
@@ -95,8 +98,6 @@ class VllmBackend:
             )
             for prompt, one in zip(prompts, ids, strict=True)
         ]
-        if longest := [len(one) for one in ids if len(one) >= self._context]:
-            raise UsageError(f"a question of {max(longest):,} tokens does not fit {self.name}; leave it out")
         outputs = self._answers(ids, how)
         ends = {token for token in (getattr(self._tokenizer, "eos_token", None),) if token}
         return [
@@ -107,11 +108,13 @@ class VllmBackend:
     def _answers(self, ids: list[list[int]], how: Any) -> list[Any]:
         if not ids:
             return []
-        return list(self._engine.generate([{"prompt_token_ids": one} for one in ids], how, use_tqdm=False))
+        with self._one_at_a_time:  # the engine is not made for several callers
+            return list(self._engine.generate([{"prompt_token_ids": one} for one in ids], how, use_tqdm=False))
 
     def close(self) -> None:
         """Let go of the engine and of the processes that it started."""
-        del self._engine
+        with self._one_at_a_time:
+            del self._engine
 
 
 def _completion(opened: str, one: Any, ends: set[str]) -> Completion:
@@ -128,13 +131,17 @@ def _on_cpu() -> bool:
 
 
 def gpus_for(model: str) -> int:
-    """GPUs that one copy of the model takes: 1, or the fewest that hold its weights and share its heads evenly."""
+    """GPUs that one copy of the model takes: 1, or the fewest that hold its weights and share its heads evenly.
+
+    Sizes are known of folders; a Hub id counts as fitting one, and vLLM says where it does not."""
     import torch
 
     if not torch.cuda.is_available():
         return 1
     from transformers import AutoConfig
 
+    if not weight_bytes(model):
+        return 1
     heads = int(getattr(AutoConfig.from_pretrained(model), "num_attention_heads", 1))
     memory = torch.cuda.get_device_properties(0).total_memory
     return fewest_gpus(weight_bytes(model), memory, heads, torch.cuda.device_count())

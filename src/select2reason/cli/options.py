@@ -242,7 +242,7 @@ class Judging:
         from select2reason.difficulty.judge import PAPER_SYSTEM, JudgePrompt
 
         system = PAPER_SYSTEM if self.judge_system is None else self.judge_system
-        return JudgePrompt(system, self.judge_prompt or "{question}")
+        return JudgePrompt(system, "{question}" if self.judge_prompt is None else self.judge_prompt)
 
 
 def judge_options(

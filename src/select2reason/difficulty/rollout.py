@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ RATES = "pass_rates.parquet"
 COMPLETIONS = "completions.jsonl"
 SETTINGS = "rollout.json"
 _STRATA = 10  # tenths of the built-in difficulty, from each of which a sample takes as many
-_GROUPS = {"vllm": 512, "openai": 32, "transformers": 8}  # questions at once: what a killed run may lose
+_GROUPS = {"vllm": 512, "openai": 64, "transformers": 8}  # questions at once: what a killed run may lose
 _GRADED = 256  # questions whose answers are in memory at once
 _COLUMNS = {
     "row": pl.UInt32,
@@ -93,7 +93,7 @@ def roll_out(
 
 
 def _chosen(table: Table, sample: int | None, seed: int) -> pl.DataFrame:
-    """Rows with a question and a gold answer, in order: `row`, `question`, `gold`."""
+    """Distinct questions with a gold answer, in order: `row` (the first that asks it), `question`, `gold`."""
     rows = pl.DataFrame({"question": table.question, "gold": table.gold}).with_row_index("row")
     blank = pl.col("question").fill_null("").str.strip_chars() == ""
     whole = rows.filter(~blank & pl.col("gold").is_not_null())
@@ -101,6 +101,7 @@ def _chosen(table: Table, sample: int | None, seed: int) -> pl.DataFrame:
         raise UsageError("no row has a question and a gold answer to grade by; name them: --columns question=Q,gold=G")
     if whole.height < rows.height:
         say(f"rollout: {rows.height - whole.height:,} of {rows.height:,} rows have no question or no gold answer")
+    whole = whole.unique(["question", "gold"], keep="first", maintain_order=True)
     if sample is None or sample >= whole.height:
         return whole
     return whole[stratified(whole["question"], sample, seed)]
@@ -121,7 +122,7 @@ def stratified(questions: pl.Series, sample: int, seed: int) -> NDArray[np.int64
 def _own_folder(out: Path, engine: BackendSettings, system: str, sampling: Sampling) -> None:
     """Make OUT, or check that its answers are of the same model, prompt and temperature."""
     settings = {
-        "engine": list(engine.fingerprint),
+        "engine": _same_model(engine),
         "system": system,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -129,16 +130,26 @@ def _own_folder(out: Path, engine: BackendSettings, system: str, sampling: Sampl
     }
     note = out / SETTINGS
     try:
-        if note.is_file():
-            if orjson.loads(note.read_bytes()) != settings:
-                raise OutputError(f"{out} holds answers of another model, prompt or sampling; choose another --out")
+        if note.is_file() and (out / COMPLETIONS).is_file() and (out / COMPLETIONS).stat().st_size:
+            held = orjson.loads(note.read_bytes())
+            if differ := [name for name, value in settings.items() if held.get(name) != value]:
+                raise OutputError(f"{out} holds answers drawn with another {', '.join(differ)}; choose another --out")
             return
-        if out.is_dir() and any(out.iterdir()):
+        if out.is_dir() and not note.is_file() and any(out.iterdir()):
             raise OutputError(f"{out} holds something else; choose another --out")
         out.mkdir(parents=True, exist_ok=True)
-        note.write_bytes(orjson.dumps(settings, option=orjson.OPT_INDENT_2))
+        part = note.with_suffix(".part")
+        part.write_bytes(orjson.dumps(settings, option=orjson.OPT_INDENT_2))
+        part.replace(note)
     except (OSError, orjson.JSONDecodeError) as error:
         raise OutputError(f"cannot use {out} ({error}); choose another --out") from error
+
+
+def _same_model(engine: BackendSettings) -> list[str]:
+    """A server may move and a context may grow without its model becoming another one."""
+    if engine.kind == "openai":
+        return [engine.kind, engine.model]
+    return list(replace(engine, max_model_len=None).fingerprint)
 
 
 def _draw(engine: BackendSettings, questions: Sequence[Asked], sampling: Sampling, kept: Samples) -> int:
@@ -151,7 +162,8 @@ def _draw(engine: BackendSettings, questions: Sequence[Asked], sampling: Samplin
     backend = open_backend(engine)
     try:
         with stage("answering", wanted, unit="answers") as advance:
-            draw(backend, questions, sampling, kept, group=_GROUPS[engine.kind], progress=advance)
+            group = max(_GROUPS[engine.kind], 2 * engine.concurrency // sampling.n)
+            draw(backend, questions, sampling, kept, group=group, progress=advance)
     finally:
         backend.close()
     return wanted
@@ -176,8 +188,10 @@ def _rates(rows: pl.DataFrame, answers: Sequence[Sequence[Completion]], grader: 
     pairs = [(result, gold) for some, gold in zip(results, rows["gold"], strict=True) for result in some]
     verdicts = iter(list(grader.grade(pairs)))
     columns = [_rate([next(verdicts) for _ in some], some, found) for some, found in zip(answers, results, strict=True)]
-    frame = pl.concat([rows, pl.DataFrame(columns, schema=list(_COLUMNS)[3:], orient="row")], how="horizontal")
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in _COLUMNS.items())
+    made = pl.DataFrame(columns, schema=dict(list(_COLUMNS.items())[rows.width :]), orient="row")
+    return pl.concat([rows, made], how="horizontal").select(
+        pl.col(name).cast(dtype) for name, dtype in _COLUMNS.items()
+    )
 
 
 def _rate(

@@ -51,24 +51,20 @@ class Scoring:
         self._threads = ThreadPoolExecutor(spec.threads)
         self._under_way: deque[Future[pl.DataFrame] | Path] = deque()  # a path: the shard that ends there
         self._batches = 0  # of them
-        self._latest: deque[Future[pl.DataFrame]] = deque(maxlen=spec.threads + 1)
         self._scored: list[pl.DataFrame] = []
 
     def __enter__(self) -> Scoring:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """After a failure a batch that is under way is not waited for, since it may take minutes; its model is left."""
+        """After a failure a batch that is under way is not waited for: it may take minutes, and its model is going."""
         self._threads.shutdown(wait=kind is None, cancel_futures=True)
-        if not any(batch.running() for batch in self._latest):
-            self._scorer.close()
+        self._scorer.close()
 
     def add(self, batch: pl.DataFrame) -> None:
         """Score a batch beside the caller; waits while as many as may be are under way."""
         inputs = batch.select(self._spec.inputs)
-        begun = self._threads.submit(_checked, self._scorer, inputs)
-        self._under_way.append(begun)
-        self._latest.append(begun)
+        self._under_way.append(self._threads.submit(_checked, self._scorer, inputs))
         self._batches += 1
         self._take(all_but=self._spec.threads)
 

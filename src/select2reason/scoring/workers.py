@@ -9,10 +9,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from select2reason.backends.loading import gpu_count
 from select2reason.errors import RunError, Select2ReasonError, UsageError
 from select2reason.pool import Pool
 from select2reason.scoring.base import ScorerSpec
@@ -33,7 +35,7 @@ def score_shards(
     for shard in [*shards, *[None] * workers]:
         todo.put(shard)
     plain = replace(spec, wake=_idle, workers=_alone)
-    running = [context.Process(target=_work, args=(pool, plain, _gpu(n), todo, told)) for n in range(workers)]
+    running = [context.Process(target=_work, args=(pool, plain, _gpus(n, workers), todo, told)) for n in range(workers)]
     try:
         for process in running:
             process.start()
@@ -63,14 +65,15 @@ def _listen(told: multiprocessing.Queue[object], running: list[SpawnProcess], pr
 def _work(
     pool: Pool,
     spec: ScorerSpec,
-    gpu: str,
+    gpus: str,
     todo: multiprocessing.Queue[int | None],
     told: multiprocessing.Queue[object],
 ) -> None:
     """One worker: shards until there are none. What it tells: rows done, an error, None at its end."""
     from select2reason.scoring.local import Scoring
 
-    os.environ[_GPUS] = gpu
+    os.environ[_GPUS] = gpus
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with Scoring(spec, progress=told.put) as scoring:
             while (shard := todo.get()) is not None:
@@ -83,10 +86,20 @@ def _work(
     told.put(None)
 
 
-def _gpu(number: int) -> str:
-    """The number-th of the GPUs that this process may use."""
-    allowed = [one for one in os.environ.get(_GPUS, "").split(",") if one.strip()]
-    return allowed[number] if number < len(allowed) else str(number)
+def _end_with_parent() -> None:
+    """Where the run is killed, its workers must not go on beside the next one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _gpus(number: int, workers: int) -> str:
+    """The number-th worker's even share of the GPUs that this process may use."""
+    named = [one for one in os.environ.get(_GPUS, "").split(",") if one.strip()]
+    allowed = named or [str(one) for one in range(gpu_count())]
+    share = len(allowed) // workers
+    return ",".join(allowed[number * share : (number + 1) * share])
 
 
 def _idle() -> None:
