@@ -16,11 +16,13 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from select2reason.difficulty.features import FEATURES, encode, ngram_bags
+from select2reason.difficulty.features import ANSWER_FEATURES, FEATURES, encode, ngram_bags
 from select2reason.difficulty.fitting import Settings
 from select2reason.difficulty.reward import FAMILIAR, NgramModel
 
 WAYS = {"question_number": "by question", "near_group": "by near-copy group"}
+SIGHTS = {"gold": "question and gold answer", "alone": "question alone"}
+Scores = dict[tuple[str, str], NDArray[np.float64]]  # (rows,) for a way of splitting and what was seen
 MEASURED = {
     ("deepscaler", "pass_gap"): "DeepScaleR, 1 - pass rate of Qwen2.5-Math-7B (128 samples)",
     ("math_test", "math_pass_gap"): "MATH test, 1 - pass rate of Qwen2.5-Math-7B (50 samples)",
@@ -56,8 +58,9 @@ ELSEWHERE = {  # kind of questions: file, column, the rows of one value of anoth
 
 CARD = """# Card of the built-in difficulty model
 
-Predicts d = 1 - pass rate from the question alone (the difficulty-aware reward model of METHOD 2). Fingerprint
-`{fingerprint}`, {size:.1f} MB, {kept:,} weighted n-grams. One regression each for:
+Predicts d = 1 - pass rate from a question's wording and, where the pool gives it, the look of its gold answer (the
+difficulty-aware reward model of METHOD 2; the paper's reads the question alone). Fingerprint `{fingerprint}`,
+{size:.1f} MB, {kept:,} weighted n-grams. One regression each for:
 {tasks}.
 
 ## How it works
@@ -65,7 +68,10 @@ Predicts d = 1 - pass rate from the question alone (the difficulty-aware reward 
    alike; the marks themselves are counted, because collections that are written differently differ in difficulty.
 2. Hashed token 1- to 3-grams (Qwen2.5 tokenizer, 2^20 buckets) and {features} counted features feed one ridge
    regression for every label set.
-3. {trees} small trees combine the scores of the regressions with the counted features.
+3. {trees} small trees combine the scores of the regressions with the counted features. Where a gold answer is known,
+   {trees} others do, which also see {answers} features of it: a whole number or not, how large, how long, fractions,
+   roots, letters. How its source writes it (dollar signs, blanks, \\text) is levelled first: pass rates hang on that as
+   well, but it is no difficulty.
 4. A monotone map puts the sum on the scale of DeepScaleR's 1 - pass rate, in [0, 1]. An empty question has no score.
 
 ## How well it does
@@ -79,27 +85,29 @@ Measured on {measured:,} labelled rows that it never saw, in {folds} folds over 
 Settings were chosen on such folds of the same questions, so the figures may flatter by a few thousandths. The shipped
 weights come from all rows: **on these files they do better than this table**, which says nothing.
 
-Spearman rank correlation with each label, its standard error, and that of the question's length in tokens; mean score
-and mean label (by question):
+Spearman rank correlation with each label, with the gold answer known and from the question alone; its standard error
+(with gold, by question), that of the question's length in tokens; mean score (with gold, by question) and mean label:
 
-| questions, label | n | by question | by near-copy group | s.e. | length only | mean score | mean label |
-|---|---|---|---|---|---|---|---|
+| questions, label | n | gold, by question | gold, by group | alone, by question | alone, by group | s.e. | length \
+| mean score | mean label |
+|---|---|---|---|---|---|---|---|---|---|
 {table}
 
 ### Calibration
 Tenths of the held-out prediction, mean predicted d / mean label:
 
-| questions | split | expected calibration error | tenths |
-|---|---|---|---|
+| questions | split | scored from | expected calibration error | tenths |
+|---|---|---|---|---|
 {calibration}
 
 The expected calibration error is the mean distance between the two over the tenths.
 
 ### Other kinds of questions
-Without labels of difficulty, only this can be said: the median familiarity (share of a question's n-grams that the
-model knows, 0 = chance), the share of questions at {familiar} or more, and what the scores do. A pool whose median
-lies below {familiar} is unlike what the model was fitted on: trust its scores there only after a check of your own. The
-first four rows are a fifth of the questions, under the n-grams of the others; later rows may share some with the files.
+Without labels of difficulty, only this can be said, of the question alone: the median familiarity (share of a
+question's n-grams that the model knows, 0 = chance), the share of questions at {familiar} or more, and what the scores
+do. A pool whose median lies below {familiar} is unlike what the model was fitted on: trust its scores there only after
+a check of your own. The first four rows are a fifth of the questions, under the n-grams of the others; later rows may
+share some with the files.
 
 | questions | n | median familiarity | familiar | median score | 10th-90th percentile of the score | score with length |
 |---|---|---|---|---|---|---|
@@ -108,13 +116,14 @@ first four rows are a fifth of the questions, under the n-grams of the others; l
 The last column is the Spearman correlation of the score with the question's length in tokens. CMATH's grades (Chinese,
 in the first table) are the only labels in a language other than English, and all of them are school arithmetic.
 
-About {speed:,} questions/s on two shared cores, tokenising included ({threads}).
+About {speed:,} questions/s with gold answers on two shared cores, tokenising included ({threads}).
 
 ## Fitted on
 | questions | labels used | licence |
 |---|---|---|
-| DeepScaleR (uscnlp-lime/verl) | difficulty = 1 - pass rate, look of the gold answer | Apache-2.0 (DeepScaleR: MIT) |
-| MATH test (ToRA, llms_know_difficulty, MARIO_EVAL) | pass rates, level, solution length | MIT (MARIO_EVAL: none) |
+| DeepScaleR (uscnlp-lime/verl) | difficulty = 1 - pass rate, gold answer | Apache-2.0 (DeepScaleR: MIT) |
+| MATH test (ToRA, llms_know_difficulty, MARIO_EVAL) | pass rates, answer, level, solution length \
+| MIT (MARIO_EVAL: none) |
 | MATH | level | MIT |
 | Omni-MATH (rule) | difficulty | Apache-2.0 in the copying repository |
 | GSM8K | single answers of {gsm8k} questions, length of the solutions | MIT |
@@ -127,8 +136,10 @@ numbers under hashes: no question can be read from them.
 ## Limits
 - Mathematics in English. Of other languages it has seen 407 Chinese school questions, and outside mathematics nothing:
   there the score is little more than length and LaTeX. Check it against labels of your own first.
-- It reads wording. Whether an answer exists, whether the gold answer is right (some DeepScaleR questions are never
-  solved for a wrong gold), how large the numbers get on the way: it cannot know.
+- It reads wording, and what kind of answer the gold is. Whether an answer exists, whether the gold is right (some
+  DeepScaleR questions are never solved for a wrong gold): it cannot know. A wrong gold changes the score a little.
+- Questions with and without a gold answer stand on one scale, but the former spread further; a pool that has gold
+  answers for some rows only will find more of those at both ends.
 - It reads marks of the source. In a pool that was rewritten in one style they say nothing, and it loses a little.
 - Easy word problems come out too hard (see GSM8K's means): DeepScaleR holds few easy ones, and many that are unsolved.
 - d is that of Qwen2.5-Math-7B. A stronger model's pass rates are higher; the order changes less.
@@ -143,7 +154,7 @@ same data, seed and library versions give the same bytes.
 
 def card(
     table: pl.DataFrame,
-    scores: dict[str, NDArray[np.float64]],
+    scores: Scores,
     model: NgramModel,
     *,
     out: Path,
@@ -152,11 +163,12 @@ def card(
     gsm8k: int,
 ) -> str:
     """CARD.md, from held-out scores for each of WAYS; the weights stand in `out`, the labelled files in `data`."""
-    by_question, by_group = (figures(table, scores[way]) for way in WAYS)
-    row = "| {} | {:,} | {:.3f} | {:.3f} | {:.3f} | {:.3f} | {:.2f} | {:.2f} |".format
+    found = [figures(table, scores[way, sight]) for sight in SIGHTS for way in WAYS]
+    by_question = found[0]
+    row = "| {} | {:,} | {:.3f} | {:.3f} | {:.3f} | {:.3f} | {:.3f} | {:.3f} | {:.2f} | {:.2f} |".format
     lines = [
-        row(MEASURED[r[:2]], r[2], r[3], other, (1 - r[3] ** 2) / r[2] ** 0.5, *r[4:])
-        for r, other in zip(by_question.iter_rows(), by_group["spearman"], strict=True)
+        row(MEASURED[r[:2]], r[2], r[3], *others, (1 - r[3] ** 2) / r[2] ** 0.5, *r[4:])
+        for r, *others in zip(by_question.iter_rows(), *(other["spearman"] for other in found[1:]), strict=True)
     ]
     return CARD.format(
         fingerprint=model.fingerprint,
@@ -164,7 +176,8 @@ def card(
         kept=len(model.buckets),
         tasks=fill(", ".join(model.tasks), 118),
         features=len(FEATURES),
-        trees=len(model.trees.leaves),
+        trees=len(model.alone.trees.leaves),
+        answers=len(ANSWER_FEATURES),
         measured=int(by_question["n"].sum()),
         questions=table["question_number"].n_unique(),
         groups=table["near_group"].n_unique(),
@@ -193,16 +206,16 @@ def figures(table: pl.DataFrame, scores: NDArray[np.float64]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
-def calibration(table: pl.DataFrame, scores: dict[str, NDArray[np.float64]]) -> list[str]:
+def calibration(table: pl.DataFrame, scores: Scores) -> list[str]:
     """Rows of the calibration table: tenths of the held-out scores."""
     lines = []
     for source, label, name in (("deepscaler", "pass_gap", "DeepScaleR"), ("math_test", "math_pass_gap", "MATH test")):
-        for way, words in WAYS.items():
-            home = table.with_columns(score=pl.Series(scores[way])).filter(pl.col("source") == source).sort("score")
+        for (way, sight), held in scores.items():
+            home = table.with_columns(score=pl.Series(held)).filter(pl.col("source") == source).sort("score")
             means = [part.mean(axis=0) for part in np.array_split(home.select("score", label).to_numpy(), 10)]
             error = np.mean([abs(predicted - true) for predicted, true in means])
             tenths = ", ".join("{:.2f} / {:.2f}".format(*pair) for pair in means)
-            lines.append(f"| {name} | {words} | {error:.3f} | {tenths} |")
+            lines.append(f"| {name} | {WAYS[way]} | {SIGHTS[sight]} | {error:.3f} | {tenths} |")
     return lines
 
 
@@ -248,11 +261,11 @@ def familiarity_row(
 
 def speed(table: pl.DataFrame, model: NgramModel) -> int:
     """Questions a second, the median of five runs over 4,000 DeepScaleR questions each, other ones every time."""
-    questions = table.filter(pl.col("source") == "deepscaler")["question"]
+    rows = table.filter(pl.col("source") == "deepscaler")
     rates = []
     for start in range(0, 20_000, 4_000):
         begun = time.perf_counter()
-        part = questions.slice(start, 4_000)
-        model.predict(part)
+        part = rows.slice(start, 4_000)
+        model.predict(part["question"], part["gold"])
         rates.append(len(part) / (time.perf_counter() - begun))
     return int(np.median(rates))

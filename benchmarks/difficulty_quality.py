@@ -12,6 +12,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from select2reason.backends import BackendSettings, open_backend
 from select2reason.backends.reward_training import Tuning
 from select2reason.difficulty.fitting import Settings, fit
 from select2reason.difficulty.judge import JudgePrompt, JudgeScorer
+from select2reason.difficulty.reward import NgramModel
 from select2reason.difficulty.reward_fit import fit_reward
 from select2reason.difficulty.reward_folder import load_reward
 from select2reason.difficulty.validation import spearman
@@ -45,16 +47,15 @@ def human_level(rows: pl.DataFrame) -> NDArray[np.float64]:
 
 
 def ngrams_of_deepscaler(seen: pl.DataFrame) -> Scorer:
-    """What `reward fit --base ngram` makes of DeepScaleR's pass rates."""
+    """What `reward fit --base ngram` makes of DeepScaleR's pass rates without gold answers."""
     home = seen.filter(pl.col("pass_gap").is_not_null())
     model = fit(home["question"], home["pass_gap"].to_numpy())
     return lambda rows: model.predict(rows["question"])
 
 
-def builtin_recipe(seen: pl.DataFrame) -> Scorer:
-    """What makes the built-in model, of the questions that may be seen."""
-    model = train(seen, Settings(), 0)
-    return lambda rows: model.predict(rows["question"])
+def builtin_recipe(model: NgramModel, *, golds: bool) -> Scorer:
+    """What makes the built-in model, of the questions that may be seen; with their gold answers or without."""
+    return lambda rows: model.predict(rows["question"], rows["gold"] if golds else None)
 
 
 def judge(model: str) -> Scorer:
@@ -75,11 +76,13 @@ def reward(seen: pl.DataFrame, base: str, questions: int) -> Scorer:
 
 def scorers(seen: pl.DataFrame, options: argparse.Namespace) -> dict[str, Callable[[], Scorer]]:
     """By the heads of their columns; each is made when its turn comes."""
+    recipe = cache(lambda: train(seen, Settings(), 0))
     made: dict[str, Callable[[], Scorer]] = {
         "question's length": lambda: length,
         "human level": lambda: human_level,
         "n-grams fitted on DeepScaleR": lambda: ngrams_of_deepscaler(seen),
-        "built-in recipe": lambda: builtin_recipe(seen),
+        "built-in recipe, question alone": lambda: builtin_recipe(recipe(), golds=False),
+        "built-in recipe, gold answer known": lambda: builtin_recipe(recipe(), golds=True),
     }
     if options.reward_base:
         made[f"{options.reward_name}, fitted on DeepScaleR"] = lambda: reward(

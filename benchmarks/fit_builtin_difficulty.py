@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
-from builtin_difficulty_card import card, figures
+from builtin_difficulty_card import SIGHTS, Scores, card, figures
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
@@ -55,13 +55,13 @@ def deepscaler(data: Path) -> pl.DataFrame:
         )
         .filter(pl.col("golds") == 1)
         .select(question="prompt", pass_gap=pl.col("difficulty") / 100, answer="ground_truth")
-        .with_columns(answer_labels())
+        .with_columns(answer_labels(), gold=pl.col("answer").cast(pl.String))
         .drop("answer")
     )
 
 
 def answer_labels() -> list[pl.Expr]:
-    """What the gold answer looks like: never known when scoring, but a question foretells part of it."""
+    """What the gold answer looks like: not always known when scoring, but a question foretells part of it."""
     answer = pl.col("answer")
     whole = answer.str.extract(r"^-?(\d{1,9})$").cast(pl.Float64)
     return [
@@ -80,18 +80,22 @@ def math_test(data: Path) -> pl.DataFrame:
         math_seven=1 - pl.mean_horizontal(pl.col("^pass_.*$").cast(pl.Float64)),
         level=level(),
         math_solution=solution_length("solution"),
+        gold=pl.col("answer").cast(pl.String),
     )
 
 
 def math_levels(data: Path) -> pl.DataFrame:
     """All of MATH: levels 1 to 5."""
-    return pl.read_parquet(data / "math_12500_levels.parquet").select(question="problem", level=level())
+    return pl.read_parquet(data / "math_12500_levels.parquet").select(
+        question="problem", level=level(), gold=pl.col("answer").cast(pl.String)
+    )
 
 
 def omni(data: Path) -> pl.DataFrame:
     """Omni-MATH: olympiad questions, 1 to 10."""
     rows = pl.read_parquet(data / "omni_math_rule.parquet")
-    return rows.select(question="problem", omni=pl.col("difficulty").cast(pl.Float64))
+    gold = pl.col("answer").cast(pl.String)
+    return rows.select(question="problem", omni=pl.col("difficulty").cast(pl.Float64), gold=gold)
 
 
 def aime(data: Path) -> pl.DataFrame:
@@ -101,13 +105,15 @@ def aime(data: Path) -> pl.DataFrame:
         question="problem",
         aime=1 - pl.mean_horizontal(pl.col("^pass_.*$").cast(pl.Float64)),
         aime_number=pl.col("Problem Number").cast(pl.Float64),
+        gold=pl.col("answer").cast(pl.String),
     )
 
 
 def aime_judge(data: Path) -> pl.DataFrame:
     """AIME: the votes of a language model."""
     rows = pl.read_parquet(data / "aime_llm_judge_difficulty.parquet")
-    return rows.select(question="problem", aime_votes=pl.col("difficulty").cast(pl.Float64))
+    gold = pl.col("answer").cast(pl.String)
+    return rows.select(question="problem", aime_votes=pl.col("difficulty").cast(pl.Float64), gold=gold)
 
 
 def gsm8k(data: Path) -> pl.DataFrame:
@@ -117,19 +123,22 @@ def gsm8k(data: Path) -> pl.DataFrame:
         question="question",
         gsm8k=1 - pl.mean_horizontal(pl.col("^greedy_.*$").cast(pl.Float64)),
         gsm8k_solution=solution_length("answer"),
+        gold="answer",
     )
 
 
 def cmath(data: Path) -> pl.DataFrame:
     """CMATH: Chinese school grades 1 to 6."""
     rows = pl.read_parquet(data / "cmath_grades_zh.parquet")
-    return rows.select(question="question", grade=pl.col("grade").cast(pl.Float64))
+    gold = pl.col("answer").cast(pl.String)
+    return rows.select(question="question", grade=pl.col("grade").cast(pl.Float64), gold=gold)
 
 
 def dsr(data: Path) -> pl.DataFrame:
     """1,209 DeepScaleR questions: accuracy along one reinforcement-learning run of Qwen2.5-Math-1.5B."""
     rows = pl.read_parquet(data / "dsr_sub_training_accuracy.parquet")
-    return rows.select(question="prompt", training=1 - pl.col("acc_history").list.mean())
+    gold = pl.col("ground_truth").cast(pl.String)
+    return rows.select(question="prompt", training=1 - pl.col("acc_history").list.mean(), gold=gold)
 
 
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
@@ -218,6 +227,7 @@ def train(table: pl.DataFrame, settings: Settings, seed: int) -> NgramModel:
     return fit(
         table["question"],
         columns.pop("main"),
+        golds=table["gold"],
         auxiliary=columns,
         source=source.to_numpy(),
         groups=table["question_number"].to_numpy(),
@@ -226,29 +236,35 @@ def train(table: pl.DataFrame, settings: Settings, seed: int) -> NgramModel:
     )
 
 
-def held_out(table: pl.DataFrame, options: argparse.Namespace) -> dict[str, NDArray[np.float64]]:
-    """For each way of SPLITS: every row's score by a model that saw no row with its number."""
-    scores = {split: np.full(len(table), np.nan) for split in SPLITS}
+def held_out(table: pl.DataFrame, options: argparse.Namespace) -> Scores:
+    """Every row's score, with its gold answer and without, by a model that saw no row with its number."""
+    scores = {(split, sight): np.full(len(table), np.nan) for split in SPLITS for sight in SIGHTS}
     jobs = [(split, part) for split in SPLITS for part in range(options.folds)]
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         running = {pool.submit(one_fold, table, *job, options.folds, options.seed): job for job in jobs}
         for done in as_completed(running):
             split, part = running[done]
             rows, predicted, seconds = done.result()
-            scores[split][rows] = predicted
+            for sight in SIGHTS:
+                scores[split, sight][rows] = predicted[sight]
             print(f"{split}, fold {part + 1} of {options.folds}: {seconds:.0f} s", flush=True)
     return scores
 
 
 def one_fold(
     table: pl.DataFrame, split: str, part: int, folds: int, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]], float]:
     """Rows of one fold, their scores by a model of the other folds, and the seconds that it took."""
     start = time.monotonic()
     numbers = table[split].to_numpy()
     aside = np.random.default_rng(seed).permutation(numbers.max() + 1)[numbers] % folds == part
     model = train(table.filter(pl.Series(~aside)), Settings(), seed)
-    return np.flatnonzero(aside), model.predict(table["question"].filter(pl.Series(aside))), time.monotonic() - start
+    held = table.filter(pl.Series(aside))
+    predicted = {
+        "gold": model.predict(held["question"], held["gold"]),
+        "alone": model.predict(held["question"]),
+    }
+    return np.flatnonzero(aside), predicted, time.monotonic() - start
 
 
 def main() -> None:
@@ -265,8 +281,8 @@ def main() -> None:
     print(f"{len(table)} rows, " + ", ".join(f"{table[split].n_unique()} of {split}" for split in SPLITS))
     scores = held_out(table, options)
     with pl.Config(tbl_rows=-1, tbl_cols=-1):
-        for split in SPLITS:
-            print(split, figures(table, scores[split]))
+        for split, sight in scores:
+            print(split, sight, figures(table, scores[split, sight]))
     if not options.measure_only:
         model = train(table, Settings(), options.seed)
         model.save(options.out)

@@ -34,6 +34,15 @@ def test_each_question_stands_once_in_first_seen_order(tmp_path: Path) -> None:
     ]
 
 
+def test_a_question_with_two_gold_answers_stands_twice(tmp_path: Path) -> None:
+    asked, golds = pl.Series(["b", "a", "b", "b", "a", None]), pl.Series(["1", None, "1", "2", None, "1"])
+    found = questions.of_column(asked, tmp_path, golds=golds)
+    rows = pl.concat(list(found.pool.batches(["question", "gold"], shard=0))).rows()
+    assert rows == [("b", "1"), ("a", None), ("b", "2"), ("", "1")]
+    assert found.of_row.tolist() == [0, 1, 0, 2, 1, 3]
+    assert found.pool.root != questions.of_column(asked, tmp_path).pool.root
+
+
 @settings(deadline=None)
 @given(asked=st.lists(st.sampled_from("abcdefgh") | st.none(), max_size=60), size=st.integers(1, 7))
 def test_every_row_finds_its_question(

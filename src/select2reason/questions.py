@@ -31,8 +31,9 @@ _BATCH = 128  # questions scored at once: progress is told after each
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """`pool` holds each distinct question once, in first-seen order (column `question`; a missing one is empty);
-    `of_row` (rows,) says which of them each row asks."""
+    """`pool` holds each distinct question once, in first-seen order (column `question`; a missing one is empty), or
+    each distinct pair of question and gold answer (column `gold`, null where there is none); `of_row` (rows,) says
+    which of them each row asks."""
 
     pool: Pool
     of_row: NDArray[np.int64]
@@ -49,11 +50,11 @@ def of_pool(pool: Pool, root: Path) -> Questions:
     if note.is_file():
         hashes = np.load(note)
     else:
-        hashes = _hashes(texts())
+        hashes = _hashes(map(pl.DataFrame, texts()))
         part = note.with_suffix(f".{os.getpid()}.part.npy")
         np.save(part, hashes)
         part.replace(note)
-    return _distinct(hashes, texts, root)
+    return _distinct(hashes, lambda: map(pl.DataFrame, texts()), root)
 
 
 def texts_of(pool: Pool) -> Iterator[pl.Series]:
@@ -63,18 +64,25 @@ def texts_of(pool: Pool) -> Iterator[pl.Series]:
             yield batch["question"]
 
 
-def of_column(questions: pl.Series, root: Path) -> Questions:
-    """The questions of a column of a table; they are kept in the cache at `root`."""
-    return _distinct(_hashes(iter([questions])), lambda: iter([questions]), root)
+def of_column(questions: pl.Series, root: Path, *, golds: pl.Series | None = None) -> Questions:
+    """The questions of a column of a table, with their gold answers if given; they are kept in the cache at `root`."""
+    columns = [questions.rename("question"), *([] if golds is None else [golds.rename("gold")])]
+    frame = pl.DataFrame(columns)
+    return _distinct(_hashes(iter([frame])), lambda: iter([frame]), root)
 
 
-def _hashes(texts: Iterator[pl.Series]) -> NDArray[np.uint64]:
-    """64 bits for each text: among a million questions, one chance in 30 million that any two are taken for one."""
-    parts = [text.cast(pl.String).fill_null("").hash(seed=0).to_numpy() for text in texts]
+def _hashes(texts: Iterator[pl.DataFrame]) -> NDArray[np.uint64]:
+    """64 bits for each row: among a million questions, one chance in 30 million that any two are taken for one."""
+    parts = [_texts(some).hash_rows(seed=0).to_numpy() for some in texts]
     return np.concatenate([np.empty(0, np.uint64), *parts])
 
 
-def _distinct(hashes: NDArray[np.uint64], texts: Callable[[], Iterator[pl.Series]], root: Path) -> Questions:
+def _texts(frame: pl.DataFrame) -> pl.DataFrame:
+    """Texts throughout; a missing question is empty, a missing gold answer is null."""
+    return frame.cast(pl.String).with_columns(pl.col("question").fill_null(""))
+
+
+def _distinct(hashes: NDArray[np.uint64], texts: Callable[[], Iterator[pl.DataFrame]], root: Path) -> Questions:
     _, first, code = np.unique(hashes, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
     number = np.empty(len(order), np.int64)
@@ -86,7 +94,7 @@ def _distinct(hashes: NDArray[np.uint64], texts: Callable[[], Iterator[pl.Series
     return Questions(Pool.open(folder, []), number[code])
 
 
-def _write(folder: Path, key: str, texts: Iterator[pl.Series], first: NDArray[np.int64]) -> None:
+def _write(folder: Path, key: str, texts: Iterator[pl.DataFrame], first: NDArray[np.int64]) -> None:
     """Whole or not at all, whoever else writes the same."""
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -105,15 +113,15 @@ def _write(folder: Path, key: str, texts: Iterator[pl.Series], first: NDArray[np
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _shards(texts: Iterator[pl.Series], first: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
-    held, start = pl.Series("question", [], dtype=pl.String), 0
-    for text in texts:
-        low, high = np.searchsorted(first, [start, start + len(text)])
-        new = text.cast(pl.String).fill_null("")[first[low:high] - start]
-        held = pl.concat([held, new.rename("question")])
-        start += len(text)
-        while len(held) >= SHARD_QUESTIONS:
-            yield pl.DataFrame(held.head(SHARD_QUESTIONS))
+def _shards(texts: Iterator[pl.DataFrame], first: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
+    held, start = pl.DataFrame(), 0
+    for some in texts:
+        low, high = np.searchsorted(first, [start, start + some.height])
+        new = _texts(some)[first[low:high] - start]
+        held = pl.concat([held, new]) if held.width else new
+        start += some.height
+        while held.height >= SHARD_QUESTIONS:
+            yield held.head(SHARD_QUESTIONS)
             held = held.slice(SHARD_QUESTIONS)
-    if len(held):
-        yield pl.DataFrame(held)
+    if held.height:
+        yield held

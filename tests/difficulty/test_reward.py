@@ -1,4 +1,4 @@
-"""The question-only difficulty model: stable hashing, learning, saving, and what the shipped weights must hold to."""
+"""The small difficulty model: stable hashing, learning, saving, and what the shipped weights must hold to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ import pytest
 from numpy.typing import NDArray
 
 from select2reason.difficulty.boosting import Growth, grow
-from select2reason.difficulty.features import FEATURES, clean, encode, hand_features, ngram_bags, strip_tail
+from select2reason.difficulty.features import (
+    ANSWER_FEATURES,
+    FEATURES,
+    answer_features,
+    clean,
+    encode,
+    hand_features,
+    ngram_bags,
+    plain_answers,
+    strip_tail,
+)
 from select2reason.difficulty.fitting import Settings, fit
 from select2reason.difficulty.reward import FAMILIAR, NgramModel, load_builtin
 from select2reason.errors import UsageError
@@ -30,7 +40,7 @@ HARD = pl.Series(
         "$\\frac{m\\sqrt{n}}{p}$ with $m$ and $p$ relatively prime. Find $m+n+p$.",
     ]
 )
-
+GOLDS = pl.Series([None if i % 5 == 0 else str(i * i) for i in range(300)])
 
 GOLDEN_OFFSETS = [0, 9, 9, 18]
 GOLDEN_BUCKETS = [
@@ -51,7 +61,7 @@ def toy(rows: int, *, seed: int = 0) -> tuple[pl.Series, NDArray[np.float64]]:
 
 @pytest.fixture(scope="module")
 def model() -> NgramModel:
-    return fit(*toy(300), settings=QUICK)
+    return fit(*toy(300), golds=GOLDS, settings=QUICK)
 
 
 def test_hashes_are_the_same_on_every_machine() -> None:
@@ -104,6 +114,44 @@ def test_marks_of_the_source_are_counted_though_cleaning_levels_them() -> None:
     assert differing == {"mark_paren", "mark_dfrac", "mark_dollar_stop"}
 
 
+@pytest.mark.parametrize(
+    ("gold", "plain"),
+    [
+        ("$5$", "5"),
+        (" \\( \\dfrac{9}{7} \\) ", "\\frac{9}{7}"),
+        ("\\text{(A)}", "(A)"),
+        ("18 \\text{ cm}.", "18 cm"),
+        ("She has 3 * 6 = 18.\n#### 18", "18"),
+        ("First \\boxed{1}, so \\boxed{x^{2_{3}}}.", "x^{2_{3}}"),
+        ("1,024", "1,024"),
+        ("", None),
+        ("$$", None),
+        (None, None),
+        ("By induction, " + 20 * "it holds for n + 1 too. ", None),
+    ],
+)
+def test_a_gold_answer_is_unwrapped(gold: str | None, plain: str | None) -> None:
+    assert plain_answers(pl.Series([gold], dtype=pl.String)).to_list() == [plain]
+
+
+def test_the_look_of_an_answer_is_counted() -> None:
+    looks = answer_features(pl.Series(["1,024", "-7", "\\frac{\\sqrt{2}}{2}", "(A)", "[0, \\infty)", "x^2 + y"]))
+
+    def counted(name: str) -> list[float]:
+        return [round(float(np.expm1(x)), 3) for x in looks[:, ANSWER_FEATURES.index(name)]]
+
+    assert looks.shape == (6, len(ANSWER_FEATURES))
+    assert looks[:, ANSWER_FEATURES.index("whole")].tolist() == [1, 1, 0, 0, 0, 0]
+    assert counted("size")[:2] == [1024, 7]
+    assert looks[:, ANSWER_FEATURES.index("small")].tolist() == [0, 1, -1, -1, -1, -1]
+    assert counted("negative") == [0, 1, 0, 0, 0, 0]
+    assert counted("fraction") == counted("root") == [0, 0, 1, 0, 0, 0]
+    assert looks[:, ANSWER_FEATURES.index("choice")].tolist() == [0, 0, 0, 1, 0, 0]
+    assert counted("interval") == [0, 0, 0, 0, 1, 0]
+    assert counted("letters") == [0, 0, 0, 1, 0, 2]
+    assert answer_features(pl.Series([], dtype=pl.String)).shape == (0, len(ANSWER_FEATURES))
+
+
 def test_trees_find_an_interaction() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(2000, 4)).astype(np.float32)
@@ -119,6 +167,26 @@ def test_it_learns_from_few_questions(model: NgramModel) -> None:
     assert gap.mean() < 0.12
 
 
+def test_it_learns_from_gold_answers_and_does_without() -> None:
+    rng = np.random.default_rng(0)
+    large = rng.integers(0, 2, 400)
+    questions = pl.Series([f"Compute {a} plus {b}." for a, b in rng.integers(2, 999, (400, 2))])
+    golds = pl.Series([f"${rng.integers(1, 9) * 10_000**one}$" for one in large])
+    golds[0] = None
+    difficulty = np.where(large == 1, 0.8, 0.2)
+    fitted = fit(questions[:300], difficulty[:300], golds=golds[:300], settings=QUICK)
+    seen, blind = (np.abs(fitted.predict(questions[300:], g) - difficulty[300:]) for g in (golds[300:], None))
+    assert seen.mean() < 0.1 < 0.2 < blind.mean()
+    half = golds.set(pl.Series(np.arange(400) % 2 == 0), None)
+    mixed, whole, alone = (fitted.predict(questions, g) for g in (half, golds, None))
+    assert np.array_equal(mixed[1::2], whole[1::2])
+    assert np.array_equal(mixed[::2], alone[::2])
+    unaware = fit(questions[:300], difficulty[:300], settings=QUICK)
+    assert unaware.answered is None
+    assert np.array_equal(unaware.predict(questions, golds), unaware.predict(questions))
+    assert fit(questions[:90], difficulty[:90], golds=golds[:90], settings=QUICK).answered is None  # too few
+
+
 def test_auxiliary_labels_and_sources_are_taken() -> None:
     questions, difficulty = toy(300)
     source = np.arange(300) % 2
@@ -129,8 +197,8 @@ def test_auxiliary_labels_and_sources_are_taken() -> None:
 
 
 def test_the_same_seed_gives_the_same_model(model: NgramModel) -> None:
-    assert fit(*toy(300), settings=QUICK).fingerprint == model.fingerprint
-    assert fit(*toy(300), settings=QUICK, seed=1).fingerprint != model.fingerprint
+    assert fit(*toy(300), golds=GOLDS, settings=QUICK).fingerprint == model.fingerprint
+    assert fit(*toy(300), golds=GOLDS, settings=QUICK, seed=1).fingerprint != model.fingerprint
 
 
 def test_too_few_labels_are_refused() -> None:
@@ -138,12 +206,26 @@ def test_too_few_labels_are_refused() -> None:
         fit(pl.Series(["a", "b"]), np.array([0.1, np.nan]))
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])
+def test_equal_labels_teach_nothing(rate: float) -> None:
+    with pytest.raises(UsageError, match="same pass rate"):
+        fit(toy(60)[0], np.full(60, rate, np.float64), settings=QUICK)
+
+
+def test_labels_of_right_and_wrong_alone_are_enough() -> None:
+    questions, difficulty = toy(60)
+    scores = fit(questions, np.round(difficulty).astype(np.float64), settings=QUICK).predict(questions)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert scores[difficulty > 0.5].mean() > scores[difficulty < 0.5].mean()
+
+
 def test_saving_keeps_every_prediction(model: NgramModel, tmp_path: Path) -> None:
     model.save(tmp_path / "one")
     again = NgramModel.load(tmp_path / "one")
     questions, _ = toy(50, seed=2)
     assert again.fingerprint == model.fingerprint
-    assert np.array_equal(again.predict(questions), model.predict(questions))
+    for golds in (None, GOLDS[:50]):
+        assert np.array_equal(again.predict(questions, golds), model.predict(questions, golds))
     again.save(tmp_path / "two")
     assert (tmp_path / "one/weights.npz").read_bytes() == (tmp_path / "two/weights.npz").read_bytes()
 
@@ -184,6 +266,9 @@ def test_builtin_takes_columns_of_no_rows_and_of_nulls() -> None:
 def test_builtin_tells_hard_from_easy() -> None:
     easy, hard = load_builtin().predict(EASY), load_builtin().predict(HARD)
     assert easy.max() < hard.min()
+    simple, involved = pl.Series(["7"] * 3), pl.Series([r"\frac{127\sqrt{15}-4\pi}{36}"] * 3)
+    for questions in (EASY, HARD):
+        assert (load_builtin().predict(questions, simple) < load_builtin().predict(questions, involved)).all()
 
 
 @pytest.mark.parametrize(
@@ -225,6 +310,9 @@ def test_builtin_is_small_and_has_a_card() -> None:
 @pytest.mark.skipif(not DEEPSCALER.is_file(), reason="the real data (../shared/data) is not beside the project")
 def test_builtin_ranks_real_questions() -> None:
     rows = pl.read_parquet(DEEPSCALER).head(3000)
-    scores = pl.Series(load_builtin().predict(rows["prompt"])).rank()
-    rho = np.corrcoef(scores, rows["difficulty"].rank())[0, 1]
-    assert rho > 0.49  # these questions were fitted on: a check of the wiring; the card holds the honest figures
+    alone = pl.Series(load_builtin().predict(rows["prompt"])).rank()
+    with_gold = pl.Series(load_builtin().predict(rows["prompt"], rows["ground_truth"])).rank()
+    assert np.corrcoef(alone, rows["difficulty"].rank())[0, 1] > 0.49
+    assert (
+        np.corrcoef(with_gold, rows["difficulty"].rank())[0, 1] > 0.54
+    )  # these questions were fitted on: a check of the wiring; the card holds the honest figures

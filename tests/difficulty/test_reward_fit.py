@@ -57,6 +57,30 @@ def test_the_folder_scores_questions(fitted: tuple[Path, RewardReport]) -> None:
     model.close()
 
 
+def test_gold_answers_are_learnt_from_and_two_of_one_question_count_for_none(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    large = rng.integers(0, 2, 400)
+    rows = pl.DataFrame(
+        {
+            "question": [f"Add coins {i} ." for i in range(400)],
+            "gold": [str(rng.integers(1, 9) * 10_000**one) for one in large],
+            "pass_rate": 0.8 - 0.6 * large,
+        }
+    )
+    again = rows.head(50).with_columns(gold=pl.col("gold") + "1")
+    with_gold, without = (
+        fit_reward(table, tmp_path / str(n), holdout=0.2)
+        for n, table in enumerate((pl.concat([rows, again]), rows.drop("gold")))
+    )
+    assert (with_gold.repeated, with_gold.train + with_gold.held_out) == (50, 400)
+    assert with_gold.validation.spearman > 0.7 > 0.3 > without.validation.spearman
+    model = load_reward(tmp_path / "0")
+    small, big = model.predict(pl.Series(["Add coins 500 ."] * 2), pl.Series(["3", "60000"]))
+    assert big - small > 0.4
+    checked = evaluate_reward(tmp_path / "0", rows.with_columns(question="Now " + pl.col("question")))
+    assert checked.validation.spearman > 0.7
+
+
 def test_equal_seeds_give_equal_folders_and_figures(fitted: tuple[Path, RewardReport], tmp_path: Path) -> None:
     _, report = fitted
     again = fit_reward(table(300), tmp_path / "again", holdout=0.2)

@@ -121,13 +121,14 @@ def test_a_sample_is_spread_over_every_difficulty() -> None:
     texts = [f"What is {n} + {n}?" for n in range(50)]
     hard = r"Prove that for all integers $n > {n}$ the sum $\sum_{k} \binom{n}{k}^2$ is divisible by a prime $p$."
     texts += [hard.replace("{n}", str(n)) for n in range(50)]
+    questions, golds = pl.Series(texts), pl.Series([None] * len(texts), dtype=pl.String)
     for seed in range(3):
-        rows = stratified(pl.Series(texts), 20, seed)
+        rows = stratified(questions, golds, 20, seed)
         assert len(set(rows.tolist())) == 20
         assert np.array_equal(rows, np.sort(rows))
         assert (rows < 50).sum() == 10
-    assert not np.array_equal(stratified(pl.Series(texts), 20, 0), stratified(pl.Series(texts), 20, 1))
-    assert len(stratified(pl.Series(texts[:3]), 2, 0)) == 2
+    assert not np.array_equal(stratified(questions, golds, 20, 0), stratified(questions, golds, 20, 1))
+    assert len(stratified(questions[:3], golds[:3], 2, 0)) == 2
 
 
 def test_rollouts_are_difficulty_by_question(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from select2reason.difficulty.reward import load_builtin
 from select2reason.errors import OutputError, Select2ReasonError, UsageError
 
 HARD = r"Prove that for all positive integers $n$ the sum $\sum_{k=1}^n \binom{n}{k}^2$ has a prime factor below $n^2$."
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"problem": "What is 2 + 2?", "level": 1, "rate": 1.0, "difficulty": "low"},
     {"problem": None, "level": 3, "rate": 0.5, "difficulty": None},
     {"problem": HARD, "level": 5, "rate": 0.1, "difficulty": "high"},
@@ -37,6 +37,18 @@ def test_columns_and_order_stay_and_a_blank_question_is_null(write_rows: WriteRo
     assert table["difficulty"].to_list() == pytest.approx([expected[0], None, expected[1], expected[0]])
 
 
+def test_gold_answers_are_read_where_there_are_some(write_rows: WriteRows, tmp_path: Path) -> None:
+    golds = ["4", None, r"\frac{7\sqrt{3}}{12}", "22"]
+    rows = [{**row, "gold": gold} for row, gold in zip(ROWS, golds, strict=True)]
+    table = write_rows(rows)
+    run("difficulty", table, "--out", tmp_path / "out.parquet")
+    expected = load_builtin().predict(pl.Series([row["problem"] for row in rows]), pl.Series(golds))
+    assert pl.read_parquet(tmp_path / "out.parquet")["difficulty"].to_list() == pytest.approx(
+        [expected[0], None, expected[2], expected[3]]
+    )
+    assert expected[0] != expected[3]
+
+
 def test_it_can_be_run_on_its_own_output(write_rows: WriteRows, tmp_path: Path) -> None:
     run("difficulty", write_rows(ROWS), "--out", tmp_path / "a.jsonl")
     run("difficulty", tmp_path / "a.jsonl", "--out", tmp_path / "b.jsonl")
@@ -44,9 +56,9 @@ def test_it_can_be_run_on_its_own_output(write_rows: WriteRows, tmp_path: Path) 
     assert sorted(names) == ["difficulty", "difficulty_input", "difficulty_input_"]
 
 
-@pytest.mark.parametrize(("options", "sign"), [(["--labels", "level"], 1), (["--labels", "rate", "--pass-rates"], 1)])
+@pytest.mark.parametrize("options", [["--labels", "level"], ["--labels", "rate", "--pass-rates"]])
 def test_labels_tell_how_well_it_ranks(
-    write_rows: WriteRows, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], sign: int
+    write_rows: WriteRows, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
 ) -> None:
     table = write_rows(ROWS)
     run("difficulty", table, "--out", tmp_path / "out.parquet", *options, "--json")
@@ -54,7 +66,7 @@ def test_labels_tell_how_well_it_ranks(
     assert (told["rows"], told["scored"]) == (4, 3)
     checked = told["validation"]
     assert (checked["n"], checked["missing"]) == (3, 1)
-    assert checked["spearman"] * sign > 0.8
+    assert checked["spearman"] > 0.8
     assert (checked["rmse"] is None) == ("--pass-rates" not in options)
     run("difficulty", table, "--out", tmp_path / "out.parquet", *options, "--force")
     assert "| length of the question alone |" in capsys.readouterr().out

@@ -136,7 +136,7 @@ class TableReading:
         return read_table(names, columns=columns, split=self.split, config=self.config, revision=self.revision)
 
     def rated(self, names: list[str]) -> pl.DataFrame:
-        """Read it as questions with pass rates: `question`, `pass_rate` and, where rollouts tell it, `n`."""
+        """Read it as questions with pass rates: `question`, `pass_rate`, `gold` and, where rollouts tell it, `n`."""
         import polars as pl
 
         from select2reason.difficulty.rollout import RATES
@@ -148,7 +148,8 @@ class TableReading:
         if column not in table.frame.columns:
             raise UsageError(f"no column {column} of pass rates; name it with --columns pass_rate=COLUMN")
         counted = [table.frame["n"]] if column == "pass_rate" and "n" in table.frame.columns else []
-        return pl.DataFrame([table.question, table.column(column, "pass_rate").rename("pass_rate"), *counted])
+        rates = table.column(column, "pass_rate").rename("pass_rate")
+        return pl.DataFrame([table.question, rates, table.gold, *counted])
 
 
 @dataclass(frozen=True)

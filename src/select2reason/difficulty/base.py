@@ -16,18 +16,18 @@ from select2reason.pool import OWN, Pool
 from select2reason.scoring.base import ScorerSpec
 from select2reason.tokens import load_tokenizer
 
-VERSION = 2  # raised whenever the features' code changes what a model says
+VERSION = 3  # raised whenever the features' code changes what a model says
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionScorer:
-    """Scores questions with a model that reads nothing else."""
+    """Scores questions with a model that reads their gold answers beside them."""
 
     model: NgramModel
 
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
         """`difficulty` (Float64): expected 1 - pass rate; null for a question without words."""
-        predicted = pl.Series("difficulty", self.model.predict(batch["question"]))
+        predicted = pl.Series("difficulty", self.model.predict(batch["question"], batch["gold"]))
         return pl.DataFrame(predicted.fill_nan(None))
 
     def close(self) -> None:
@@ -40,7 +40,7 @@ def builtin_spec() -> ScorerSpec:
     return ScorerSpec(
         "difficulty-builtin",
         key_of(VERSION, model.fingerprint, load_tokenizer().digest, pl.__version__),
-        ("question",),
+        ("question", "gold"),
         {"difficulty": pl.Float64},
         lambda: QuestionScorer(model),
         light=True,

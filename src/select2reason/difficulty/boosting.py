@@ -1,4 +1,4 @@
-"""Boosted symmetric trees in NumPy: the last step of the question-only difficulty model.
+"""Boosted symmetric trees in NumPy: the last step but one of the small difficulty model.
 
 Serves the reward model of METHOD 2. Every level of a tree asks one question of all its leaves, so that a tree of depth
 D is D comparisons and one look-up, for whole columns at a time. Squared error only; no missing values.

@@ -1,4 +1,4 @@
-"""What the question-only difficulty model sees: cleaned text, hashed token n-grams, counted features.
+"""What the small difficulty model sees: cleaned text, hashed token n-grams, counted features, how a gold answer looks.
 
 Serves the reward model of METHOD 2. It fits nothing and knows no labels: `reward.py` does. Every function takes whole
 columns; nothing loops over questions. The n-grams are those of the cleaned question: the marks of one source
@@ -161,6 +161,33 @@ _MARKS = {
 _MEASURES = ("tokens", "chars", "chars_all", "figure", "word_length", "symbol_share", "largest", "letters")
 FEATURES = (*_MEASURES, *_PATTERNS, *(f"mark_{name}" for name in _MARKS))
 
+# What a gold answer is, not how its source writes it: n-grams of answers raised Spearman by 0.03 on DeepScaleR, but by
+# dollar signs and stray blanks that the pass rates' grader stumbled over, and lowered it on Omni-MATH's human levels.
+_ANSWER_WRAPPING = (
+    (r"\$|\\[()\[\]]|\\(?:left|right|displaystyle|[,!;: ])", ""),
+    (r"\\(?:text|mathrm|mbox|textbf|mathbf)\s*\{([^{}]*)\}", "$1"),
+    (r"\\[dt]frac", r"\frac"),
+    (r"\s+", " "),
+)
+_BOXED_ANSWER = r"\\boxed\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"  # braces three deep
+_LONGEST_ANSWER = 200  # characters; what is longer is a worked solution or a proof
+_ANSWER_PATTERNS = {
+    "fraction": r"\\frac|/",
+    "root": r"\\sqrt|√",
+    "pi": r"\\pi|π",
+    "letters": r"\b[a-zA-Z]\b",
+    "words": r"\p{L}{2,}",
+    "comma": r"[,;，]",
+    "power": r"\^",
+    "operation": r"[+*]|\\cdot|\\times|[^{(^]-",
+    "equation": r"=",
+    "interval": r"\\infty|\\cup|[\[(].*,.*[\])]",
+    "numbers": r"\d+(?:\.\d+)?",
+    "decimal": r"\d\.\d",
+    "negative": r"^-",
+}
+ANSWER_FEATURES = ("chars", "whole", "size", "small", "choice", "first_number", *_ANSWER_PATTERNS)
+
 
 @dataclass(frozen=True, slots=True)
 class Bags:
@@ -240,6 +267,40 @@ def hand_features(stripped: pl.Series, cleaned: pl.Series, tokens: NDArray[np.in
     columns |= {name: words.str.count_matches(pattern).log1p() for name, pattern in _PATTERNS.items()}
     columns |= {f"mark_{k}": pl.col("stripped").str.count_matches(p).log1p() for k, p in _MARKS.items()}
     return text.select(**{name: columns[name].cast(pl.Float64) for name in FEATURES}).to_numpy()
+
+
+def plain_answers(golds: pl.Series) -> pl.Series:
+    """Final answers without wrapping, of gold answers or worked solutions (after ####, in the last \\boxed).
+
+    Null where there is none: a null, a blank, or a text too long to be one.
+    """
+    text = golds.cast(pl.String).fill_null("")
+    marked = text.str.extract(r"(?s).*####(.*)")
+    boxed = text.str.extract_all(_BOXED_ANSWER).list.last().str.extract(_BOXED_ANSWER)
+    answers = pl.select(pl.coalesce(marked, boxed, text).alias("answer")).to_series()
+    for pattern, replacement in _ANSWER_WRAPPING:
+        answers = answers.str.replace_all(pattern, replacement)
+    answers = answers.str.strip_chars(" .")
+    there = answers.str.len_chars().is_between(1, _LONGEST_ANSWER)
+    return answers.set(~there, None)
+
+
+def answer_features(answers: pl.Series) -> NDArray[np.float32]:
+    """ANSWER_FEATURES of what `plain_answers` gave, none of them null: (answers, features); -1 where none applies."""
+    answer = pl.col("answer")
+    digits = answer.str.replace_all(r"[,\s]", "")
+    whole = digits.str.extract(r"^(-?\d{1,15})$").cast(pl.Float64).abs()
+    columns = {
+        "chars": answer.str.len_chars().log1p(),
+        "whole": whole.is_not_null(),
+        "size": whole.log1p().fill_null(-1),
+        "small": (whole <= 10).cast(pl.Float64).fill_null(-1),
+        "choice": answer.str.contains(r"^\(?[A-E]\)?$"),
+        "first_number": answer.str.extract(r"(\d{1,15})").cast(pl.Float64).log1p().fill_null(-1),
+    }
+    columns |= {name: answer.str.count_matches(pattern).log1p() for name, pattern in _ANSWER_PATTERNS.items()}
+    frame = pl.DataFrame({"answer": answers.cast(pl.String)})
+    return frame.select(**{name: columns[name].cast(pl.Float32) for name in ANSWER_FEATURES}).to_numpy()
 
 
 def _keys(ids: NDArray[np.uint64], question: NDArray[np.uint64], order: int, bits: int) -> NDArray[np.uint64]:

@@ -1,4 +1,4 @@
-"""Fits the question-only difficulty model of `reward.py` (METHOD 2's reward model) in NumPy alone.
+"""Fits the small difficulty model of `reward.py` (METHOD 2's reward model) in NumPy alone.
 
 Each label set gets its own ridge regression on hashed n-grams and counted features. Their scores on questions that they
 did not see (cross-fitting, by question) become the inputs of the trees, so that the trees learn how far to trust each.
@@ -16,9 +16,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from select2reason.difficulty.boosting import Growth, Trees, grow
-from select2reason.difficulty.features import Bags, clean, encode, hand_features, ngram_bags, strip_tail
-from select2reason.difficulty.reward import NgramModel, places, standardise, unit_rows
+from select2reason.difficulty.boosting import Growth, grow
+from select2reason.difficulty.features import (
+    Bags,
+    answer_features,
+    clean,
+    encode,
+    hand_features,
+    ngram_bags,
+    plain_answers,
+    strip_tail,
+)
+from select2reason.difficulty.reward import Head, NgramModel, places, standardise, unit_rows
 from select2reason.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +41,7 @@ _ODDS_EDGE = 0.02  # some two of 128 answers: keeps the odds of 0 and 1 finite
 _KNOTS = 20
 _KEPT_RANGE = 0.9999  # of the weights lie within the 8-bit range; the rest are held at its ends
 _FEWEST = 20  # labelled questions: with fewer, five folds leave too little to learn from
+_FEWEST_ANSWERED = 100  # of them with a gold answer, for a head of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,7 @@ def fit(
     questions: pl.Series,
     difficulty: NDArray[np.float64],
     *,
+    golds: pl.Series | None = None,
     auxiliary: Mapping[str, NDArray[np.float64]] | None = None,
     source: NDArray[np.int64] | None = None,
     groups: NDArray[np.int64] | None = None,
@@ -95,6 +106,7 @@ def fit(
 ) -> NgramModel:
     """Learn `difficulty` (1 - pass rate, NaN = no label) and any `auxiliary` labels (any scale, NaN = none).
 
+    With `golds`, gold answers (null = unknown), it learns from their look too, where enough labelled rows have one.
     `source` 0 is the set whose scale the predictions take; other sources are shifted to it. Rows of one group never
     stand on both sides of a cross-fit (default: equal cleaned text). Raises UsageError where too little is labelled.
     """
@@ -106,6 +118,8 @@ def fit(
     labels |= {name: np.asarray(values, np.float64)[keep] for name, values in (auxiliary or {}).items()}
     if np.isfinite(labels[MAIN]).sum() < _FEWEST:
         raise UsageError(f"a difficulty model needs at least {_FEWEST} questions with a pass rate")
+    if not _varies(labels[MAIN]):
+        raise UsageError("all these questions have the same pass rate: there is nothing to learn from them")
     fold = _folds(clean(stripped).rank("dense").to_numpy() if groups is None else groups[keep], settings.folds, seed)
     vocabulary, design = _design(stripped, settings)
     source = np.zeros(len(keep), np.int64) if source is None else source[keep]
@@ -113,8 +127,9 @@ def fit(
     solutions, held_out = _cross_fit(design, tasks, fold, settings)
     inputs = np.concatenate([held_out, design.hand / np.float32(settings.hand_share)], axis=1)
     target = _on_one_scale(labels[MAIN], held_out[:, 0], source)
-    trees, knots = _trees(inputs, target, fold, settings, seed)
-    return _assemble(vocabulary, solutions, tuple(tasks), trees, knots, settings)
+    alone = _head(inputs, target, fold, settings, seed)
+    answered = None if golds is None else _answered(golds.gather(keep), inputs, target, fold, settings, seed)
+    return _assemble(vocabulary, solutions, tuple(tasks), alone, answered, settings)
 
 
 def _views(difficulty: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
@@ -189,15 +204,36 @@ def _on_one_scale(
     return np.asarray(target - np.array([gap.get(int(s), 0.0) for s in source]) + gap[0])
 
 
-def _trees(
+def _head(
     inputs: NDArray[np.float32], target: NDArray[np.float64], fold: NDArray[np.int64], settings: Settings, seed: int
-) -> tuple[Trees, NDArray[np.float32]]:
+) -> Head:
     """Trees from all labelled questions; knots from one fold that trees grown without it had not seen."""
     labelled = np.isfinite(target)
     rest, aside = np.flatnonzero(labelled & (fold != 0)), np.flatnonzero(labelled & (fold == 0))
     trial = grow(inputs[rest], target[rest], settings.growth, seed=seed)
     knots = _knots(trial.predict(inputs[aside]), target[aside])
-    return grow(inputs[labelled], target[labelled], settings.growth, seed=seed), knots
+    return Head(grow(inputs[labelled], target[labelled], settings.growth, seed=seed), knots)
+
+
+def _answered(
+    golds: pl.Series,
+    inputs: NDArray[np.float32],
+    target: NDArray[np.float64],
+    fold: NDArray[np.int64],
+    settings: Settings,
+    seed: int,
+) -> Head | None:
+    """The head that sees answers too, from the questions that have one; None where they are too few."""
+    answers = plain_answers(golds)
+    known = answers.is_not_null().to_numpy()
+    if np.isfinite(target[known]).sum() < _FEWEST_ANSWERED or not _varies(target[known]):
+        return None
+    looks = answer_features(answers.filter(pl.Series(known)))
+    return _head(np.concatenate([inputs[known], looks], axis=1), target[known], fold[known], settings, seed)
+
+
+def _varies(labels: NDArray[np.float64]) -> bool:
+    return bool(np.nanmin(labels) < np.nanmax(labels))
 
 
 def _knots(raw: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -210,7 +246,7 @@ def _knots(raw: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.
         while len(pooled) > 1 and pooled[-2][1] >= pooled[-1][1]:
             (x1, y1, n1), (x2, y2, n2) = pooled.pop(-2), pooled.pop()
             pooled.append(((x1 * n1 + x2 * n2) / (n1 + n2), (y1 * n1 + y2 * n2) / (n1 + n2), n1 + n2))
-    inner = [(x, y) for x, y, _ in pooled if 0 < y < 1]
+    inner = [(x, y) for x, y, _ in pooled if 0 < y < 1] or [(float(raw.mean()), float(target.mean()))]
     xs, ys = [x for x, _ in inner], [y for _, y in inner]
     return np.array([[xs[0] - 1, *xs, xs[-1] + 1], [0, *ys, 1]], np.float32)
 
@@ -219,8 +255,8 @@ def _assemble(
     vocabulary: _Vocabulary,
     solutions: NDArray[np.float64],
     tasks: tuple[str, ...],
-    trees: Trees,
-    knots: NDArray[np.float32],
+    alone: Head,
+    answered: Head | None,
     settings: Settings,
 ) -> NgramModel:
     count = len(vocabulary.buckets)
@@ -236,7 +272,7 @@ def _assemble(
         hand_spread=vocabulary.hand_spread,
         hand_weights=(solutions[count + 1 :] * settings.hand_share).astype(np.float32),
         intercept=solutions[0].astype(np.float32),
-        trees=trees,
-        knots=knots,
         tasks=tasks,
+        alone=alone,
+        answered=answered,
     )

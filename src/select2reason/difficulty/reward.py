@@ -1,9 +1,10 @@
-"""The question-only reward model of METHOD 2: a question's expected 1 - pass rate from its wording alone.
+"""The small reward model of METHOD 2: a question's expected 1 - pass rate, from its wording and the look of its answer.
 
 Three steps: linear models on hashed token n-grams (one per label set: pass rates, MATH levels, ...), small trees over
-their outputs and counted features, a monotone map to [0, 1]. Predicting needs NumPy, Polars and the built-in tokenizer.
-It does not read answers or traces, does not solve anything, and is no judge outside mathematics (see builtin/CARD.md).
-`fitting.py` makes such models.
+their outputs and counted features, a monotone map to [0, 1]. Trees of their own score the questions whose gold answer
+is known: the paper's model reads the question alone, and how large or how involved the answer is tells much more
+(CARD.md). Predicting needs NumPy, Polars and the built-in tokenizer. It does not read traces, does not solve anything,
+and is no judge outside mathematics. `fitting.py` makes such models.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ import polars as pl
 
 from select2reason.difficulty.boosting import Trees
 from select2reason.difficulty.features import (
+    ANSWER_FEATURES,
     FEATURES,
     HASH_BITS,
     Bags,
+    answer_features,
     clean,
     encode,
     hand_features,
     ngram_bags,
+    plain_answers,
     strip_tail,
 )
 from select2reason.errors import UsageError
@@ -36,10 +40,23 @@ from select2reason.errors import UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 2  # raise it when features change: older weights would then mean something else
+FORMAT = 3  # raise it when features change: older weights would then mean something else
 FAMILIAR = 0.62  # median familiarity from which the built-in model knows a pool's kind of questions (CARD.md)
 _WEIGHTS = "weights.npz"
+_HEADS = ("alone", "answered")
 _CHUNK = 4096  # questions at once: their n-grams take some 30 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last two steps: trees, and the map of their sum to an expected 1 - pass rate."""
+
+    trees: Trees
+    knots: NDArray[np.float32]  # (2, n) ascending: the trees' sum, the expected 1 - pass rate
+
+    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(rows,) in [0, 1] for (rows, inputs)."""
+        return np.asarray(np.clip(np.interp(self.trees.predict(inputs), self.knots[0], self.knots[1]), 0.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +72,19 @@ class NgramModel:
     hand_spread: NDArray[np.float32]  # (features,)
     hand_weights: NDArray[np.float32]  # (features, tasks)
     intercept: NDArray[np.float32]  # (tasks,)
-    trees: Trees
-    knots: NDArray[np.float32]  # (2, n) ascending: the trees' sum, the expected 1 - pass rate
     tasks: tuple[str, ...]
+    alone: Head  # for questions alone
+    answered: Head | None = None  # for questions with a gold answer; its inputs end with ANSWER_FEATURES
 
-    def predict(self, questions: pl.Series) -> NDArray[np.float64]:
-        """Expected 1 - pass rate in [0, 1], 1 = hardest, in order; NaN for an empty or null question."""
-        parts = [self._predict(questions.slice(start, _CHUNK)) for start in range(0, len(questions), _CHUNK)]
+    def predict(self, questions: pl.Series, golds: pl.Series | None = None) -> NDArray[np.float64]:
+        """Expected 1 - pass rate in [0, 1], 1 = hardest, in order; NaN for an empty or null question.
+
+        `golds` (null = unknown) are gold answers, row for row; without one a question is scored from its wording.
+        """
+        blank = pl.repeat(None, len(questions), dtype=pl.String, eager=True)
+        golds = blank if golds is None or self.answered is None else golds
+        cuts = range(0, len(questions), _CHUNK)
+        parts = [self._predict(questions.slice(start, _CHUNK), golds.slice(start, _CHUNK)) for start in cuts]
         return np.concatenate([np.empty(0), *parts])
 
     def familiarity(self, questions: pl.Series) -> NDArray[np.float64]:
@@ -108,13 +131,19 @@ class NgramModel:
         except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise UsageError(f"{file} is no model of this version ({error}); fit it again") from error
 
-    def _predict(self, questions: pl.Series) -> NDArray[np.float64]:
+    def _predict(self, questions: pl.Series, golds: pl.Series) -> NDArray[np.float64]:
         stripped = strip_tail(questions)
         there = np.flatnonzero((clean(stripped) != "").to_numpy())
         scores = np.full(len(questions), np.nan)
-        if len(there):
-            raw = self.trees.predict(self.inputs(stripped.gather(there)))
-            scores[there] = np.clip(np.interp(raw, self.knots[0], self.knots[1]), 0.0, 1.0)
+        if not len(there):
+            return scores
+        inputs, answers = self.inputs(stripped.gather(there)), plain_answers(golds.gather(there))
+        known = answers.is_not_null().to_numpy()
+        if not known.all():
+            scores[there[~known]] = self.alone.predict(inputs[~known])
+        if known.any() and self.answered is not None:
+            looks = answer_features(answers.filter(pl.Series(known)))
+            scores[there[known]] = self.answered.predict(np.concatenate([inputs[known], looks], axis=1))
         return scores
 
     def inputs(self, stripped: pl.Series) -> NDArray[np.float32]:
@@ -133,11 +162,15 @@ class NgramModel:
         return np.asarray(np.add.reduceat(weights, bags.offsets[:-1], axis=0) * self.scale)
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
-        own = [f.name for f in fields(self) if f.name not in ("trees", "tasks")]
+        heads = {name: getattr(self, name) for name in _HEADS}
+        own = [f.name for f in fields(self) if f.name not in (*_HEADS, "tasks")]
         arrays = {name: np.asarray(getattr(self, name)) for name in own}
-        trees = {f"trees_{f.name}": np.asarray(getattr(self.trees, f.name)) for f in fields(self.trees)}
-        about = {"format": FORMAT, "tasks": self.tasks, "features": FEATURES}
-        return arrays | trees | {"about": np.asarray(json.dumps(about))}
+        for name, head in heads.items():
+            if head is not None:
+                arrays[f"{name}_knots"] = head.knots
+                arrays |= {f"{name}_{f.name}": np.asarray(getattr(head.trees, f.name)) for f in fields(Trees)}
+        about = {"format": FORMAT, "tasks": self.tasks, "features": FEATURES, "answers": ANSWER_FEATURES}
+        return arrays | {"about": np.asarray(json.dumps(about))}
 
 
 @cache
@@ -169,8 +202,17 @@ def standardise(
 
 def _from_arrays(stored: dict[str, Any]) -> NgramModel:
     about = json.loads(str(stored.pop("about")))
-    if about["format"] != FORMAT or tuple(about["features"]) != FEATURES:
+    seen = [about["features"], about.get("answers")]
+    if about["format"] != FORMAT or seen != [list(FEATURES), list(ANSWER_FEATURES)]:
         raise ValueError(f"format {about['format']}, this version reads {FORMAT}")
-    trees = {f.name: stored.pop(f"trees_{f.name}") for f in fields(Trees)}
-    trees["base"], stored["rarity_unseen"] = float(trees["base"]), float(stored["rarity_unseen"])
-    return NgramModel(**stored, trees=Trees(**trees), tasks=tuple(about["tasks"]))
+    for name in _HEADS:
+        if f"{name}_knots" in stored:
+            stored[name] = _head(stored, name)
+    stored["rarity_unseen"] = float(stored["rarity_unseen"])
+    return NgramModel(**stored, tasks=tuple(about["tasks"]))
+
+
+def _head(stored: dict[str, Any], name: str) -> Head:
+    trees = {f.name: stored.pop(f"{name}_{f.name}") for f in fields(Trees)}
+    trees["base"] = float(trees["base"])
+    return Head(Trees(**trees), stored.pop(f"{name}_knots"))

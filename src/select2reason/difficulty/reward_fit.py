@@ -82,11 +82,12 @@ def fit_reward(
     tuning: Tuning | None = None,
     force: bool = False,
 ) -> RewardReport:
-    """Fit on `table` (question, pass_rate in [0, 1], optionally n = samples behind it) and write the folder `out`.
+    """Fit on `table` (question, pass_rate in [0, 1], optionally n = samples behind it, and gold) and write `out`.
 
-    The model of `out` is the one measured: the held-out questions stay out of it. Rows of one question (equal cleaned
-    text) count as one, their pass rates averaged with the weights n, so that none is on both sides. `tuning` is for
-    `hf:MODEL`. Raises UsageError for what cannot be fitted, OutputError where `out` cannot be written.
+    Gold answers (null = unknown) are for n-grams; a language model does not see them. The model of `out` is the one
+    measured: the held-out questions stay out of it. Rows of one question (equal cleaned text) count as one, their pass
+    rates averaged with the weights n, so that none is on both sides. `tuning` is for `hf:MODEL`. Raises UsageError for
+    what cannot be fitted, OutputError where `out` cannot be written.
     """
     _check(base, holdout, tuning)
     questions = _one_row_each(table)
@@ -160,7 +161,10 @@ def _check(base: str, holdout: float, tuning: Tuning | None) -> None:
 
 
 def _one_row_each(table: pl.DataFrame) -> pl.DataFrame:
-    """question (without a prompt's tail), difficulty; one row for each cleaned text, in order of first appearance."""
+    """question (without a prompt's tail), gold, difficulty; one row for each cleaned text, by first appearance.
+
+    Rows of one question that give several gold answers give none: one of them is wrong.
+    """
     if missing := [name for name in ("question", "pass_rate") if name not in table.columns]:
         raise UsageError(f"the table has no column {' and '.join(missing)}; it has {', '.join(table.columns)}")
     rate = table["pass_rate"].cast(pl.Float64, strict=False).fill_nan(None)
@@ -171,12 +175,17 @@ def _one_row_each(table: pl.DataFrame) -> pl.DataFrame:
         table["n"].cast(pl.Float64, strict=False) if "n" in table.columns else pl.repeat(1.0, len(table), eager=True)
     )
     stripped = strip_tail(table["question"])
-    rows = pl.DataFrame({"question": stripped, "key": clean(stripped), "rate": rate, "n": counts})
+    known_golds = "gold" in table.columns
+    golds = table["gold"] if known_golds else pl.repeat(None, len(table), dtype=pl.String, eager=True)
+    columns = {"question": stripped, "key": clean(stripped), "rate": rate, "n": counts, "gold": golds.cast(pl.String)}
+    rows = pl.DataFrame(columns)
     known = rows.filter(pl.col("key") != "", pl.col("rate").is_not_null()).with_columns(
         pl.when(pl.col("n") > 0).then("n").otherwise(1.0).alias("n")
     )
     mean = (pl.col("rate") * pl.col("n")).sum() / pl.col("n").sum()
-    return known.group_by("key", maintain_order=True).agg(pl.col("question").first(), difficulty=1 - mean).drop("key")
+    gold = pl.when(pl.col("gold").drop_nulls().n_unique() == 1).then(pl.col("gold").drop_nulls().first())
+    one = known.group_by("key", maintain_order=True).agg(pl.col("question").first(), gold=gold, difficulty=1 - mean)
+    return one.drop("key")
 
 
 def _counts(table: pl.DataFrame, questions: pl.DataFrame) -> dict[str, int]:
@@ -204,7 +213,7 @@ def _fit_into(
     part: Path, base: str, train: pl.DataFrame, valid: pl.DataFrame, *, seed: int, tuning: Tuning | None
 ) -> None:
     if base == NGRAM:
-        fit(train["question"], train["difficulty"].to_numpy(), seed=seed).save(part)
+        fit(train["question"], train["difficulty"].to_numpy(), golds=train["gold"], seed=seed).save(part)
         return
     from select2reason.backends.reward_training import Labelled, Tuning, fine_tune
 
@@ -218,7 +227,7 @@ def _fit_into(
 
 def _measure(predict: Predict, questions: pl.DataFrame, baselines: Baselines) -> Validation:
     label, tokens = _labels_and_tokens(questions)
-    return validate(predict(questions["question"]), label, tokens, baselines=baselines)
+    return validate(predict(questions["question"], questions["gold"]), label, tokens, baselines=baselines)
 
 
 def _labels_and_tokens(questions: pl.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -242,7 +251,7 @@ def _describe(
     tuning: Tuning | None,
 ) -> None:
     """reward.json and CARD.md."""
-    columns = [name for name in ("question", "pass_rate", "n") if name in table.columns]
+    columns = [name for name in ("question", "pass_rate", "n", "gold") if name in table.columns]
     content = orjson.dumps(table.select(columns).to_dict(as_series=False), default=str)
     about = {
         "format": FORMAT,
@@ -256,7 +265,7 @@ def _describe(
         "files": digests(part),
     }
     (part / ABOUT).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2) + b"\n")
-    text = f"# A question's difficulty, 1 - pass rate, from its wording alone\n\n{render_report(report)}\n"
+    text = f"# A question's difficulty: its expected 1 - pass rate\n\n{render_report(report)}\n"
     (part / CARD).write_text(text, encoding="utf-8")
 
 

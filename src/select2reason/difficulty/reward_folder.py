@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 NGRAM, HF = "ngram", "hf"
-Predict = Callable[[pl.Series], "NDArray[np.float64]"]  # of questions without a prompt's tail
+# Of questions without a prompt's tail, and their gold answers (null = unknown), which a language model does not read
+Predict = Callable[[pl.Series, pl.Series | None], "NDArray[np.float64]"]
 ABOUT, CARD, SEEN = "reward.json", "CARD.md", "trained_on.npy"
 _KEYS = {"kind", "base", "files", "baselines", "train", "valid"}
 
@@ -61,9 +62,10 @@ class RewardModel:
     predict_stripped: Predict
     close: Callable[[], None] = field(default=lambda: None)
 
-    def predict(self, questions: pl.Series) -> NDArray[np.float64]:
-        """Expected 1 - pass rate in [0, 1], in order; NaN for a blank or null question."""
-        return self.predict_stripped(strip_tail(questions))
+    def predict(self, questions: pl.Series, golds: pl.Series | None = None) -> NDArray[np.float64]:
+        """Expected 1 - pass rate in [0, 1], in order; NaN for a blank or null question. `golds` are gold answers, null
+        where there is none; only a model of n-grams that was fitted on some reads them."""
+        return self.predict_stripped(strip_tail(questions), golds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def opened(folder: Path, kind: str, device: str | None) -> tuple[Predict, Callab
     from select2reason.backends.reward_model import TransformersRegressor
 
     model = TransformersRegressor.open(str(folder), device=device)
-    return lambda questions: model.predict(questions.to_list()), model.close
+    return lambda questions, _: model.predict(questions.to_list()), model.close
 
 
 def digests(folder: Path) -> dict[str, str]:

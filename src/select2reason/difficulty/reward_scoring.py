@@ -12,18 +12,19 @@ from select2reason.cache import key_of
 from select2reason.difficulty.reward_folder import HF, RewardModel, SavedReward, read_reward
 from select2reason.scoring.base import ScorerSpec
 
-_VERSION = 1  # raised whenever this code changes what a reward model says
+_VERSION = 2  # raised whenever this code changes what a reward model says
 
 
 @dataclass(frozen=True, slots=True)
 class RewardScorer:
-    """Scores questions with a model that reads nothing else."""
+    """Scores questions with a model that was fitted on pass rates."""
 
     model: RewardModel
 
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
         """`difficulty` (Float64): expected 1 - pass rate; null for a blank question."""
-        return pl.DataFrame(pl.Series("difficulty", self.model.predict(batch["question"])).fill_nan(None))
+        golds = batch.get_column("gold", default=None)
+        return pl.DataFrame(pl.Series("difficulty", self.model.predict(batch["question"], golds)).fill_nan(None))
 
     def close(self) -> None:
         """Let go of the model."""
@@ -38,7 +39,7 @@ def reward_spec(folder: Path) -> ScorerSpec:
     return ScorerSpec(
         "difficulty-reward",
         key_of(_VERSION, saved.fingerprint),
-        ("question",),
+        ("question",) if slow else ("question", "gold"),
         {"difficulty": pl.Float64},
         partial(_make, saved),
         light=not slow,

@@ -104,14 +104,14 @@ def _chosen(table: Table, sample: int | None, seed: int) -> pl.DataFrame:
     whole = whole.unique(["question", "gold"], keep="first", maintain_order=True)
     if sample is None or sample >= whole.height:
         return whole
-    return whole[stratified(whole["question"], sample, seed)]
+    return whole[stratified(whole["question"], whole["gold"], sample, seed)]
 
 
-def stratified(questions: pl.Series, sample: int, seed: int) -> NDArray[np.int64]:
+def stratified(questions: pl.Series, golds: pl.Series, sample: int, seed: int) -> NDArray[np.int64]:
     """Row numbers, ascending: a sample drawn evenly over the tenths of the built-in model's difficulty."""
     from select2reason.difficulty.reward import load_builtin
 
-    order = np.argsort(load_builtin().predict(questions), kind="stable")
+    order = np.argsort(load_builtin().predict(questions, golds), kind="stable")
     rng = np.random.default_rng(seed)
     parts = [rng.permutation(part) for part in np.array_split(order, min(_STRATA, len(order)))]
     turn = np.concatenate([np.arange(len(part)) + rng.random() for part in parts])  # each part's first, then its second

@@ -54,7 +54,7 @@ def assess(
     """
     check_file(out, force=force)
     known = _labels(table, labels, pass_rates)
-    scores = _scores(table.question, estimator, cache_root)
+    scores = _scores(table, estimator, cache_root)
     write_table(_beside(table.frame, scores), out)
     difficulty = scores["difficulty"]
     checked = None
@@ -75,14 +75,15 @@ def _labels(table: Table, name: str | None, pass_rates: bool) -> NDArray[np.floa
     return np.asarray(1 - values if pass_rates else values)
 
 
-def _scores(asked: pl.Series, estimator: Estimator, cache_root: Path) -> pl.DataFrame:
+def _scores(table: Table, estimator: Estimator, cache_root: Path) -> pl.DataFrame:
     if estimator.of_questions is not None:
-        return estimator.of_questions(asked)
+        return estimator.of_questions(table.question)
     if estimator.spec is None:
         raise UsageError(
             f"{estimator.name} is the table's own; give --difficulty builtin, judge, reward:DIR or rollout:DIR"
         )
-    return ask(questions.of_column(asked, cache_root), estimator.spec)
+    golds = table.gold if "gold" in estimator.spec.inputs else None
+    return ask(questions.of_column(table.question, cache_root, golds=golds), estimator.spec)
 
 
 def _beside(frame: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:

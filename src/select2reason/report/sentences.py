@@ -23,9 +23,9 @@ _STRATEGIES = {
 }
 _SEEDED = ("random", "diverse")
 _DIFFICULTIES = {
-    "builtin": "the built-in model, from the question alone",
+    "builtin": "the built-in model, from the question and, where there is one, its gold answer",
     "judge": "a judge model, from the question alone",
-    "reward": "a reward model, from the question alone",
+    "reward": "a reward model",
     "rollout": "1 - pass rate over rollouts",
     "column": "a column of the pool",
 }
