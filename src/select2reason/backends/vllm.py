@@ -20,6 +20,8 @@ from select2reason.backends.loading import load_tokenizer, needs
 from select2reason.errors import RunError, UsageError
 
 _ROOM = 0.75  # of a GPU's memory for weights: the rest is for keys, values and activations
+_GPU_MEMORY = 0.92  # vLLM's own share, pinned: other versions have other defaults
+_CPU_MEMORY = 0.7  # of a node's memory: vLLM refuses to start where less is free, and a CPU has other work
 
 
 class VllmBackend:
@@ -50,6 +52,7 @@ class VllmBackend:
                 dtype=dtype or ("float32" if _on_cpu() else "auto"),
                 max_model_len=max_model_len,
                 tensor_parallel_size=gpus_for(model),
+                gpu_memory_utilization=_CPU_MEMORY if _on_cpu() else _GPU_MEMORY,
                 enable_prefix_caching=True,
                 enforce_eager=_on_cpu(),
                 enable_chunked_prefill=False if _on_cpu() else None,  # 0.32's CPU build fails on seeds where it is on
