@@ -12,6 +12,8 @@ UNEQUAL: list[tuple[str, str]] = [  # each pair once fooled a grader in use
     (r"(0,1/2^{99})", r"(0,1/2^{98})"), ("1000000000", "1000000001"), ("100!", "100!+1"), ("10", "10.0000001"),
     ("listen", "silent"), ("5d", "5"), ("5 c", "5"), ("5x", "5"), ("3 xy", "3"), ("1011_2", "1011_3"),
     ("x^2+1=0", "x^2+2=0"), ("x=5", "y=5"), (r"\infty", r"-\infty"), ("6+5i", "6-5i"), ("-3", "3"), ("x^3", "3^x"),
+    (r"\lfloor x/2 \rfloor", r"\lfloor (2x-1)/5 \rfloor"), (r"\lceil x \rceil", r"\lfloor x \rfloor + 1"),
+    ("x=5,x=6", "y=5,y=6"), ("f(x)=x,f(x)=1", "f(x)=1,f(x)=-x"), ("100, 200", "100200"),
 ]  # fmt: skip
 
 NUMBERS: list[Case] = [
@@ -50,6 +52,8 @@ CHOICES: list[Case] = [
     ("选项B", "B", True), ("C", "B", False), ("(C)", "B", False), ("12", "B", False), ("AB", "B", False),
     ("A B D", "ABD", True), (r"\text{A, B, D}", "ABD", True), ("ABD", "A B D", True), ("A、B、D", "ABD", True),
     (r"\text{A, C}", "AC", True), ("(A), (B)", "AB", True), ("A and B", "AB", True), ("ABC", "ABD", False),
+    ("C", "C. 12", True), ("D", "C. 12", False), ("12", "C. 12", True), ("13", "C. 12", False), ("A", "（A）12", True),
+    ("C. 12", "C. 12", True), ("C. 13", "C. 12", True), ("D. 12", "C. 12", False),
 ]  # fmt: skip
 
 WORDS: list[Case] = [
@@ -57,6 +61,10 @@ WORDS: list[Case] = [
     ("yes", "Yes", True), ("Yes, it converges", "Yes", True), ("the cat", "cat", True),
     (r"\text{book store}", "Bookstore", True),
     ("blue and red", "red, blue", True), ("no solution", "5", False), ("没有", "没有", True), ("正确", "错误", False),
+    ("Ann is a knight, Bob is a knave", "Bob is a knave, and Ann is a knight.", True),
+    ("(1) Ann is a knight (2) Bob is a knave", "Ann is a knight and Bob is a knave", True),
+    ("Ann: knight, Bob: knave", "Ann is a knight, Bob is a knave", True),
+    ("Ann is a knave, Bob is a knight", "Ann is a knight, Bob is a knave", False),
 ]  # fmt: skip
 
 STRUCTURES: list[Case] = [
@@ -73,6 +81,8 @@ STRUCTURES: list[Case] = [
     (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{bmatrix}1&2\\3&5\end{bmatrix}", False),
     (r"\begin{pmatrix} 1 \\ -2 \end{pmatrix}", r"\begin{pmatrix}1\\-2\end{pmatrix}", True),
     (r"\begin{pmatrix}1\\2\end{pmatrix}", "(1,2)", True),
+    ("[-2,1)", r"\{x \mid -2 \le x < 1\}", True), ("[-2,1]", r"\{x \mid -2 \le x < 1\}", False),
+    (r"\{3k \mid k \in \mathbb{Z}\}", r"\{x|x=3k,k\in\mathbb{Z}\}", True), ("100, 200", "100,200", True),
 ]  # fmt: skip
 
 EXPRESSIONS: list[Case] = [
@@ -84,6 +94,10 @@ EXPRESSIONS: list[Case] = [
     ("12π", r"12\pi", True),
     (r"e^{i\pi}", "-1", True), ("5i+6", "6+5i", True), (r"\log_2 8", "3", True), (r"\binom{10}{5}", "252", True),
     (r"x = \frac{-b \pm \sqrt{b^2-4ac}}{2a}", r"\frac{-b \pm \sqrt{b^2-4ac}}{2a}", True), ("ab", "ba", True),
+    ("1000(26)", "26000", True), (r"\arcsin(10/13)", "np.arcsin(10/13)", True),
+    ("sqrt(3)/2", r"\frac{\sqrt{3}}{2}", True),
+    (r"\lceil x/2 \rceil", r"-\lfloor -x/2 \rfloor", True), ("f(x)=-x, f(x)=x", "f(x)=x,f(x)=-x", True),
+    (r"f(x)=x \text{ or } f(x)=-x", "x, -x", True), ("20", "20 $cm^{2}$", True), (r"15,\,000", "15000", True),
 ]  # fmt: skip
 
 NOT_JUDGED_OR_ABSENT: list[Case] = [

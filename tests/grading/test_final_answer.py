@@ -19,6 +19,7 @@ from select2reason.tags import TAGS
         (r"\boxed{\text{a set } \{x\}}", r"\text{a set } \{x\}"),
         (r"\fbox{7}", "7"),
         (r"\boxed 5.", "5"),
+        (r"I put it into \(\boxed\): \[ \boxed{x \neq -2} \]", r"x \neq -2"),
         (r"\boxed{ 5 }", "5"),
         (r"\boxed{\boxed{5}}", "5"),
         (r"\boxed{x = \boxed{5}}", "5"),

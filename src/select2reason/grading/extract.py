@@ -54,7 +54,7 @@ class _Box:
 
 
 _BOX_OR_BRACE = re.compile(
-    r"(?:\\+f?box(?:ed)?|\x08oxed)\s*(?:(?P<brace>\{)|(?P<bare>[^\s{}\\$,;]+))|(?<![a-zA-Z\\])boxed(?P<lost>\{)|\\.|[{}]",
+    r"(?>\\+f?box(?:ed)?|\x08oxed)\s*(?:(?P<brace>\{)|(?P<bare>[^\s{}\\$,;]+))|(?<![a-zA-Z\\])boxed(?P<lost>\{)|\\.|[{}]",
     re.DOTALL,
 )
 _SEPARATOR = re.compile(r"\b(?:and|or)\b|[和或与]|[^\w.\s$\\()\[\]{}*]")

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from select2reason.errors import RunError
-from select2reason.grading.rules import decide, is_gold
+from select2reason.grading.rules import decide, is_gold, meant
 from select2reason.grading.tidy import tidy
 
 Pair = tuple[str | None, str | None]  # final answer, gold
@@ -83,7 +83,11 @@ class Grader:
             return False
         if max(len(given), len(gold)) > _LONGEST:
             return True if given == gold else None
-        answer, expected = tidied[given], tidied[gold]
+        answer = tidied[given]
+        expected = meant(answer, tidied[gold])
+        if expected != tidied[gold]:
+            gold = expected
+            expected = tidied[gold]
         if (answer, expected) in self._known:
             return self._known[answer, expected]
         verdict = decide(answer, expected)

@@ -32,6 +32,14 @@ def is_gold(text: str | None) -> bool:
     return text is not None and text.strip() != "None" and without_text(text).strip(" $.").lower() not in _NO_GOLD
 
 
+def meant(given: str, gold: str) -> str:
+    """What a tidied answer is to be compared with: of a gold "C. 12" the label, or the text where the answer is one."""
+    labelled = _LABEL_AND_TEXT.match(gold)
+    if not labelled:
+        return gold
+    return labelled[1] or labelled[2] if _chosen(given) else gold[labelled.end() :]
+
+
 def decide(given: str, gold: str) -> bool | None:
     """Whether a tidied answer is right, where reading alone can tell; None where it cannot."""
     if not given:
@@ -99,13 +107,17 @@ def _choices(given: str, gold: str) -> bool | None:
     expected = _letters(gold)
     if expected is None:
         return None
-    letters = _letters(given) or _letters(given.upper() if len(given) == 1 else "")
-    if letters is None:
-        led = _LABEL_AND_TEXT.match(without_text(given))
-        letters = (led[1] or led[2]).upper() if led else None
+    letters = _chosen(given)
     if letters is not None:
         return letters == expected
     return False if len(expected) == 1 and read_number(given) is not None else None
+
+
+def _chosen(given: str) -> str | None:
+    """The letters that an answer chooses, with or without the text of the choice; None where it is no choice."""
+    letters = _letters(given) or _letters(given.upper() if len(given) == 1 else "")
+    led = _LABEL_AND_TEXT.match(without_text(given)) if letters is None else None
+    return (led[1] or led[2]).upper() if led else letters
 
 
 def _letters(tidied: str) -> str | None:
@@ -184,10 +196,10 @@ def _as_words(tidied: str) -> list[str] | None:
     set_as_text = _SET_AS_TEXT.search(tidied)
     if _NOT_WORDS.search(plain) or _MATHEMATICAL.search(plain) or not (set_as_text or _LONG_WORD.search(plain)):
         return None
-    parts = (_cleaned(part) for part in re.split(r"[,;]|\band\b|\bor\b|和|或", plain))
+    parts = (_cleaned(part) for part in re.split(r"[,;]|\(\d\)|\band\b|\bor\b|和|或", plain))
     return sorted(part for part in parts if part)
 
 
 def _cleaned(words: str) -> str:
-    """Lower case, without articles, marks and spaces: "book store" is "Bookstore"."""
-    return "".join(re.sub(r"[^\w\s]|\b(?:the|an?)\b", " ", words.casefold()).split())
+    """Lower case, without articles, "is", marks and spaces: "book store" is "Bookstore"."""
+    return "".join(re.sub(r"[^\w\s]|\b(?:the|an?|is)\b", " ", words.casefold()).split())

@@ -22,14 +22,22 @@ from sympy import (  # type: ignore[import-untyped]
     Expr,
     Float,
     I,
+    Integer,
     Interval,
     MatrixBase,
     MatrixExpr,
+    Max,
+    Min,
+    Mod,
+    Piecewise,
     Rational,
     Set,
     Symbol,
     Tuple,
     Union,
+    ceiling,
+    floor,
+    sign,
     simplify,
     solve,
 )
@@ -55,6 +63,7 @@ def compare(given: str, gold: str, *, given_raw: str, gold_raw: str) -> bool | N
     """
     if _brackets_differ(given, gold):
         return False
+    given, gold = _without_lefts(given, gold)
     expected, answers = _read(gold, gold_raw), _read(given, given_raw)
     if not expected:
         return None
@@ -67,6 +76,21 @@ def compare(given: str, gold: str, *, given_raw: str, gold_raw: str) -> bool | N
     return False
 
 
+def _without_lefts(given: str, gold: str) -> tuple[str, str]:
+    """f(x) = 1, f(x) = x is 1, x; but not where the two sides name different things."""
+    (a, of_given), (b, of_gold) = _by_left(given), _by_left(gold)
+    return (of_given, of_gold) if a == b or not (a and b) else (given, gold)
+
+
+def _by_left(tidied: str) -> tuple[str, str]:
+    """The left side that all equations of a list share, and what is on their right sides; "" where there is none."""
+    parts = [_LEFT.match(part.strip()) for part in _with_commas(tidied).split(",")]
+    lefts = {part[1].replace(" ", "") if part else "" for part in parts}
+    if len(parts) < 2 or len(lefts) > 1 or "" in lefts:
+        return "", tidied
+    return lefts.pop(), ",".join(part[2] for part in parts if part)
+
+
 def _same_all(answers: Sequence[Value], expected: Sequence[Value]) -> bool:
     return any(_same(answer, value) for answer in answers for value in expected)
 
@@ -77,6 +101,10 @@ def _same_all(answers: Sequence[Value], expected: Sequence[Value]) -> bool:
 _SENTENCE = re.compile(r"(?:(?<![\\a-zA-Z{])[a-zA-Z]{2,}[,:;]?\s+){3}")
 _SEVERAL = re.compile(r"\$|\\\(|\\\[|\\boxed|\\begin\{align")
 _LEFT_SIDE = re.compile(r"^[^=<>]{1,30}=(?=[^=]*$)")  # of an equation that cannot be read with it
+_LEFT = re.compile(r"([a-zA-Z](?:_(?:\w|\{\w+\}))?(?: ?\([a-z]\))?) ?=([^=<>]+)$")
+_BARE_FUNCTION = re.compile(
+    r"(?<![\\a-zA-Z])(?=(?:arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|cot|sec|csc|ln|log|exp)(?![a-zA-Z{]))"
+)
 _NAMES = "|".join(name for name in UNIT_NAMES if name.isascii() and name.isalpha() and len(name) > 1)
 _UNIT = re.compile(
     rf"""(?<=[\d}})a-zA-Z!])\s*(?:\\text\{{\s*(?!and\b|or\b)(?:[^{{}}]{{2,}}|[msghlL])\}}
@@ -101,7 +129,8 @@ def _read(tidied: str, raw: str) -> list[Value]:
 
 
 def _with_commas(latex: str) -> str:
-    r"""`\text{and}` and `\text{or}` become commas, as Math-Verify reads lists."""
+    r"""`\text{and}` and `\text{or}` become commas, as Math-Verify reads lists, and `sin x` becomes `\sin x`."""
+    latex = _BARE_FUNCTION.sub(r"\\", latex)
     return re.sub(r"\\text\{\s*(?:,?\s*)(?:and|or)\s*\}|\b(?:and|or)\b", ",", latex)
 
 
@@ -213,6 +242,8 @@ def _both_empty(a: Eq, b: Eq) -> bool:
 # --- numbers and expressions ----------------------------------------------------------------------------------------
 
 
+_STEPPING = (floor, ceiling, Mod, sign, Max, Min, Piecewise)  # alike at a few points, and yet different
+_WHOLE = (7, 12, 29, 50, 83, 101, -4, -15)
 _POINTS = (Fraction(17, 11), Fraction(23, 7), Fraction(5, 3), Fraction(31, 13), Fraction(19, 9), Fraction(37, 29))
 
 
@@ -225,7 +256,8 @@ def _by_value(a: Expr, b: Expr) -> bool | None:
     if not symbols and any(decimals):
         return _with_decimals(a, b, decimals)
     tolerance = _ROUNDED if a.atoms(Float) or b.atoms(Float) else _EXACT
-    for shift in range(2 if symbols else 1):
+    stepping = bool(symbols) and (a.has(*_STEPPING) or b.has(*_STEPPING))
+    for shift in range(len(_WHOLE) + 2 if stepping else 2 if symbols else 1):
         at = {symbol: _point(symbol, place, shift) for place, symbol in enumerate(symbols)}
         close = _close(a.subs(at), b.subs(at), tolerance)
         if not close:
@@ -234,9 +266,12 @@ def _by_value(a: Expr, b: Expr) -> bool | None:
 
 
 def _point(symbol: Basic, place: int, shift: int) -> Expr:
-    """A value for the symbol: positive, of no special form; i is the imaginary unit."""
+    """A value for the symbol: positive, of no special form, from the third on a whole number; i is the imaginary
+    unit."""
     if str(symbol) == "i":
         return I
+    if shift > 1:
+        return Integer(_WHOLE[(place + shift - 2) % len(_WHOLE)] + place // len(_WHOLE))
     point = _POINTS[(place + shift) % len(_POINTS)]
     return Rational(point.numerator, point.denominator) + place // len(_POINTS)
 
