@@ -46,6 +46,11 @@ def asked(question: str, system: str = PAPER_SYSTEM) -> Asked:
     return Asked(key_of(prompt), prompt)  # type: ignore[arg-type]
 
 
+def holds_answers(path: Path) -> bool:
+    """Whether a file of kept completions is there and not empty."""
+    return path.is_file() and path.stat().st_size > 0
+
+
 class Samples:
     """The completions kept in one file. A torn last line, of a run that was killed, is cut away when it is opened."""
 

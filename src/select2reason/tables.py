@@ -66,14 +66,24 @@ def read_table(
     columns = columns or {}
     if unknown := [role for role in columns if role not in ROLES]:
         raise UsageError(f"--columns knows no role {unknown[0]} here; roles are {', '.join(ROLES)}")
-    frames = [_frame(file) for name in names for file in _files(name, split, config, revision)]
-    frame = stacked(frames)
-    if not frame.height:
-        raise PoolError(f"{names[0]} holds no row; give a table of questions")
+    frame = read_frame(names, split=split, config=config, revision=revision)
     for role, column in columns.items():
         if column not in frame.columns:
             raise UsageError(f"{names[0]} has no column {column} for {role}; it has {', '.join(frame.columns[:20])}")
     return _asking(frame, columns, names[0])
+
+
+def read_frame(
+    names: Sequence[str], *, split: str | None = None, config: str | None = None, revision: str | None = None
+) -> pl.DataFrame:
+    """Read files, folders, globs or Hub datasets, in order, as they are: whatever columns they have.
+
+    Raises PoolError for a row that cannot be read, and where there is none.
+    """
+    frame = stacked([_frame(file) for name in names for file in _files(name, split, config, revision)])
+    if not frame.height:
+        raise PoolError(f"{names[0]} holds no row; give a table that has some")
+    return frame
 
 
 def _files(name: str, split: str | None, config: str | None, revision: str | None) -> list[sources.SourceFile]:
@@ -117,6 +127,20 @@ def _from_layout(frame: pl.DataFrame, where: str) -> Table:
     read = canonical(found, frame).unique("position", keep="first", maintain_order=True)
     say(f"questions: from the layout {found}, {frame.height:,} rows")
     return Table(frame, read["question"], read["gold"], None)
+
+
+def beside(frame: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
+    """A table with columns added at its right; an own column of a name that is added becomes NAME_input."""
+    taken = set(frame.columns) | set(added.columns)
+    renamed: dict[str, str] = {}
+    for name in added.columns:
+        if name in frame.columns:
+            new = f"{name}_input"
+            while new in taken:
+                new += "_"
+            taken.add(new)
+            renamed[name] = new
+    return pl.concat([frame.rename(renamed), added], how="horizontal")
 
 
 def check_file(out: Path, *, force: bool) -> None:

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import orjson
 import polars as pl
 
-from select2reason.backends import BackendSettings, open_backend
+from select2reason.answering import Drawing, claim, draw_missing, mean_tokens, same_model, verdicts
+from select2reason.backends import BackendSettings
 from select2reason.backends.base import Completion, Sampling
-from select2reason.errors import OutputError, UsageError
+from select2reason.errors import UsageError
 from select2reason.grading import Grader, final_answer
 from select2reason.progress import say, stage
-from select2reason.sampling import PAPER_SYSTEM, Asked, Samples, asked, draw
+from select2reason.sampling import PAPER_SYSTEM, Asked, Samples, asked, holds_answers
 from select2reason.tables import Table, write_table
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ RATES = "pass_rates.parquet"
 COMPLETIONS = "completions.jsonl"
 SETTINGS = "rollout.json"
 _STRATA = 10  # tenths of the built-in difficulty, from each of which a sample takes as many
-_GROUPS = {"vllm": 512, "openai": 64, "transformers": 8}  # questions at once: what a killed run may lose
 _GRADED = 256  # questions whose answers are in memory at once
 _COLUMNS = {
     "row": pl.UInt32,
@@ -82,11 +81,18 @@ def roll_out(
     where no row has a gold answer, OutputError where OUT holds the answers of another model or prompt.
     """
     chosen = _chosen(table, sample, sampling.seed)
-    _own_folder(out, engine, system, sampling)
+    settings = {
+        "engine": same_model(engine),
+        "system": system,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "seed": sampling.seed,
+    }
+    claim(out / SETTINGS, settings, holds_answers=holds_answers(out / COMPLETIONS))
     questions = [asked(str(question), system) for question in chosen["question"]]
     distinct = list({question.key: question for question in questions}.values())
     with Samples(out / COMPLETIONS) as kept:
-        drawn = _draw(engine, distinct, sampling, kept)
+        drawn = draw_missing(engine, [Drawing("", distinct, sampling, kept)])
         rates = _graded(chosen, questions, kept, sampling.n)
     write_table(rates, out / RATES)
     return _outcome(out, table, rates, drawn, sampling)
@@ -119,56 +125,6 @@ def stratified(questions: pl.Series, golds: pl.Series, sample: int, seed: int) -
     return np.sort(drawn[:sample])
 
 
-def _own_folder(out: Path, engine: BackendSettings, system: str, sampling: Sampling) -> None:
-    """Make OUT, or check that its answers are of the same model, prompt and temperature."""
-    settings = {
-        "engine": _same_model(engine),
-        "system": system,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "seed": sampling.seed,
-    }
-    note = out / SETTINGS
-    try:
-        if note.is_file() and (out / COMPLETIONS).is_file() and (out / COMPLETIONS).stat().st_size:
-            held = orjson.loads(note.read_bytes())
-            if differ := [name for name, value in settings.items() if held.get(name) != value]:
-                raise OutputError(f"{out} holds answers drawn with another {', '.join(differ)}; choose another --out")
-            return
-        if out.is_dir() and not note.is_file() and any(out.iterdir()):
-            raise OutputError(f"{out} holds something else; choose another --out")
-        out.mkdir(parents=True, exist_ok=True)
-        part = note.with_suffix(".part")
-        part.write_bytes(orjson.dumps(settings, option=orjson.OPT_INDENT_2))
-        part.replace(note)
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise OutputError(f"cannot use {out} ({error}); choose another --out") from error
-
-
-def _same_model(engine: BackendSettings) -> list[str]:
-    """A server may move and a context may grow without its model becoming another one."""
-    if engine.kind == "openai":
-        return [engine.kind, engine.model]
-    return list(replace(engine, max_model_len=None).fingerprint)
-
-
-def _draw(engine: BackendSettings, questions: Sequence[Asked], sampling: Sampling, kept: Samples) -> int:
-    """The number of answers that had to be drawn; the model is loaded only where there are any."""
-    wanted = sum(len(kept.missing(question.key, sampling)) for question in questions)
-    held = len(questions) * sampling.n - wanted
-    say(f"plan: {len(questions):,} questions, {sampling.n} answers each: {held:,} are kept, {wanted:,} to draw")
-    if not wanted:
-        return 0
-    backend = open_backend(engine)
-    try:
-        with stage("answering", wanted, unit="answers") as advance:
-            group = max(_GROUPS[engine.kind], 2 * engine.concurrency // sampling.n)
-            draw(backend, questions, sampling, kept, group=group, progress=advance)
-    finally:
-        backend.close()
-    return wanted
-
-
 # --- grading --------------------------------------------------------------------------------------------------------
 
 
@@ -185,9 +141,8 @@ def _graded(chosen: pl.DataFrame, questions: Sequence[Asked], kept: Samples, n: 
 
 def _rates(rows: pl.DataFrame, answers: Sequence[Sequence[Completion]], grader: Grader) -> pl.DataFrame:
     results = [[final_answer(one.text) for one in some] for some in answers]
-    pairs = [(result, gold) for some, gold in zip(results, rows["gold"], strict=True) for result in some]
-    verdicts = iter(list(grader.grade(pairs)))
-    columns = [_rate([next(verdicts) for _ in some], some, found) for some, found in zip(answers, results, strict=True)]
+    judged = verdicts(results, rows["gold"].to_list(), grader)
+    columns = [_rate(*question) for question in zip(judged, answers, results, strict=True)]
     made = pl.DataFrame(columns, schema=dict(list(_COLUMNS.items())[rows.width :]), orient="row")
     return pl.concat([rows, made], how="horizontal").select(
         pl.col(name).cast(dtype) for name, dtype in _COLUMNS.items()
@@ -195,15 +150,14 @@ def _rates(rows: pl.DataFrame, answers: Sequence[Sequence[Completion]], grader: 
 
 
 def _rate(
-    verdicts: Sequence[bool | None], answers: Sequence[Completion], results: Sequence[str | None]
+    judged: Sequence[bool | None], answers: Sequence[Completion], results: Sequence[str | None]
 ) -> tuple[object, ...]:
     """_COLUMNS from `n` on, of one question. An answer that cannot be judged counts for nothing; the standard error is
     that of a share, sqrt(p (1 - p) / n)."""
-    judged = [verdict for verdict in verdicts if verdict is not None]
-    n, right = len(judged), sum(judged)
+    known = [verdict for verdict in judged if verdict is not None]
+    n, right = len(known), sum(known)
     rate = right / n if n else None
     error = math.sqrt(rate * (1 - rate) / n) if rate is not None else None
-    tokens = [one.tokens for one in answers if one.tokens is not None]
     return (
         n,
         right,
@@ -213,7 +167,7 @@ def _rate(
         right == 0 if n else None,
         sum(one.cut_off for one in answers),
         sum(result is None for result in results),
-        sum(tokens) / len(tokens) if tokens else None,
+        mean_tokens(answers),
     )
 
 

@@ -17,7 +17,7 @@ from select2reason.difficulty.asking import ask
 from select2reason.difficulty.estimators import Estimator
 from select2reason.difficulty.validation import Validation, validate
 from select2reason.errors import UsageError
-from select2reason.tables import Table, check_file, write_table
+from select2reason.tables import Table, beside, check_file, write_table
 from select2reason.tokens import load_tokenizer
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def assess(
     check_file(out, force=force)
     known = _labels(table, labels, pass_rates)
     scores = _scores(table, estimator, cache_root)
-    write_table(_beside(table.frame, scores), out)
+    write_table(beside(table.frame, scores), out)
     difficulty = scores["difficulty"]
     checked = None
     if known is not None:
@@ -84,16 +84,3 @@ def _scores(table: Table, estimator: Estimator, cache_root: Path) -> pl.DataFram
         )
     golds = table.gold if "gold" in estimator.spec.inputs else None
     return ask(questions.of_column(table.question, cache_root, golds=golds), estimator.spec)
-
-
-def _beside(frame: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
-    taken = set(frame.columns) | set(scores.columns)
-    renamed: dict[str, str] = {}
-    for name in scores.columns:
-        if name in frame.columns:
-            new = f"{name}_input"
-            while new in taken:
-                new += "_"
-            taken.add(new)
-            renamed[name] = new
-    return pl.concat([frame.rename(renamed), scores], how="horizontal")

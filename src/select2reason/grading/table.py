@@ -1,0 +1,119 @@
+"""`select2reason grade`: a table of predictions and gold answers in, the same table with `correct` out, row for row.
+
+A prediction is a completion, of which the final answer counts, or that answer itself: a text without any marker is
+taken whole. A column of lists (several generations a row) gives lists of verdicts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from select2reason import tags
+from select2reason.errors import UsageError
+from select2reason.frames import texts
+from select2reason.grading.extract import final_answer
+from select2reason.grading.grader import Grader
+from select2reason.progress import stage
+from select2reason.tables import beside, check_file, write_table
+
+CORRECT = "correct"
+_BATCH = 2_048  # rows in the hands of the workers at once
+
+
+@dataclass(frozen=True, slots=True)
+class Grades:
+    """What came of a table. Of `answers` predictions, `right`, `wrong` and `not_judged` are all; of the wrong ones
+    `missing` are null or blank. `share_right` is over those that could be judged, None where there is none."""
+
+    out: Path
+    rows: int
+    answers: int
+    right: int
+    wrong: int
+    missing: int
+    not_judged: int
+    share_right: float | None
+
+
+def grade_table(
+    frame: pl.DataFrame, out: Path, *, prediction: str, gold: str, workers: int | None = None, force: bool = False
+) -> Grades:
+    """Grade each row's prediction against its gold answer and write the columns of `frame` and `correct`: true right,
+    false wrong, null cannot be judged.
+
+    An own column `correct` becomes `correct_input`. Raises UsageError where a column is missing, or holds no text,
+    number or list of these.
+    """
+    check_file(out, force=force)
+    given, golds = _column(frame, prediction, "--prediction"), _column(frame, gold, "--gold")
+    if golds.dtype == pl.List(pl.String):
+        raise UsageError(f"--gold {gold}: it holds lists; give a column with one answer a row")
+    with Grader() if workers is None else Grader(workers) as grader, stage("grading", frame.height) as advance:
+        parts = []
+        for start in range(0, frame.height, _BATCH):
+            parts.append(_graded(given.slice(start, _BATCH), golds.slice(start, _BATCH), grader))
+            advance(len(parts[-1]))
+    verdicts = pl.concat(parts)
+    write_table(beside(frame, verdicts.to_frame()), out)
+    return _counted(out, given, verdicts)
+
+
+def _column(frame: pl.DataFrame, name: str, option: str) -> pl.Series:
+    if name not in frame.columns:
+        raise UsageError(f"{option} {name}: no such column; the table has {', '.join(frame.columns[:20])}")
+    column = frame[name]
+    if isinstance(column.dtype, pl.List) and not column.dtype.inner.is_nested():
+        return column.cast(pl.List(pl.String))
+    if column.dtype.is_nested():
+        raise UsageError(f"{option} {name}: it holds {column.dtype}; give a column of texts, or of lists of texts")
+    return texts(column)
+
+
+def _graded(given: pl.Series, golds: pl.Series, grader: Grader) -> pl.Series:
+    listed = given.dtype == pl.List(pl.String)
+    rows: list[list[str | None]] = [row or [] for row in given.to_list()] if listed else [[text] for text in given]
+    pairs = [(said(text), expected(gold)) for row, gold in zip(rows, golds, strict=True) for text in row]
+    verdicts = iter(grader.grade(pairs))
+    found = [[next(verdicts) for _ in row] for row in rows]
+    if listed:
+        return pl.Series(CORRECT, found, dtype=pl.List(pl.Boolean))
+    return pl.Series(CORRECT, [row[0] for row in found], dtype=pl.Boolean)
+
+
+def said(prediction: str | None) -> str | None:
+    """The final answer of a prediction; the whole of it where it has no marker, and nothing that is still thought."""
+    if prediction is None:
+        return None
+    found = final_answer(prediction)
+    thought = found is None and any(tag in prediction for pair in tags.TAGS for tag in pair)
+    return found if found is not None or thought else prediction
+
+
+def expected(gold: str | None) -> str | None:
+    """The answer of a gold column, which may hold a whole solution (`... #### 18`)."""
+    return gold and (final_answer(gold) or gold.strip().removeprefix("#").strip())
+
+
+def _counted(out: Path, given: pl.Series, verdicts: pl.Series) -> Grades:
+    every = pl.DataFrame([_flat(given).alias("given"), _flat(verdicts).alias("correct")])
+    judged = every.filter(pl.col("correct").is_not_null())
+    blank = judged["given"].fill_null("").str.strip_chars() == ""
+    right = int(judged["correct"].sum())
+    return Grades(
+        out=out,
+        rows=len(verdicts),
+        answers=every.height,
+        right=right,
+        wrong=judged.height - right,
+        missing=int(blank.sum()),
+        not_judged=every.height - judged.height,
+        share_right=right / judged.height if judged.height else None,
+    )
+
+
+def _flat(column: pl.Series) -> pl.Series:
+    listed = isinstance(column.dtype, pl.List)
+    return column.explode(empty_as_null=False, keep_nulls=False) if listed else column

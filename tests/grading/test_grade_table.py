@@ -1,0 +1,72 @@
+r"""`grade` from file to file: every verdict by hand, whatever shape the columns have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import polars as pl
+import pytest
+from tests.conftest import WriteRows
+from typer.testing import CliRunner
+
+from select2reason.cli import app
+from select2reason.errors import OutputError, UsageError
+from select2reason.grading.table import grade_table
+from select2reason.tables import read_frame
+
+ROWS = [
+    {"said": r"So it is \boxed{\frac{1}{2}}.", "gold": "0.5"},
+    {"said": "0.5", "gold": "Half of one.\n#### 1/2"},
+    {"said": "7", "gold": "# 8"},
+    {"said": "<think>7, I think. The answer is 7", "gold": "7"},
+    {"said": None, "gold": "7"},
+    {"said": " ", "gold": None},
+    {"said": "yes", "gold": "proof"},
+]
+
+
+def test_every_verdict_by_hand(write_rows: WriteRows, tmp_path: Path) -> None:
+    frame = read_frame([str(write_rows(ROWS))])
+    grades = grade_table(frame, tmp_path / "out.parquet", prediction="said", gold="gold", workers=1)
+    written = pl.read_parquet(tmp_path / "out.parquet")
+    assert written["correct"].to_list() == [True, True, False, False, False, None, None]
+    assert written.drop("correct").equals(frame)
+    assert (grades.rows, grades.answers, grades.right, grades.wrong, grades.missing, grades.not_judged) == (
+        (7, 7, 2, 3, 1, 2)
+    )
+    assert grades.share_right == pytest.approx(2 / 5)
+
+
+def test_lists_of_generations_give_lists_of_verdicts(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"said": [[r"\boxed{4}", "5", None], [], None], "gold": [4, 5, 6], "correct": [1, 2, 3]})
+    grades = grade_table(frame, tmp_path / "out.jsonl", prediction="said", gold="gold", workers=1)
+    rows = [orjson.loads(line) for line in (tmp_path / "out.jsonl").read_bytes().splitlines()]
+    assert [row["correct"] for row in rows] == [[True, False, False], [], []]
+    assert [row["correct_input"] for row in rows] == [1, 2, 3]
+    assert (grades.rows, grades.answers, grades.right, grades.wrong, grades.missing) == (3, 3, 1, 2, 1)
+
+
+def test_what_cannot_be_graded_is_refused(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"said": ["4"], "gold": [["4"]], "who": [{"a": 1}]})
+    for prediction, gold, told in (
+        ("no", "said", "--prediction no: no such column; the table has said, gold, who"),
+        ("said", "gold", "--gold gold: it holds lists"),
+        ("who", "said", "--prediction who: it holds Struct"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            grade_table(frame, tmp_path / "out.jsonl", prediction=prediction, gold=gold)
+    (tmp_path / "there.jsonl").touch()
+    with pytest.raises(OutputError, match="exists"):
+        grade_table(frame, tmp_path / "there.jsonl", prediction="said", gold="said")
+
+
+def test_the_command(write_rows: WriteRows, tmp_path: Path) -> None:
+    table, out = write_rows(ROWS), tmp_path / "graded.jsonl"
+    command = ["grade", str(table), "--prediction", "said", "--gold", "gold", "--out", str(out)]
+    told = CliRunner().invoke(app, command)
+    assert told.exit_code == 0, told.output
+    assert "7 answers in 7 rows: 2 right (40.0% of those judged), 3 wrong (1 of them blank), 2 cannot be" in told.output
+    assert str(out) in told.output
+    again = CliRunner().invoke(app, [*command, "--force", "--json"])
+    assert orjson.loads(again.stdout)["right"] == 2
