@@ -52,25 +52,31 @@ def holds_answers(path: Path) -> bool:
 
 
 class Samples:
-    """The completions kept in one file. A torn last line, of a run that was killed, is cut away when it is opened."""
+    """The completions kept in one file. A torn last line, of a run that was killed, is cut away when it is opened; a
+    file that is opened `read_only` stays as it is, and its torn line is not seen."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._held: dict[tuple[str, int], _Held] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("rb" if read_only else "ab")
+        try:
+            if not read_only:
+                self._lock()
+            whole = self._read()
+            if not read_only:
+                os.truncate(path, whole)
+        except (OutputError, RunError):
+            self._file.close()
+            raise
+
+    def _lock(self) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self._file.close()
-            raise OutputError(
-                f"{path} is being written by another run; wait for it, or choose another --out"
-            ) from error
-        try:
-            self._read()
-        except RunError:
-            self._file.close()
-            raise
+            told = f"{self.path} is being written by another run; wait for it, or choose another --out"
+            raise OutputError(told) from error
 
     def __enter__(self) -> Samples:
         return self
@@ -78,7 +84,8 @@ class Samples:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _read(self) -> None:
+    def _read(self) -> int:
+        """Where the last whole line ends."""
         end = 0
         with self.path.open("rb") as lines:
             for line in lines:
@@ -86,7 +93,7 @@ class Samples:
                     break
                 self._note(end, line)
                 end += len(line)
-        os.truncate(self.path, end)
+        return end
 
     def _note(self, at: int, line: bytes) -> None:
         try:

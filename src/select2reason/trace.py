@@ -79,9 +79,7 @@ class TraceScorer:
         repeats = find_repeats(trace)
         sums = _normalised_length(repeats, batch.height, cuts=cuts), _example_length(batch, cuts=cuts)
         raw, normalised, total = _resolved(self.tokenizer, trace, sums)
-        words = batch.select(_rethinking(pl.col("trace"))).to_series().to_numpy().astype(np.int64)
-        dropped = pl.DataFrame({"step": repeats.steps.filter(repeats.again)}).select(_rethinking(pl.col("step")))
-        np.subtract.at(words, repeats.rows[repeats.again], dropped.to_series().to_numpy())
+        words = _rethinking_tokens(trace, repeats)
         return batch.select(
             trace_tokens=pl.lit(pl.Series(normalised)),
             trace_tokens_raw=pl.lit(pl.Series(raw)),
@@ -209,6 +207,18 @@ def find_repeats(trace: pl.Series) -> Repeats:
     beside = np.where(at_end[repeat], last_kept[repeat], np.minimum(repeat + 1, len(rows) - 1))
     even = _starts_plain(steps[repeat]) & _starts_plain(steps[beside])
     return Repeats(rows, steps, again, at_end, last_kept, np.unique(rows[repeat][~even]))
+
+
+def rethinking_tokens(trace: pl.Series) -> NDArray[np.int64]:
+    """Rethinking tokens of each normalised trace (METHOD 9.8), shape (n,)."""
+    return _rethinking_tokens(trace, find_repeats(trace))
+
+
+def _rethinking_tokens(trace: pl.Series, repeats: Repeats) -> NDArray[np.int64]:
+    words = pl.DataFrame({"text": trace}).select(_rethinking(pl.col("text"))).to_series().to_numpy().astype(np.int64)
+    dropped = pl.DataFrame({"step": repeats.steps.filter(repeats.again)}).select(_rethinking(pl.col("step")))
+    np.subtract.at(words, repeats.rows[repeats.again], dropped.to_series().to_numpy())
+    return words
 
 
 def _starts_plain(steps: pl.Series) -> NDArray[np.bool_]:

@@ -37,7 +37,7 @@ def meant(given: str, gold: str) -> str:
     labelled = _LABEL_AND_TEXT.match(gold)
     if not labelled:
         return gold
-    return labelled[1] or labelled[2] if _chosen(given) else gold[labelled.end() :]
+    return labelled[1] or labelled[2] if chosen(given) else gold[labelled.end() :]
 
 
 def decide(given: str, gold: str) -> bool | None:
@@ -107,14 +107,14 @@ def _choices(given: str, gold: str) -> bool | None:
     expected = _letters(gold)
     if expected is None:
         return None
-    letters = _chosen(given)
+    letters = chosen(given)
     if letters is not None:
         return letters == expected
     return False if len(expected) == 1 and read_number(given) is not None else None
 
 
-def _chosen(given: str) -> str | None:
-    """The letters that an answer chooses, with or without the text of the choice; None where it is no choice."""
+def chosen(given: str) -> str | None:
+    """The letters that a tidied answer chooses, with or without the choice's text; None where it is no choice."""
     letters = _letters(given) or _letters(given.upper() if len(given) == 1 else "")
     led = _LABEL_AND_TEXT.match(without_text(given)) if letters is None else None
     return (led[1] or led[2]).upper() if led else letters

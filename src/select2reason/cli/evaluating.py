@@ -1,0 +1,136 @@
+"""`evaluate`: benchmarks put to a model, and one model against another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from select2reason.cli.app import app
+from select2reason.cli.groups import grouped
+from select2reason.cli.options import (
+    MOST,
+    READ,
+    SAMPLE,
+    AsJson,
+    Engine,
+    print_json,
+    print_paths,
+    words,
+)
+from select2reason.errors import UsageError
+
+
+@app.command(
+    epilog="""
+Examples:
+
+`select2reason evaluate --model out/tuned --backend vllm --benchmarks aime24,math500 --out eval/tuned`
+
+`select2reason evaluate --model NAME --base-url http://127.0.0.1:8000/v1 --benchmarks amc23 --data bench --out eval/amc`
+
+`select2reason evaluate --model out/tuned --benchmarks math500 --out eval/tuned --against eval/base`
+
+`select2reason evaluate --from-samples eval/tuned --out eval/tuned --against eval/base`
+"""
+)
+@grouped
+def evaluate(
+    out: Annotated[Path, typer.Option("--out", help="Folder of samples and figures; run again, it goes on.")],
+    engine: Engine,
+    benchmarks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Benchmarks by name (aime24, aime25, amc23, math500, olympiadbench, gaokao2023en, gaokao2024, "
+            "gaokao_math_qa, kaoyan, knights_knaves_3ppl, _4ppl, _5ppl, mmlu_pro), or tables of questions with gold "
+            "answers: a file, a folder or a Hub id.",
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Compare with another evaluation, problem by problem, with intervals."),
+    ] = None,
+    from_samples: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Ask no model: make all figures anew from the samples kept in this folder."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the benchmarks' files, NAME.jsonl or .parquet. [default: the Hub]",
+            rich_help_panel=READ,
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Columns of a table of your own: `question=Q,gold=G`.", rich_help_panel=READ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Only the first problems of each.", rich_help_panel=READ)
+    ] = None,
+    answers: Annotated[
+        int | None,
+        typer.Option(
+            "--answers",
+            "-n",
+            min=1,
+            max=10_000,
+            help="Answers a problem. [default: 16 for AIME and AMC, else 1]",
+            rich_help_panel=SAMPLE,
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="[default: 0.6 for AIME and AMC, else 0]", rich_help_panel=SAMPLE)
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(min=0.000001, max=1, help="[default: 0.95 for AIME and AMC, else 1]", rich_help_panel=SAMPLE),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST,
+            help="Longest answer; raised later, only cut-off ones are redone. [default: 16384]",
+            rich_help_panel=SAMPLE,
+        ),
+    ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(help="System text; empty for none. [default: the paper's]", rich_help_panel=SAMPLE),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Seed of the draws.", rich_help_panel=SAMPLE)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Put benchmarks to a model: pass@1 and maj@n with standard errors, every sample kept."""
+    from select2reason.evaluation import Overrides, read_problems, regrade
+    from select2reason.evaluation import evaluate as run
+    from select2reason.evaluation.results import FILES, render
+    from select2reason.layouts import parse_columns
+    from select2reason.sampling import PAPER_SYSTEM
+
+    names = words(benchmarks or "")
+    overrides = Overrides(answers, temperature, top_p, max_tokens, seed)
+    if from_samples is not None:
+        drawing = (engine != Engine(), overrides != Overrides(), data, columns, limit, system)
+        if any(drawing):
+            raise UsageError("--from-samples asks no model: leave out what says how to ask one, or leave it out")
+        done = regrade(from_samples, out, names=names, against=against)
+    else:
+        if not names:
+            raise UsageError("name the benchmarks: --benchmarks aime24,math500, or a table of your own")
+        if data is not None and len(names) > 1 and Path(data).is_file():
+            raise UsageError("--data is one file, but several benchmarks are named; give the folder of their files")
+        settings = engine.settings()
+        roles = parse_columns(columns) if columns is not None else {}
+        found = [read_problems(name, data=data, columns=roles, limit=limit) for name in names]
+        given = PAPER_SYSTEM if system is None else system
+        done = run(found, out, engine=settings, overrides=overrides, system=given, against=against)
+    if as_json:
+        print_json(done)
+        return
+    typer.echo(render(done))
+    print_paths([out / name for name in FILES])

@@ -1,0 +1,174 @@
+"""EVALUATE (METHOD 7): benchmarks put to a model, every sample kept, figures with their standard errors.
+
+OUT/BENCHMARK/ holds what was asked (problems.jsonl) and every sample (samples.jsonl, one line each, only ever added
+to); OUT/answers.parquet and OUT/problems.parquet what they come to, one row a sample and a problem; OUT/results.json
+and OUT/results.md the figures. Run again, a killed evaluation goes on; `regrade` makes all figures anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import polars as pl
+
+from select2reason.answering import Drawing, claim, draw_missing, same_model
+from select2reason.backends import BackendSettings
+from select2reason.benchmarks import Benchmark
+from select2reason.errors import OutputError, UsageError
+from select2reason.evaluation.comparison import PROBLEMS, compare, read_other
+from select2reason.evaluation.problems import Asking, ProblemSet, load_problems, write_problems
+from select2reason.evaluation.results import ANSWERS, Evaluation, write_results
+from select2reason.evaluation.scoring import Score, Scored, score_benchmark
+from select2reason.grading import Grader
+from select2reason.sampling import PAPER_SYSTEM, Samples, holds_answers
+
+ASKED, SAMPLES = "problems.jsonl", "samples.jsonl"  # in each benchmark's folder
+_MODEL_NOTE, _DRAW_NOTE = "evaluation.json", "sampling.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What is drawn otherwise than a benchmark says; None: as it says."""
+
+    n: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int = 0
+
+
+def evaluate(
+    found: Sequence[ProblemSet],
+    out: Path,
+    *,
+    engine: BackendSettings,
+    overrides: Overrides | None = None,
+    system: str = PAPER_SYSTEM,
+    against: Path | None = None,
+    workers: int | None = None,
+) -> Evaluation:
+    """Put the problems to a model, keep and grade its answers, and write the figures; kept answers are not drawn again.
+
+    Raises OutputError where OUT holds the answers of another model, prompt or temperature, or two benchmarks would
+    share a folder; UsageError where `against` is no evaluation.
+    """
+    theirs = None if against is None else read_other(against)
+    names = [one.benchmark.name for one in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"{', '.join(sorted(twice))} is named twice; name each benchmark once, each file differently")
+    held = any(holds_answers(path) for path in out.glob(f"*/{SAMPLES}"))
+    claim(out / _MODEL_NOTE, {"engine": same_model(engine), "system": system}, holds_answers=held)
+    with ExitStack() as opened:
+        drawings = [_drawing(one, out, engine, overrides or Overrides(), system, opened) for one in found]
+        drawn = draw_missing(engine, drawings)
+    return _score_all(out, out, names, theirs, against, drawn=drawn, workers=workers)
+
+
+def regrade(
+    samples: Path, out: Path, *, names: Sequence[str] = (), against: Path | None = None, workers: int | None = None
+) -> Evaluation:
+    """Make all figures of an evaluation anew from its kept samples, without a model, into OUT (which may be the same).
+
+    `names` are the benchmarks wanted, by default all. Raises UsageError where the folder holds no samples.
+    """
+    theirs = None if against is None else read_other(against)
+    there = sorted(path.parent.name for path in samples.glob(f"*/{ASKED}") if (path.parent / SAMPLES).is_file())
+    if not there:
+        raise UsageError(f"--from-samples {samples}: no samples there; give a folder that `evaluate` wrote")
+    if unknown := [name for name in names if name not in there]:
+        raise UsageError(f"--from-samples {samples} holds no {unknown[0]}; it holds {', '.join(there)}")
+    if out != samples and out.is_dir() and not (out / PROBLEMS).is_file() and any(out.iterdir()):
+        raise OutputError(f"{out} holds something else; choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    return _score_all(samples, out, list(names) or there, theirs, against, drawn=0, workers=workers)
+
+
+def _drawing(
+    found: ProblemSet, out: Path, engine: BackendSettings, overrides: Overrides, system: str, opened: ExitStack
+) -> Drawing:
+    """One benchmark's folder, claimed and opened, and what is to be drawn into it."""
+    folder, asking = out / found.benchmark.name, _asking(found.benchmark, engine, overrides, system)
+    sampling = asking.sampling
+    guarded = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed}
+    claim(folder / _DRAW_NOTE, guarded, holds_answers=holds_answers(folder / SAMPLES))
+    kept = opened.enter_context(Samples(folder / SAMPLES))
+    write_problems(found, asking, folder / ASKED)
+    distinct = {one.key: one for one in map(asking.asked, found.problems)}
+    return Drawing(found.benchmark.name, list(distinct.values()), sampling, kept)
+
+
+def _asking(benchmark: Benchmark, engine: BackendSettings, overrides: Overrides, system: str) -> Asking:
+    given = {name: getattr(overrides, name) for name in ("n", "temperature", "top_p", "max_tokens")}
+    sampling = replace(benchmark.sampling, seed=overrides.seed, **{k: v for k, v in given.items() if v is not None})
+    if sampling.n > 1 and sampling.temperature == 0:
+        told = f"{benchmark.name}: {sampling.n} greedy answers would all be the same"
+        raise UsageError(f"{told}; add --temperature 0.6, or --answers 1")
+    return Asking(sampling, system, engine.model)
+
+
+def _score_all(
+    samples: Path,
+    out: Path,
+    names: Sequence[str],
+    theirs: pl.DataFrame | None,
+    against: Path | None,
+    *,
+    drawn: int,
+    workers: int | None,
+) -> Evaluation:
+    scored: list[Scored] = []
+    models: dict[str, None] = {}
+    with Grader() if workers is None else Grader(workers) as grader:
+        for name in names:
+            found, asking = load_problems(samples / name / ASKED)
+            models[asking.model] = None
+            scored.append(score_benchmark(found, asking, samples / name / SAMPLES, grader))
+    problems = pl.concat([one.problems for one in scored])
+    _write(pl.concat([one.answers for one in scored]), out / ANSWERS)
+    _write(problems, out / PROBLEMS)
+    scores = tuple(one.score for one in scored)
+    done = Evaluation(
+        out=out,
+        samples=samples,
+        model=", ".join(models),
+        version=version("select2reason"),
+        drawn=drawn,
+        benchmarks=scores,
+        average=_average(scores),
+        comparison=None if theirs is None or against is None else compare(problems, theirs, against),
+        notes=tuple(note for score in scores for note in _notes(score)),
+    )
+    write_results(done)
+    return done
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    part = path.with_suffix(".part")
+    frame.write_parquet(part, compression="zstd")
+    part.replace(path)
+
+
+def _average(scores: Sequence[Score]) -> float | None:
+    values = [score.pass_at_1.value for score in scores]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) > 1 else None
+
+
+def _notes(score: Score) -> Iterator[str]:
+    name, answers = score.benchmark, score.answers
+    if score.problems < score.rows:
+        yield f"{name}: the first {score.problems:,} of {score.rows:,} problems, not the benchmark"
+    if score.missing:
+        yield f"{name}: {score.missing:,} of {score.missing + answers:,} answers are missing; run again to draw them"
+    if score.ungraded_problems:
+        yield f"{name}: {score.ungraded_problems:,} problems have no gold answer to judge by; they are left out"
+    if score.not_judged:
+        yield f"{name}: {score.not_judged:,} answers could not be judged; they are left out of pass@1"
+    if score.cut_off:
+        cut = round(score.cut_off * answers)
+        told = f"{cut:,} of {answers:,} answers were cut off at {score.max_tokens:,} tokens or at the context's end"
+        yield f"{name}: {told}; a larger --max-tokens redoes them"

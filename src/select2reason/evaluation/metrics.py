@@ -1,0 +1,82 @@
+"""The figures of an evaluation (METHOD 7), pure NumPy: each a mean over problems, with its standard error.
+
+A problem is the unit: its samples are draws of the same thing, so the standard error is that of the problems' means,
+sqrt(var / problems) with one degree of freedom less. What is not known of a problem is NaN and left out, and the number
+of problems that a figure rests on goes with it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A mean over `problems` problems and its standard error; None where there are none, or too few of them."""
+
+    value: float | None
+    stderr: float | None
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The mean of paired differences over `problems` problems and its 95% interval, by Student's t; `low` and `high`
+    are None where the problems are fewer than three or all differ alike, which an interval would call certain."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    problems: int
+
+
+def mean(values: NDArray[np.float64]) -> Figure:
+    """The mean of values (n,), NaN left out."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return Figure(None, None, 0)
+    stderr = float(known.std(ddof=1)) / math.sqrt(len(known)) if len(known) > 1 else None
+    return Figure(float(known.mean()), stderr, len(known))
+
+
+def pass_at_k(n: NDArray[np.int64], right: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """For each problem the chance that one of k of its n samples is right, without bias: 1 - C(n - right, k) / C(n, k)
+    (Chen et al. 2021, section 2.1); NaN where n < k."""
+    chance = np.ones(len(n))
+    for drawn in range(k):
+        chance *= np.clip(n - right - drawn, 0, None) / np.maximum(n - drawn, 1)
+    return np.where(n < k, np.nan, 1 - chance)
+
+
+def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Difference:
+    """How much higher `ours` is than `theirs` (n,), problem by problem; those that are NaN in either are left out."""
+    paired = (ours - theirs)[~(np.isnan(ours) | np.isnan(theirs))]
+    n = len(paired)
+    if not n:
+        return Difference(None, None, None, 0)
+    value, spread = float(paired.mean()), float(paired.std(ddof=1)) if n > 2 else 0.0
+    if spread == 0:
+        return Difference(value, None, None, n)
+    half = t_975(n - 1) * spread / math.sqrt(n)
+    return Difference(value, value - half, value + half, n)
+
+
+def t_975(df: int) -> float:
+    """The 97.5% point of Student's t with df > 1 degrees of freedom, to 1% at df = 2 and 0.01% from 6 on (Abramowitz
+    and Stegun 26.7.5)."""
+    z = NormalDist().inv_cdf(0.975)
+    terms: tuple[float, ...] = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + math.fsum(term / df**power for power, term in enumerate(terms, start=1))

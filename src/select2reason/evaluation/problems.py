@@ -1,0 +1,222 @@
+r"""The problems of a benchmark, read from files under `--data`, from the Hub, or from any table of questions.
+
+A problem is what the model is asked and what it should answer: options are laid out as letters, and a sentence says how
+such an answer is to be given. A gold answer that is no single answer (an object of several parts) is null.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+import polars as pl
+
+from select2reason import hub
+from select2reason.backends.base import Sampling
+from select2reason.benchmarks import BENCHMARKS, OPTIONS, Benchmark, Form
+from select2reason.cache import key_of
+from select2reason.errors import PoolError, RunError, UsageError
+from select2reason.frames import as_text, texts
+from select2reason.sampling import Asked, asked
+from select2reason.sources import find_files, kind_of
+from select2reason.tables import read_frame, read_table
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_HOW = {
+    "choice": r"Put nothing but the letter of the right option into \boxed{}.",
+    "roles": r"Put the answer into \boxed{} as a list, for example: Ann is a knight, Bob is a knave.",
+}
+_HOW_ZH = r"请只把正确选项的字母写在 \boxed{} 中。"
+_LABELLED = re.compile(r"^\s*(?:\([A-Z]\)|[A-Z][.．:：])\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`row` is its place in its file, `key` names it in comparisons (of question and gold answer)."""
+
+    row: int
+    key: str
+    question: str
+    gold: str | None
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a benchmark's problems are put to a model; `model` is who is asked."""
+
+    sampling: Sampling
+    system: str
+    model: str
+
+    def asked(self, problem: Problem) -> Asked:
+        """The problem as a chat."""
+        return asked(problem.question, self.system)
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemSet:
+    """A benchmark's problems, or the first of them; `source` is where they came from, as it was named."""
+
+    benchmark: Benchmark
+    source: str
+    problems: Sequence[Problem]
+    rows: int
+
+
+def read_problems(
+    name: str, *, data: str | None = None, columns: Mapping[str, str] | None = None, limit: int | None = None
+) -> ProblemSet:
+    """The problems of a benchmark by name, or of a table of questions by its file, folder or Hub id.
+
+    `data` is the folder where the benchmarks' files are, or one file. Raises UsageError or PoolError where there is no
+    such benchmark, file or column, or no problem has a gold answer.
+    """
+    benchmark = BENCHMARKS.get(name)
+    if benchmark is None:
+        benchmark, source, rows = _own_table(name, columns or {})
+    else:
+        source, rows = _known(benchmark, data)
+    problems = list(_problems(benchmark.form, rows, limit))
+    if not any(problem.gold is not None for problem in problems):
+        raise UsageError(f"{source}: no problem has a gold answer to grade by; name its column: --columns gold=COLUMN")
+    return ProblemSet(benchmark, source, problems, rows.height)
+
+
+# --- where they are -------------------------------------------------------------------------------------------------
+
+
+def _known(benchmark: Benchmark, data: str | None) -> tuple[str, pl.DataFrame]:
+    """Where a benchmark was found, and its rows: `question`, `gold`, `options`."""
+    if data is not None:
+        source = _below(Path(data).expanduser(), benchmark)
+        frame = read_frame([source], split="test" if Path(source).is_dir() else None)
+    elif benchmark.hub is not None:
+        source = benchmark.hub.name
+        found = hub.fetch_dataset(source, config=benchmark.hub.config, split=benchmark.hub.split, revision=None)
+        frame = read_frame([str(file.path) for file in found])
+    else:
+        raise UsageError(
+            f"{benchmark.name} has no copy on the Hub: give the folder of its file, {benchmark.name}.jsonl, with --data"
+        )
+    question = _first(frame, benchmark.question, f"{source} ({benchmark.name})")
+    golds = [frame[name] for name in benchmark.gold if name in frame.columns]
+    if not golds:
+        raise PoolError(f"{source} has none of the columns {', '.join(benchmark.gold)} with {benchmark.name}'s answers")
+    return source, _rows(texts(frame[question]), golds, frame)
+
+
+def _below(data: Path, benchmark: Benchmark) -> str:
+    """The benchmark's file or folder: NAME.jsonl, NAME.parquet ... or NAME/ under `data`, or `data` itself, a file."""
+    if data.is_file():
+        return str(data)
+    if not data.is_dir():
+        raise UsageError(f"--data {data}: no such file or folder")
+    for stem in (benchmark.name, *benchmark.files):
+        for path in sorted(data.iterdir()):
+            if path.name == stem or (kind_of(path) and path.name.partition(".")[0] == stem):
+                return str(path)
+    raise UsageError(f"--data {data} holds no {benchmark.name}: name its file {benchmark.name}.jsonl or .parquet")
+
+
+def _first(frame: pl.DataFrame, names: Sequence[str], where: str) -> str:
+    for name in names:
+        if name in frame.columns:
+            return name
+    raise PoolError(f"{where} has none of the columns {', '.join(names)}; it has {', '.join(frame.columns[:20])}")
+
+
+def _own_table(name: str, columns: Mapping[str, str]) -> tuple[Benchmark, str, pl.DataFrame]:
+    if not hub.is_hub_id(name):
+        try:
+            find_files(name)
+        except PoolError as error:
+            raise UsageError(f"{error}; benchmarks are {', '.join(BENCHMARKS)}, or a table of questions") from error
+    table = read_table([name], columns=columns)
+    rows = _rows(table.question, [table.gold], table.frame)
+    stem = re.sub(r"[^\w-]+", "_", Path(name).name.partition(".")[0]) or "table"
+    return Benchmark(stem, stem, form="choice" if rows["options"].count() else "open"), name, rows
+
+
+def _rows(question: pl.Series, golds: Sequence[pl.Series], frame: pl.DataFrame) -> pl.DataFrame:
+    options = next((frame[name] for name in OPTIONS if name in frame.columns and frame[name].dtype.is_nested()), None)
+    listed = [_options(value) for value in (options if options is not None else [None] * frame.height)]
+    answers = [
+        next((gold for gold in (_gold(value, bool(shown)) for value in values) if gold is not None), None)
+        for values, shown in zip(zip(*golds, strict=True), listed, strict=True)
+    ]
+    return pl.DataFrame(
+        {"question": question, "gold": answers, "options": listed},
+        schema={"question": pl.String, "gold": pl.String, "options": pl.List(pl.String)},
+    )
+
+
+def _options(value: object) -> list[str] | None:
+    """The texts of the options, in the order of their letters; null where there are none."""
+    if isinstance(value, Mapping):
+        value = [value[letter] for letter in sorted(value) if value[letter] is not None]
+    if isinstance(value, pl.Series):
+        value = value.to_list()
+    return [_LABELLED.sub("", as_text(one) or "") for one in value] if isinstance(value, list) and value else None
+
+
+def _gold(value: object, of_options: bool) -> str | None:
+    """One answer as a text: parts of a list joined, numbers of options as letters, objects and blanks null."""
+    values = value.to_list() if isinstance(value, pl.Series) else [value]
+    numbers = [one for one in values if isinstance(one, int)]
+    if of_options and len(numbers) == len(values) > 0:
+        return "".join(_LETTERS[number] for number in numbers)
+    parts = [as_text(one) for one in values if one is not None]
+    joined = ", ".join(part.strip() for part in parts if part and part.strip())
+    return None if not joined or _is_object(joined) else joined
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return text.startswith('{"') and isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+# --- how they are asked ---------------------------------------------------------------------------------------------
+
+
+def _problems(form: Form, rows: pl.DataFrame, limit: int | None) -> Iterator[Problem]:
+    for row, (question, gold, options) in enumerate(rows.head(limit or rows.height).iter_rows()):
+        asked = _asked((question or "").strip(), options or [], form)
+        yield Problem(row, key_of(question, gold, options), asked, gold, tuple(options or ()))
+
+
+def _asked(question: str, options: Sequence[str], form: Form) -> str:
+    laid_out = "\n".join(f"{_LETTERS[n]}. {option}" for n, option in enumerate(options))
+    shown = not options or all(option in question for option in options)
+    chinese = form == "choice" and re.search(r"[\u4e00-\u9fff]", question + laid_out)
+    how = _HOW_ZH if chinese else _HOW.get(form, "")
+    return "\n\n".join(part for part in (question, "" if shown else laid_out, how) if part)
+
+
+# --- kept beside the answers ----------------------------------------------------------------------------------------
+
+
+def write_problems(found: ProblemSet, asking: Asking, path: Path) -> None:
+    """Keep what was asked and how, so that the answers can be graded again from the folder alone."""
+    about = {"benchmark": asdict(found.benchmark), "source": found.source, "rows": found.rows} | asdict(asking)
+    lines = [about, *map(asdict, found.problems)]
+    part = path.with_suffix(".part")
+    part.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    part.replace(path)
+
+
+def load_problems(path: Path) -> tuple[ProblemSet, Asking]:
+    """What `write_problems` kept. Raises RunError where the file is damaged."""
+    try:
+        about, *lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+        problems = [Problem(**(line | {"options": tuple(line["options"])})) for line in lines]
+        benchmark = Benchmark(**{name: about["benchmark"][name] for name in ("name", "title", "form")})
+        asking = Asking(Sampling(**about["sampling"]), about["system"], about["model"])
+        return ProblemSet(benchmark, about["source"], problems, about["rows"]), asking
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} cannot be read ({error}); evaluate again, with its answers kept") from error

@@ -1,0 +1,158 @@
+"""results.json for machines and results.md for people: the same figures, none without what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from select2reason.evaluation.comparison import ALL, PROBLEMS, Comparison, Paired
+from select2reason.evaluation.metrics import Difference, Figure
+from select2reason.evaluation.scoring import Score
+
+RESULTS_JSON, RESULTS_MD = "results.json", "results.md"
+ANSWERS = "answers.parquet"
+FILES = (RESULTS_MD, RESULTS_JSON, PROBLEMS, ANSWERS)
+_HEAD = (
+    "benchmark",
+    "problems",
+    "n",
+    "pass@1",
+    "maj@n",
+    "tokens",
+    "rethinking tokens",
+    "cut off",
+    "no answer",
+    "not judged",
+)
+_AGAINST = ("benchmark", "problems", "pass@1", "maj@n", "tokens", "better", "worse", "equal")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What came of an evaluation. `average` is the mean of the benchmarks' pass@1, None for a single one or where one
+    has none; `drawn` answers are new."""
+
+    out: Path
+    samples: Path
+    model: str
+    version: str
+    drawn: int
+    benchmarks: tuple[Score, ...]
+    average: float | None
+    comparison: Comparison | None
+    notes: tuple[str, ...]
+
+
+def write_results(done: Evaluation) -> None:
+    """Write both, each whole or not at all."""
+    machine = orjson.dumps(done, option=orjson.OPT_INDENT_2, default=str) + b"\n"
+    for name, content in ((RESULTS_MD, render(done).encode()), (RESULTS_JSON, machine)):
+        part = done.out / f".{name}.part"
+        part.write_bytes(content)
+        part.replace(done.out / name)
+
+
+def render(done: Evaluation) -> str:
+    """The page: figures in Markdown tables, each mean with its standard error, then the notes."""
+    parts = [f"# {_escaped(done.model)}", "", *table(_HEAD, [_row(score) for score in done.benchmarks]), ""]
+    if done.average is not None:
+        parts += [
+            f"Mean of the pass@1 of {len(done.benchmarks)} benchmarks, each counted once: {done.average:.3f}.",
+            "",
+        ]
+    parts += [line for score in done.benchmarks for line in _samplings(score)]
+    if done.comparison is not None:
+        parts += ["", *_compared(done.comparison)]
+    if done.notes:
+        parts += ["", *(f"- {_escaped(note)}" for note in done.notes)]
+    return "\n".join(parts) + "\n"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A Markdown table, its columns aligned for reading as plain text."""
+    widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
+    for row in [head, ["-" * width for width in widths], *rows]:
+        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+
+
+def _row(score: Score) -> list[str]:
+    return [
+        _escaped(score.title),
+        f"{score.pass_at_1.problems:,}",
+        f"{score.n}",
+        figure(score.pass_at_1),
+        figure(score.majority) if score.majority else "",
+        figure(score.tokens, ",.0f"),
+        figure(score.rethinking_tokens, ",.1f"),
+        _percent(score.cut_off),
+        _percent(score.no_answer),
+        f"{score.not_judged:,}",
+    ]
+
+
+def _samplings(score: Score) -> Iterator[str]:
+    how = f"temperature {score.temperature:g}" if score.temperature else "greedy"
+    passes = "; ".join(f"pass@{k} {figure(value)}" for k, value in score.pass_at_k.items())
+    bounds = f"; with the {score.not_judged:,} not judged as wrong {_number(score.pass_at_1_low)}, as right "
+    counted = bounds + _number(score.pass_at_1_high) if score.not_judged else ""
+    told = f"- {_escaped(score.title)}: n = {score.n}, {how}, at most {score.max_tokens:,} tokens"
+    yield told + (f"; {passes}" if passes else "") + counted
+
+
+def figure(value: Figure, form: str = ".3f") -> str:
+    """A mean with its standard error in brackets; "-" where there is none."""
+    if value.value is None:
+        return "-"
+    return f"{value.value:{form}}" + ("" if value.stderr is None else f" ({value.stderr:{form}})")
+
+
+def _compared(comparison: Comparison) -> Iterator[str]:
+    yield f"## Against {_escaped(str(comparison.against))}"
+    yield ""
+    yield from table(_AGAINST, [_against(one) for one in comparison.benchmarks])
+    yield ""
+    yield (
+        "Differences problem by problem, ours minus theirs, with their 95% interval; where an interval holds 0, these "
+        "problems do not tell the two apart."
+    )
+    for one in comparison.benchmarks:
+        if one.pass_at_1.problems and one.pass_at_1.low is None:
+            yield f"- {one.benchmark}: no interval, for too few problems, or all of them differ by the same."
+        if one.benchmark != ALL and (one.only_ours or one.only_theirs):
+            yield f"- {one.benchmark}: {one.only_ours:,} problems are ours alone, {one.only_theirs:,} theirs alone."
+
+
+def _against(one: Paired) -> list[str]:
+    return [
+        one.benchmark,
+        f"{one.pass_at_1.problems:,}",
+        _interval(one.pass_at_1, "+.3f"),
+        _interval(one.majority, "+.3f"),
+        _interval(one.tokens, "+,.0f"),
+        f"{one.better:,}",
+        f"{one.worse:,}",
+        f"{one.equal:,}",
+    ]
+
+
+def _interval(value: Difference, form: str) -> str:
+    if value.value is None:
+        return "-"
+    if value.low is None or value.high is None:
+        return f"{value.value:{form}}"
+    return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", r"\|")
