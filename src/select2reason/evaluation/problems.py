@@ -169,7 +169,7 @@ def _gold(value: object, of_options: bool) -> str | None:
     numbers = [one for one in values if isinstance(one, int)]
     if of_options and len(numbers) == len(values) > 0:
         return "".join(_LETTERS[number] for number in numbers)
-    parts = [as_text(one) for one in values if one is not None]
+    parts: list[str | None] = [as_text(one) for one in values if one is not None]
     joined = ", ".join(part.strip() for part in parts if part and part.strip())
     return None if not joined or _is_object(joined) else joined
 

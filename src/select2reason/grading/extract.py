@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from select2reason.tags import TAGS
 
@@ -17,22 +18,36 @@ _BLOCKS = (*TAGS, ("<|channel|>analysis<|message|>", "<|channel|>final<|message|
 _END_OF_TURN = re.compile(
     r"<\|(?:im_end|im_start|endoftext|eot_id|end|return|end_of_text|end_of_solution)\|>|</s>|<｜end▁of▁sentence｜>"
 )
+_ANOTHER_QUESTION = re.compile(
+    r"\n\s*(?:\#{1,4}\s*(?:question|instruction|problem)\s*:?\s*(?=\n)|(?:question|instruction):)", re.IGNORECASE
+)
+_QUESTIONS = 3  # looked at before the whole is
 _LONGEST = 300  # characters of an answer said in words; anything longer is an explanation
 
 
 def final_answer(text: str) -> str | None:
     """The final answer of a completion, without its marker; None where there is none.
 
-    Only what stands behind the last closing think tag counts, so an unfinished think block has no answer.
+    Only what stands behind the last closing think tag counts, so an unfinished think block has no answer; and where a
+    model that has answered goes on to ask itself another question, only what stands before that.
     """
     said = _outside_thinking(text)
+    for another in islice(_ANOTHER_QUESTION.finditer(said), _QUESTIONS):
+        if found := _marked(said[: another.start()]):
+            return found
+    found = _marked(said)
+    return _bare_line(said) if found is None else found or None
+
+
+def _marked(said: str) -> str | None:
+    """The answer of the last marker, "" where the marker says that there is none; None without any marker."""
     boxes = list(_boxes(said))
     field = _last_field(said, start=boxes[-1].end if boxes else 0)
     if field:
         return field
     if boxes:
         return _concluded(said[boxes[-1].end :]) or _joined(said, boxes)
-    return None if field == "" else _last_phrase(said) or _bare_line(said)
+    return field if field is not None else _last_phrase(said)
 
 
 def _outside_thinking(text: str) -> str:
@@ -102,8 +117,10 @@ def _joined(text: str, boxes: list[_Box]) -> str:
 # --- said in words --------------------------------------------------------------------------------------------------
 
 
-_FIELD = re.compile(r"""(?:["']|\b)(?:final[_ ]?)?answer["']\s*:\s*""", re.IGNORECASE)
+_FIELD = re.compile(r"""(?:[\\"'`]|\\n|\b)(?:final[_ ]?)?answer(?P<escaped>\\*)["'`]\s*:\s*""", re.IGNORECASE)
+_BLANK = re.compile(r"[\s_.…]*")  # a form that was not filled in
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'|`([^`]*)`', re.DOTALL)
+_UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _UNQUOTED = re.compile(r'\s*(?:\}|,?\s*\n|,\s*"|$)')
 
 
@@ -113,15 +130,16 @@ def _last_field(text: str, start: int) -> str | None:
     if not fields:
         return None
     rest = text[fields[-1].end() :]
+    rest = rest.replace(r"\"", '"') if fields[-1]["escaped"] else rest
     quoted = _QUOTED.match(rest)
     if quoted:  # a lone backslash is LaTeX written without care for JSON, and stays
         value = next(group for group in quoted.groups() if group is not None)
-        value = value.replace(r"\\", "\\").replace(r"\"", '"')
+        value = _UNICODE.sub(lambda code: chr(int(code[1], 16)), value.replace(r"\\", "\\").replace(r"\"", '"'))
     else:
         value = _UNQUOTED.split(rest, maxsplit=1)[0].strip("\"'`")
     inside = list(_boxes(value))
     value = inside[-1].content if inside else value.strip()
-    return "" if not quoted and value in ("null", "None") else value
+    return "" if _BLANK.fullmatch(value) or (not quoted and value in ("null", "None")) else value
 
 
 _PHRASE = re.compile(
@@ -140,6 +158,7 @@ _SENTENCE_END = re.compile(
     r"\.(?=\s+[A-Z]|\s*\n|\s*$)|\n|。|</answer>|\s+I\ hope\b|,?\ (?:because|since|as)\ ", re.VERBOSE
 )
 _DISPLAY = re.compile(r"(?:\\\[(.+?)\\\]|\$\$(.+?)\$\$)", re.DOTALL)
+_FENCE = re.compile(r"\A[\s*_:：]*```\w*[^\S\n]*(?:\n|$)")
 _DELIMITERS = " \t\r\n*_`\"'"
 
 
@@ -163,12 +182,12 @@ def _concluded(behind: str) -> str | None:
 
 def _value(rest: str) -> str | None:
     """The answer at the beginning of what follows a marker: a displayed formula, or up to the end of the sentence."""
-    rest = rest.lstrip(_DELIMITERS + ":：")
+    rest = _FENCE.sub("", rest).lstrip(_DELIMITERS + ":：")
     display = _DISPLAY.match(rest)
     if display:
         return _bare(display[1] or display[2])
     value = _bare(_SENTENCE_END.split(rest, maxsplit=1)[0])
-    return value if value is not None and len(value) <= _LONGEST else None
+    return value if value is not None and len(value) <= _LONGEST and not _BLANK.fullmatch(value) else None
 
 
 def _bare(value: str) -> str | None:
