@@ -45,8 +45,10 @@ def test_options_are_laid_out_and_numbers_become_letters(write_rows: WriteRows, 
     write_rows(rows, "mmlu_pro_stem.jsonl")
     (problem,) = read_problems("mmlu_pro", data=str(tmp_path)).problems
     assert problem.question.startswith("How many?\n\nA. one\nB. two\n\nPut nothing but the letter")
-    rows = [{"query": "几个？ (A)一个 (B)两个", "choices": ["(A)一个", "(B)两个"], "gold": [1]}]
-    write_rows(rows, "gaokao_math_qa.jsonl")
+    numbered: list[dict[str, object]] = [
+        {"query": "几个？ (A)一个 (B)两个", "choices": ["(A)一个", "(B)两个"], "gold": [1]}
+    ]
+    write_rows(numbered, "gaokao_math_qa.jsonl")
     (problem,) = read_problems("gaokao_math_qa", data=str(tmp_path)).problems
     assert problem.gold == "B"
     assert problem.question == "几个？ (A)一个 (B)两个\n\n请只把正确选项的字母写在 \\boxed{} 中。"

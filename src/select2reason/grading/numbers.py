@@ -19,22 +19,24 @@ _LONGEST = 400  # characters; a number beyond them is no plain one
 _LARGEST_POWER = 1000
 _FEWEST_DIGITS, _FEWEST_PLACES = 4, 2  # that make a decimal a rounding of something, not a guess at it
 _ENOUGH_DIGITS = 6  # of an answer that is shorter than a decimal gold
-_NOISE = Fraction(1, 10**12)  # relative: what binary floating point leaves in 0.30000000000000004
+_NOISE = Fraction(1, 10**14)  # relative: what binary floating point leaves in 0.30000000000000004
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """`places`: digits behind the point, None where it was not written as a decimal. `unit`: None where none is."""
+    """`places`: digits behind the point, None where it was not written as a decimal; `scientific`: with a power of ten.
+    `unit`: None where none is."""
 
     value: Fraction
     places: int | None = None
     percent: bool = False
     unit: str | None = None
+    scientific: bool = False
 
 
 def same_number(given: Number, gold: Number) -> bool:
     """Whether the given number is right."""
-    if given.unit and gold.unit and UNIT_NAMES.get(given.unit, 0) != UNIT_NAMES.get(gold.unit, 0):
+    if given.unit and gold.unit and _units_differ(given.unit, gold.unit):
         return False
     if same_value(given, gold):
         return True
@@ -42,6 +44,14 @@ def same_number(given: Number, gold: Number) -> bool:
         return False
     as_share = (replace(n, value=n.value / 100, places=None) if n.percent else n for n in (given, gold))
     return same_value(*as_share)
+
+
+def _units_differ(a: str, b: str) -> bool:
+    """Whether two units are known to differ: both known by name, word by word, with their powers."""
+    parts = [re.findall(r"([a-z\u4e00-\u9fff]+|\^\\circ ?[cf]?)(?:\s*\^\s*\{?\s*(-?\d))?", unit) for unit in (a, b)]
+    known = [[(UNIT_NAMES.get(_unit_name(word)) or word[:6], power) for word, power in some] for some in parts]
+    named = [isinstance(number, int) or number.startswith("^") for some in known for number, _ in some]
+    return known[0] != known[1] and all(named)
 
 
 def same_value(given: Number, gold: Number) -> bool:
@@ -84,7 +94,7 @@ _FORMS = re.compile(
       | (?P<lead>\d*\.\d*)\\overline\{{(?P<period>\d+)\}}
       | (?P<mantissa>{_PLAIN})\s*(?:(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{{\s*(?P<e1>-?\d+)\s*\}}|(?P<e2>-?\d))
           | [eE](?P<e3>[-+]?\d+))
-      | (?P<base>\d+)\s*\^\s*(?:\{{\s*(?P<p1>\d+)\s*\}}|(?P<p2>\d))
+      | (?P<base>\d+)\s*\^\s*(?:\{{\s*(?P<p1>-?\d+)\s*\}}|(?P<p2>\d))
       | (?P<plain>{_PLAIN})
     )""",
     re.VERBOSE,
@@ -189,11 +199,13 @@ def _scientific(mantissa: str, exponent: int) -> Number | None:
         return None
     number = _plain(mantissa)
     places = None if number.places is None else max(number.places - exponent, 0)
-    return Number(number.value * Fraction(10) ** exponent, places)
+    return Number(number.value * Fraction(10) ** exponent, places, scientific=True)
 
 
 def _power(base: int, exponent: int) -> Number | None:
-    return Number(Fraction(base) ** exponent) if base.bit_length() * exponent <= 8 * _LARGEST_POWER else None
+    if not base or base.bit_length() * abs(exponent) > 8 * _LARGEST_POWER:
+        return None
+    return Number(Fraction(base) ** exponent)
 
 
 def _repeating(lead: str, period: str) -> Number:
@@ -216,8 +228,9 @@ def _with_unit(number: Number, rest: str, *, attached: bool) -> Number | None:
     if scale in _SCALES:
         return _with_unit(replace(number, value=number.value * _SCALES[scale], places=None), unit, attached=False)
     if rest.startswith("^\\circ"):
-        return replace(number, unit="^\\circ") if re.fullmatch(r"\^\\circ ?[CF]?", rest) else None
-    return replace(number, unit=_unit_name(lower)) if _is_unit(rest, lower, attached) else None
+        return replace(number, unit=rest.lower()) if re.fullmatch(r"\^\\circ ?[CF]?", rest) else None
+    scientific = number.scientific and re.fullmatch(r"[a-zA-ZÅΩ\\]{1,6}", rest)
+    return replace(number, unit=_unit_name(lower)) if scientific or _is_unit(rest, lower, attached) else None
 
 
 def _is_unit(rest: str, lower: str, attached: bool) -> bool:

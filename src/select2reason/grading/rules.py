@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from select2reason.grading.numbers import read_number, same_number
+from select2reason.grading.parts import chain, statements
 from select2reason.grading.tidy import key, without_text
 
 _NO_GOLD = {
@@ -46,7 +47,18 @@ def decide(given: str, gold: str) -> bool | None:
         return False
     if key(_undecorated(given)) == key(_undecorated(gold)):
         return True
-    for rule in (_assignments, _decimal_comma, _numbers, _choices, _bases, _clocks, _words):
+    for rule in (
+        statements,
+        _chains,
+        _lists_of_thousands,
+        _assignments,
+        _decimal_comma,
+        _numbers,
+        _choices,
+        _bases,
+        _clocks,
+        _words,
+    ):
         verdict = rule(given, gold)
         if verdict is not None:
             return verdict
@@ -76,6 +88,25 @@ def _assignments(given: str, gold: str) -> bool | None:
     return None
 
 
+def _chains(given: str, gold: str) -> bool | None:
+    """c < a < b is b > a > c."""
+    a, b = chain(given), chain(gold)
+    return True if a and a == b else None
+
+
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
+_LIST = re.compile(r"\d+(?:(?:,\s+|\$\s*,\s*\$)\d+)+")
+
+
+def _lists_of_thousands(given: str, gold: str) -> bool | None:
+    """48,384 may be one number or two; beside a list with spaces it is a list, in any order."""
+    for one, other in ((given, gold), (gold, given)):
+        if _LIST.fullmatch(one.strip("$")) and (_THOUSANDS.fullmatch(other) or _LIST.fullmatch(other.strip("$"))):
+            a, b = (sorted(re.findall(r"\d+", text)) for text in (one, other))
+            return a == b
+    return None
+
+
 def _numbers(given: str, gold: str) -> bool | None:
     a, b = read_number(given), read_number(gold)
     return same_number(a, b) if a is not None and b is not None else None
@@ -95,12 +126,13 @@ def _decimal_comma(given: str, gold: str) -> bool | None:
 # --- multiple choice ------------------------------------------------------------------------------------------------
 
 
-_LABEL = r"(?:[A-J]|\([A-Ja-j]\)|[A-Ja-j](?=[.):]))[.):]*"
-_GOLD_CHOICE = re.compile(rf"(?:{_LABEL})(?:[\s,;]*(?:and\s+)?{_LABEL})*|\(\s*[A-J](?:\s*,\s*[A-J])*\s*\)|[A-H]{{2,8}}")
+_LABEL = r"(?:[A-K]|\([A-Ka-k]\)|[A-Ka-k](?=[.):]))[.):]*"
+_GOLD_CHOICE = re.compile(rf"(?:{_LABEL})(?:[\s,;]*(?:and\s+)?{_LABEL})*|\(\s*[A-K](?:\s*,\s*[A-K])*\s*\)|[A-H]{{2,8}}")
 _LED_IN = re.compile(
-    r"^(?:the\s+)?(?:correct\s+)?(?:options?|choices?|answers?|选项|选)\s*(?:is|are|[:：是])?\s*", re.IGNORECASE
+    r"^(?:the\s+)?(?:correct\s+)?(?:options?|choices?|answers?|选项|答案|选)\s*(?:is|are|[:：是])?\s*", re.IGNORECASE
 )
-_LABEL_AND_TEXT = re.compile(r"(?:\(([A-Ja-j])\)|([A-J])[.):])\s*(?=\S)(?!\s*[,;]?\s*\(?[A-J]\b)")
+_LED_OUT = re.compile(r"\s+(?:is|are)\s+(?:the\s+)?(?:correct|right)(?:\s+(?:answer|option|choice)s?)?$", re.IGNORECASE)
+_LABEL_AND_TEXT = re.compile(r"(?:\(([A-Ka-k])\)|([A-K])[.):])\s*(?=\S)(?!\s*[,;]?\s*\(?[A-K]\b)")
 
 
 def _choices(given: str, gold: str) -> bool | None:
@@ -123,10 +155,11 @@ def chosen(given: str) -> str | None:
 def _letters(tidied: str) -> str | None:
     """The letters of an answer that is nothing but choices, sorted: "A B D", "ABD", "(A), (B)" ...; else None."""
     text = _LED_IN.sub("", without_text(tidied).replace("$", "").strip()).strip("{}[] ")
+    text = _LED_OUT.sub("", text)
     text = re.sub(r"\s+", " ", text)
     if not text or len(text) > 60 or not _GOLD_CHOICE.fullmatch(text):
         return None
-    letters = re.findall(r"[A-J]", re.sub(r"\band\b", "", text).upper())
+    letters = re.findall(r"[A-K]", re.sub(r"\band\b", "", text).upper())
     return "".join(sorted(letters)) if len(set(letters)) == len(letters) else None
 
 
@@ -169,12 +202,15 @@ _NOT_WORDS = re.compile(r"[\\^_=<>+*/{}|\[\]]")
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}|[^\W\d_]{3,} +[^\W\d_]{3,}|[\u4e00-\u9fff]{2,}")
 _SET_AS_TEXT = re.compile(r"\\text\{(?!\s*(?:and|or)\b)[^{}]*[^\W\d_]{2}")
 _MATHEMATICAL = re.compile(r"\b(?:infinity|sqrt|sinh|cosh|tanh|arcsin|arccos|arctan|frac)\b", re.IGNORECASE)
+_NO_MATTER = re.compile(
+    r"""(?<!\d)\.|\.(?!\d) | -(?!\d) | (?<=\w)- | [^\w\s.-] | \b(?:the|an?|is|conditions?)\b | 条件 | 的""", re.VERBOSE
+)
 _ONE_WORD = {"yes", "no", "true", "false"}
 
 
 def _words(given: str, gold: str) -> bool | None:
     """Answers in words: any case, articles and stops aside, lists in any order. Letters are never multiplied."""
-    if gold.casefold() in _ONE_WORD and (first := re.match(r"[a-z]+", without_text(given).casefold())):
+    if gold.casefold() in _ONE_WORD and (first := re.match(r"[a-z]+(?=[^\w\s]|$)", without_text(given).casefold())):
         return first.group() == gold.casefold()
     expected, words = _as_words(gold), _as_words(given)
     if expected is None or words is None:
@@ -201,5 +237,6 @@ def _as_words(tidied: str) -> list[str] | None:
 
 
 def _cleaned(words: str) -> str:
-    """Lower case, without articles, "is", marks and spaces: "book store" is "Bookstore"."""
-    return "".join(re.sub(r"[^\w\s]|\b(?:the|an?|is)\b", " ", words.casefold()).split())
+    """Lower case, without articles, "is", marks and spaces: "book store" is "Bookstore". Figures stay as they are."""
+    words = _NO_MATTER.sub(" ", words.casefold().replace("充分必要", "充要"))
+    return "".join(words.split())

@@ -9,26 +9,29 @@ decides the rest. Only workers import this module: it loads SymPy.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from latex2sympy2_extended import NormalizationConfig  # type: ignore[import-untyped]
-from math_verify import LatexExtractionConfig, parse, verify
+from math_verify import verify
 from sympy import (  # type: ignore[import-untyped]
+    Abs,
+    And,
     Basic,
+    EmptySet,
     Eq,
     Expr,
     Float,
     I,
     Integer,
+    Intersection,
     Interval,
     MatrixBase,
     MatrixExpr,
     Max,
     Min,
     Mod,
+    Or,
     Piecewise,
     Rational,
     Set,
@@ -37,6 +40,7 @@ from sympy import (  # type: ignore[import-untyped]
     Union,
     ceiling,
     floor,
+    log,
     sign,
     simplify,
     solve,
@@ -44,15 +48,18 @@ from sympy import (  # type: ignore[import-untyped]
 from sympy import FiniteSet as SympySet
 from sympy.core.relational import Relational  # type: ignore[import-untyped]
 
-from select2reason.grading.numbers import UNIT_NAMES, Number, read_number, same_value
+from select2reason.grading import parts
+from select2reason.grading.numbers import Number, read_number, same_value
+from select2reason.grading.parts import Part
+from select2reason.grading.reading import may_be_formula, read, words_around
+from select2reason.grading.rules import decide
+from select2reason.grading.tidy import tidy
 
 Value: TypeAlias = Any  # of SymPy, which has no types: a Basic or a matrix
 
-_LATEX = LatexExtractionConfig(
-    normalization_config=NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="none")
-)
 _PRECISION = 50  # decimal digits for values of exact expressions
 _EXACT, _ROUNDED = Fraction(1, 10**30), Fraction(1, 10**9)  # relative: without and with decimals in the expression
+_LONGEST_FORMULA = 150  # characters
 _LARGEST_SET = 24  # parts that are matched in any order
 
 
@@ -63,83 +70,107 @@ def compare(given: str, gold: str, *, given_raw: str, gold_raw: str) -> bool | N
     """
     if _brackets_differ(given, gold):
         return False
-    given, gold = _without_lefts(given, gold)
-    expected, answers = _read(gold, gold_raw), _read(given, given_raw)
+    if (told := _by_sentence(given, gold, given_raw, gold_raw)) != "next":
+        return told
+    if (told := _by_named_parts(given, gold)) != "next":
+        return told
+    if (a := parts.ratio(given)) and (b := parts.ratio(gold)):
+        crossed = [(f"({x})({b[0]})", f"({y})({a[0]})") for x, y in zip(a, b, strict=False)]
+        return len(a) == len(b) and _all_true(_alone(x, y) for x, y in crossed)
+    (given, given_if), (gold, gold_if) = parts.condition(given), parts.condition(gold)
+    if given_if or gold_if:
+        same_condition = bool(given_if and gold_if) and _alone(given_if, gold_if)
+        return _all_true([same_condition, _alone(given, gold)])
+    return _whole(*_without_names(given, gold), given_raw, gold_raw)
+
+
+Told: TypeAlias = bool | Literal["next"] | None  # what one way of comparing tells; "next": it does not apply
+
+
+def _alone(given: str, gold: str) -> bool | None:
+    """A part by itself, as if it were the whole answer."""
+    verdict = decide(given, gold)
+    return _whole(given, gold, "", "") if verdict is None else verdict
+
+
+def _all_true(verdicts: Iterable[bool | None]) -> bool | None:
+    told = list(verdicts)
+    return False if False in told else None if None in told else True
+
+
+def _by_sentence(given: str, gold: str, given_raw: str, gold_raw: str) -> Told:
+    """Answers that are words around formulas: the words must agree, and every formula; where only formulas are given,
+    or asked for, a sentence with one formula is that formula, and one with several cannot be judged."""
+    a, b = words_around(given_raw), words_around(gold_raw)
+    if not a.words and not b.words:
+        return "next"
+    if a.words and b.words:
+        if len(a.formulas) != len(b.formulas) or not b.formulas:
+            return "next" if not b.formulas and not a.formulas else None
+        same = _all_true(_alone(tidy(x), tidy(y)) for x, y in zip(a.formulas, b.formulas, strict=True))
+        return same if a.words == b.words or same is False else None
+    some = a if a.words else b
+    if not some.formulas:
+        return "next"
+    other = gold if a.words else given
+    told = [_alone(*((tidy(x), other) if a.words else (other, tidy(x)))) for x in some.formulas]
+    return told[0] if len(told) == 1 else False if set(told) == {False} else None
+
+
+def _by_named_parts(given: str, gold: str) -> Told:
+    """x = 2, y = 3 part by part, by name or in order."""
+    matched = parts.pairs(given, gold)
+    if matched is None:
+        return "next"
+    return matched if isinstance(matched, bool) else _all_true(_alone(*_renamed(a, b)) for a, b in matched)
+
+
+def _without_names(given: str, gold: str) -> tuple[str, str]:
+    """f(x) = 1 is 1, and f(x) = 1, f(x) = x is 1, x; but not where the two sides name different things."""
+    a, b = ([parts.named(part) for part in parts.split(text)] for text in (given, gold))
+    shared = [{part.name for part in some} for some in (a, b)]
+    if any(len(names) > 1 for names in shared) or not a or not b or not a[0].same_name(b[0]):
+        return given, gold
+    if not (a[0].name or b[0].name) or any("=" in part.value for part in (*a, *b)):
+        return given, gold
+    if len(a) == len(b) == 1:
+        return _renamed(a[0], b[0])
+    return ", ".join(part.value for part in a), ", ".join(part.value for part in b)
+
+
+def _renamed(given: Part, gold: Part) -> tuple[str, str]:
+    """The values, the argument of the given function called as the gold's: f(t) = t for f(x) = x."""
+    if given.of and gold.of and given.of != gold.of:
+        return re.sub(rf"(?<![a-zA-Z\\]){given.of}(?![a-zA-Z])", gold.of, given.value), gold.value
+    return given.value, gold.value
+
+
+def _whole(given: str, gold: str, given_raw: str, gold_raw: str) -> bool | None:
+    """By the values that the two are read as."""
+    expected, answers = read(gold, gold_raw), read(given, given_raw)
     if not expected:
         return None
     if not answers:
-        return None if _may_be_formula(given) and read_number(gold) is None else False
+        return None if may_be_formula(given) and read_number(gold) is None else False
     if any(_same(answer, value) for answer in answers for value in expected):
-        return True
+        return True if _complete(given, gold) else None
     if given.endswith("%") != gold.endswith("%"):  # 12 1/3 % for 12 1/3: the unit left out
-        return _same_all(_read(given.rstrip("% "), ""), _read(gold.rstrip("% "), ""))
+        return any(_same(x, y) for x in read(given.rstrip("% "), "") for y in read(gold.rstrip("% "), ""))
     return False
 
 
-def _without_lefts(given: str, gold: str) -> tuple[str, str]:
-    """f(x) = 1, f(x) = x is 1, x; but not where the two sides name different things."""
-    (a, of_given), (b, of_gold) = _by_left(given), _by_left(gold)
-    return (of_given, of_gold) if a == b or not (a and b) else (given, gold)
+_LOST = re.compile(r"'|\^\s*(?:\{\s*)?(?:T|\\top)(?![a-zA-Z])|\^\s*(?:\{\s*)?\*")
 
 
-def _by_left(tidied: str) -> tuple[str, str]:
-    """The left side that all equations of a list share, and what is on their right sides; "" where there is none."""
-    parts = [_LEFT.match(part.strip()) for part in _with_commas(tidied).split(",")]
-    lefts = {part[1].replace(" ", "") if part else "" for part in parts}
-    if len(parts) < 2 or len(lefts) > 1 or "" in lefts:
-        return "", tidied
-    return lefts.pop(), ",".join(part[2] for part in parts if part)
-
-
-def _same_all(answers: Sequence[Value], expected: Sequence[Value]) -> bool:
-    return any(_same(answer, value) for answer in answers for value in expected)
-
-
-# --- reading --------------------------------------------------------------------------------------------------------
-
-
-_SENTENCE = re.compile(r"(?:(?<![\\a-zA-Z{])[a-zA-Z]{2,}[,:;]?\s+){3}")
-_SEVERAL = re.compile(r"\$|\\\(|\\\[|\\boxed|\\begin\{align")
-_LEFT_SIDE = re.compile(r"^[^=<>]{1,30}=(?=[^=]*$)")  # of an equation that cannot be read with it
-_LEFT = re.compile(r"([a-zA-Z](?:_(?:\w|\{\w+\}))?(?: ?\([a-z]\))?) ?=([^=<>]+)$")
-_BARE_FUNCTION = re.compile(
-    r"(?<![\\a-zA-Z])(?=(?:arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|cot|sec|csc|ln|log|exp)(?![a-zA-Z{]))"
-)
-_NAMES = "|".join(name for name in UNIT_NAMES if name.isascii() and name.isalpha() and len(name) > 1)
-_UNIT = re.compile(
-    rf"""(?<=[\d}})a-zA-Z!])\s*(?:\\text\{{\s*(?!and\b|or\b)(?:[^{{}}]{{2,}}|[msghlL])\}}
-    | \s(?:square\ |cubic\ |sq\.?\ )?(?:{_NAMES}|units?)s?
-    | \^\\circ)(?:\s*\^\s*(?:\d|\{{-?\d\}}))?(?=\s*(?:,|\\?\}}|\)|\]|$))""",
-    re.VERBOSE,
-)
-
-
-@lru_cache(maxsize=4096)  # a gold is met once for each sampled answer
-def _read(tidied: str, raw: str) -> list[Value]:
-    """What the answer can be read as: SymPy values, none where it cannot be read."""
-    if raw and (_SENTENCE.search(tidied) or _SEVERAL.search(tidied)):
-        return _values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback"))
-    stripped = _UNIT.sub("", tidied).strip() or tidied
-    for latex in dict.fromkeys((stripped, _LEFT_SIDE.sub("", stripped))):
-        if values := _values(
-            parse(f"${_with_commas(latex)}$", [_LATEX], parsing_timeout=None, fallback_mode="no_fallback")
-        ):
-            return values
-    return _values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback")) if raw else []
-
-
-def _with_commas(latex: str) -> str:
-    r"""`\text{and}` and `\text{or}` become commas, as Math-Verify reads lists, and `sin x` becomes `\sin x`."""
-    latex = _BARE_FUNCTION.sub(r"\\", latex)
-    return re.sub(r"\\text\{\s*(?:,?\s*)(?:and|or)\s*\}|\b(?:and|or)\b", ",", latex)
-
-
-def _values(parsed: Sequence[object]) -> list[Value]:
-    return [value for value in parsed if isinstance(value, Basic | MatrixBase)]
-
-
-def _may_be_formula(tidied: str) -> bool:
-    return bool(re.search(r"[\\^_=]", tidied)) and not _SENTENCE.search(tidied)
+def _complete(given: str, gold: str) -> bool:
+    """Whether nothing that the LaTeX parser drops stands on one side alone: primes, transposes, what k is in."""
+    if max(len(given), len(gold)) > _LONGEST_FORMULA:  # words, with their own apostrophes
+        return True
+    a, b = (
+        [found.group().replace(" ", "").replace("{", "") for found in _LOST.finditer(text)] for text in (given, gold)
+    )
+    sets = [r"\{" in text and r"\in" in text for text in (given, gold)]
+    return a == b and not any(sets)
 
 
 # --- brackets -------------------------------------------------------------------------------------------------------
@@ -195,13 +226,37 @@ def _by_parts(a: Value, b: Value) -> bool | None:
     if isinstance(a, MatrixBase) and isinstance(b, MatrixBase):
         return a.shape == b.shape and _all_same(a.flat(), b.flat())
     if isinstance(a, Union) and isinstance(b, Union):
-        return _in_any_order(a.args, b.args)
+        return _in_any_order(_members(a), _members(b))
+    if (x := _as_set(a)) is not None and (y := _as_set(b)) is not None and (x is not a or y is not b):
+        return bool(x == y)
     if isinstance(a, SympySet) and isinstance(b, SympySet):
         return _in_any_order(a.args, b.args)
     p, q = _ordered_parts(a), _ordered_parts(b)
     if p is None or q is None or not (isinstance(a, Tuple | Interval) or isinstance(b, Tuple | Interval)):
         return None
     return _all_same(p, q)
+
+
+def _members(union: Union) -> list[Value]:
+    """The parts of a union, those of unions within it among them."""
+    return [member for part in union.args for member in (_members(part) if isinstance(part, Union) else [part])]
+
+
+def _as_set(value: Value) -> Value | None:
+    """A set of numbers as such, and inequalities of one unknown as the set that solves them: all of them together
+    where that is anything, else any of them; None for all else."""
+    if isinstance(value, Interval | Union):
+        return value.doit()
+    several = list(value.args) if isinstance(value, SympySet | And | Or) else [value]
+    unknown = {symbol for one in several for symbol in getattr(one, "free_symbols", ())}
+    if len(unknown) != 1 or not all(isinstance(one, Relational) and not isinstance(one, Eq) for one in several):
+        return None
+    try:
+        solved = [one.as_set() for one in several]
+    except NotImplementedError:
+        return None
+    together = Intersection(*solved)
+    return together if together != EmptySet and not isinstance(value, Or) else Union(*solved)
 
 
 def _ordered_parts(value: Value) -> list[Value] | None:
@@ -233,8 +288,12 @@ def _in_any_order(a: Sequence[Value], b: Sequence[Value]) -> bool | None:
 
 def _both_empty(a: Eq, b: Eq) -> bool:
     """Two equations without solutions that are not the same one: Math-Verify finds their empty solutions equal."""
-    if solve(a, a.free_symbols) or solve(b, b.free_symbols):
-        return False
+    if a.free_symbols and b.free_symbols:
+        try:
+            if solve(a, a.free_symbols) or solve(b, b.free_symbols):
+                return False
+        except NotImplementedError:
+            pass
     ratio = simplify((a.lhs - a.rhs) / (b.lhs - b.rhs))
     return not (ratio.is_number and ratio.is_finite)
 
@@ -256,7 +315,8 @@ def _by_value(a: Expr, b: Expr) -> bool | None:
     if not symbols and any(decimals):
         return _with_decimals(a, b, decimals)
     tolerance = _ROUNDED if a.atoms(Float) or b.atoms(Float) else _EXACT
-    stepping = bool(symbols) and (a.has(*_STEPPING) or b.has(*_STEPPING))
+    absolute = a.has(Abs) != b.has(Abs) and not a.has(log)  # ln x for ln |x| is what every table of integrals says
+    stepping = bool(symbols) and (absolute or a.has(*_STEPPING) or b.has(*_STEPPING))
     for shift in range(len(_WHOLE) + 2 if stepping else 2 if symbols else 1):
         at = {symbol: _point(symbol, place, shift) for place, symbol in enumerate(symbols)}
         close = _close(a.subs(at), b.subs(at), tolerance)

@@ -8,21 +8,26 @@ from __future__ import annotations
 import re
 
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_SUBSCRIPTS = {ord(char): f"_{{{digit}}}" for digit, char in enumerate("₀₁₂₃₄₅₆₇₈₉")}
 _SUPERSCRIPTS = {ord(char): f"^{{{digit}}}" for digit, char in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
 _SYMBOLS: dict[str, str] = {
     "−": "-", "–": "-", "—": "-", "×": r"\times ", "·": r"\cdot ", "÷": "/", "π": r"\pi ", "∞": r"\infty ",
     "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ",
-    "√": r"\sqrt ", "°": r"^\circ ", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
-    "。": ".", "、": ",", "“": '"', "”": '"', "\u00a0": " ", "\u3000": " ", "θ": r"\theta ", "∅": r"\emptyset ",
+    "√": r"\sqrt ", "∛": r"\sqrt[3]", "°": r"^\circ ", "θ": r"\theta ", "∅": r"\emptyset ",
+    "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
+    "⅕": r"\frac{1}{5}", "⅙": r"\frac{1}{6}", "⅛": r"\frac{1}{8}", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}",
+    "⟨": "(", "⟩": ")", "．": ".", "。": ".", "、": ",", "“": '"', "”": '"', "\u00a0": " ", "\u3000": " ",
 }  # fmt: skip
 _CHARACTERS: dict[int, int | str] = {
     **{code: " " for code in (*range(32), 127)},
     **_FULL_WIDTH,
+    **_SUBSCRIPTS,
     **_SUPERSCRIPTS,
     **{ord(char): latex for char, latex in _SYMBOLS.items()},
 }
 _CJK_COMMA = str.maketrans("，；：", ",;:")
 
+_ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?)")
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z]{2})")  # a backslash escaped once too often; in a matrix it ends a row
 _STEPS = tuple(
     (re.compile(pattern), replacement)
@@ -51,6 +56,21 @@ _STEPS = tuple(
         (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
         (r"(\\frac\{[^{}]*\})\s*(\d)", r"\1{\2}"),
         (r"\\sqrt\s*(\d)", r"\\sqrt{\1}"),
+        (r"\\text\{ ?([eid]|\\pi) ?\}", r"\1"),
+        (
+            r"\\(?:vec|overrightarrow|boldsymbol|bm)\s*(?:\{\s*(\\?[a-zA-Z]{1,7})\s*\}|\s([a-zA-Z])(?![a-zA-Z]))",
+            r"\1\2",
+        ),
+        (r"\\langle(?![a-zA-Z])", "("),
+        (r"\\rangle(?![a-zA-Z])", ")"),
+        (r"\\not\s*=", r"\\ne "),
+        (r"\\colon(?![a-zA-Z])", ":"),
+        (r"\\lg(?![a-zA-Z])", r"\\log_{10}"),
+        (r"(?<![a-zA-Z\\])C_\{?(\w+)\}?\s?\^\{?(\w+)\}?(?![a-zA-Z])", r"\\binom{\1}{\2}"),
+        (r"(?<=[\w)])\*\*(?=[\w(])", "^"),
+        (r"\.(\d*)\\dot\{?(\d)\}?(?:(\d*)\\dot\{?(\d)\}?)?$", r".\1\\overline{\2\3\4}"),
+        (r"\.(\d*?)(\d)\2{2,}(?:\.\.\.|…|\\l?dots|\\cdots)$", r".\1\\overline{\2}"),
+        (r"^(\d+) (?:in |\\text\{ ?)?base ?(?:\})?(\d+)$", r"\1_{\2}"),
         (r"\\%", "%"),
         (r"\\\$", "$"),
         (r"\\#", "#"),
@@ -68,10 +88,14 @@ _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", 
 
 def tidy(text: str) -> str:
     """The text in the common writing: LaTeX commands, ASCII signs, single spaces, no delimiters around the whole."""
+    text = _ROOT.sub(r"\\sqrt{\1}", text)
+    if text.count("$") % 2 and r"\$" not in text and len(text) > 1 and not text.startswith("$"):
+        text = text.replace("$", "")  # one that was forgotten
     text = text.translate(_CHARACTERS).translate(_CJK_COMMA)
     text = _unwrapped(text)
     if r"\begin" not in text:
         text = _DOUBLED.sub(r"\\", text)
+    text = text.replace("\\" * 4, "\\" * 2)  # the same of a row's end
     for pattern, replacement in _STEPS:
         text = pattern.sub(replacement, text)
     return _unwrapped(text)

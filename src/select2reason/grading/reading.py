@@ -1,0 +1,103 @@
+r"""What an answer can be read as, in a worker: Math-Verify's LaTeX parser, after what it stumbles over is set right.
+
+Only workers import this module: it loads SymPy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from latex2sympy2_extended import NormalizationConfig  # type: ignore[import-untyped]
+from math_verify import LatexExtractionConfig, parse
+from sympy import Basic, MatrixBase  # type: ignore[import-untyped]
+
+from select2reason.grading.numbers import UNIT_NAMES
+
+Value: TypeAlias = Any  # of SymPy, which has no types: a Basic or a matrix
+
+_LATEX = LatexExtractionConfig(
+    normalization_config=NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="none")
+)
+
+_SENTENCE = re.compile(r"(?:(?<![\\a-zA-Z{])[a-zA-Z]{2,}[,:;]?\s+){3}")
+_SEVERAL = re.compile(r"\$|\\\(|\\\[|\\boxed|\\begin\{align")
+_LEFT_SIDE = re.compile(r"^[^=<>]{1,30}=(?=[^=]*$)")  # of an equation that cannot be read with it
+_BARE_FUNCTION = re.compile(
+    r"(?<![\\a-zA-Z])(?=(?:arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z{]))"
+)
+_INLINE = re.compile(r"(?<![\w.}^_])(\d+)\s*/\s*(\d+)(?=\s+(?:\\[a-zA-Z]|[a-zA-Z(]))")  # 8/3 ln 3, not 8/3x
+_TRIG = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?|(?<=[ ({])[a-zA-Z])\s*\^\\circ")
+_NAMES = "|".join(name for name in UNIT_NAMES if name.isascii() and name.isalpha() and len(name) > 1)
+_NO_UNIT = "and|or|not|no|none|more|less|hundred|thousand|million|billion|trillion"
+_UNIT = re.compile(
+    rf"""(?<=[\d}})a-zA-Z!])\s*(?:\\text\{{(?![^{{}}]*\b(?:{_NO_UNIT})\b)\s*(?:[^{{}}]{{2,}}|[msghlL])\}}
+    | \s(?:square\ |cubic\ |sq\.?\ )?(?:{_NAMES}|units?)s?
+    | \^\\circ)(?:\s*\^\s*(?:\d|\{{-?\d\}}))?(?=\s*(?:,|\\?\}}|\)|\]|$))""",
+    re.VERBOSE,
+)
+
+
+@lru_cache(maxsize=4096)  # a gold is met once for each sampled answer
+def read(tidied: str, raw: str) -> list[Value]:
+    """What the answer can be read as: SymPy values, none where it cannot be read."""
+    if raw and (_SENTENCE.search(tidied) or _SEVERAL.search(tidied)):
+        return _values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback"))
+    stripped = _UNIT.sub("", _in_radians(tidied)).strip() or tidied
+    for latex in dict.fromkeys((stripped, _LEFT_SIDE.sub("", stripped))):
+        if values := _values(
+            parse(f"${_with_commas(latex)}$", [_LATEX], parsing_timeout=None, fallback_mode="no_fallback")
+        ):
+            return values
+    return _values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback")) if raw else []
+
+
+def _in_radians(tidied: str) -> str:
+    """Degrees within a sine and the like as what they are; elsewhere they are a unit, and go with the others."""
+    return _DEGREES.sub(r"{(\\frac{\1\\pi}{180})}", tidied) if _TRIG.search(tidied) else tidied
+
+
+def _with_commas(latex: str) -> str:
+    r"""`\text{and}` and `\text{or}` become commas, as Math-Verify reads lists, and `sin x` becomes `\sin x`."""
+    latex = _INLINE.sub(r"\\frac{\1}{\2}", _BARE_FUNCTION.sub(r"\\", latex))
+    return re.sub(r"\\text\{\s*(?:,?\s*)(?:and|or)\s*\}|\b(?:and|or)\b", ",", latex)
+
+
+def _values(parsed: Sequence[object]) -> list[Value]:
+    return [value for value in parsed if isinstance(value, Basic | MatrixBase)]
+
+
+def may_be_formula(tidied: str) -> bool:
+    return bool(re.search(r"[\\^_=]", tidied)) and not _SENTENCE.search(tidied)
+
+
+# --- words around formulas ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """The words of an answer outside its formulas, and the formulas, each in order."""
+
+    words: tuple[str, ...]
+    formulas: tuple[str, ...]
+
+
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_WORD = re.compile(r"\b(?!(?:and|or)\b)[^\W\d_\u4e00-\u9fff]{2,}|(?![和或与])[\u4e00-\u9fff]", re.IGNORECASE)
+_LONGEST_SENTENCE = 300  # characters; a longer text is no answer but an explanation
+_OUTSIDE = re.compile(r"\\(?:text|mathrm|textbf|quad|qquad|left|right)(?![a-zA-Z])")
+
+
+def words_around(raw: str) -> Sentence:
+    """What is said around the formulas of an answer; no words where no formula is marked, or figures stand beside."""
+    if len(raw) > _LONGEST_SENTENCE:
+        return Sentence((), ())
+    formulas = tuple(next(part for part in found.groups() if part is not None) for found in _FORMULA.finditer(raw))
+    outside = _OUTSIDE.sub(" ", _FORMULA.sub(" ", raw))
+    if not formulas or re.search(r"[\d\\$]", outside):
+        return Sentence((), ())
+    return Sentence(tuple(word.lower() for word in _WORD.findall(outside)), formulas)
