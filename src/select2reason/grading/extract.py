@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+import orjson
+
 from select2reason.tags import TAGS
 
 _BLOCKS = (*TAGS, ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"))  # the last one: gpt-oss
@@ -41,6 +43,8 @@ def final_answer(text: str) -> str | None:
 
 def _marked(said: str) -> str | None:
     """The answer of the last marker, "" where the marker says that there is none; None without any marker."""
+    if field := _whole_object(said):
+        return field
     boxes = list(_boxes(said))
     field = _last_field(said, start=boxes[-1].end if boxes else 0)
     if field:
@@ -77,7 +81,7 @@ _MARKS = re.compile(r"[^\w.]{1,9}")
 _JOINING = re.compile(
     r"""(?:\s | \$ | \\[()\[\]] | \\q?quad\b | \\[,;! ] | [,;、] | \b(?:and|or)\b | 和 | 或 | 与 | \*\*
     | \\text\s*\{ [^{}]{0,30}? \b(?:and|or)\b [^{}]{0,30}? \}
-    | [a-zA-Z](?:_\{?\w\}?)? \s* = )*""",
+    | [a-zA-Z](?:_\{?\w\}?)? \s* = | [;；]\s*\(\d\) | [,，;；]?\s*第.空\s*[:：] )*""",
     re.VERBOSE,
 )
 
@@ -124,6 +128,24 @@ _UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _UNQUOTED = re.compile(r'\s*(?:\}|,?\s*\n|,\s*"|$)')
 
 
+def _whole_object(text: str) -> str | None:
+    """The field "answer" of a text that is one JSON object; None where it is none, or has no such field."""
+    bare = text.strip().removeprefix("```json").strip("`\n ")
+    if not (bare.startswith("{") and bare.endswith("}") and "nswer" in bare):
+        return None
+    try:
+        read = orjson.loads(bare)
+    except orjson.JSONDecodeError:
+        return None
+    named = {str(name).lower().replace(" ", "_"): value for name, value in read.items()}
+    value = next((named[name] for name in ("final_answer", "answer") if named.get(name) is not None), None)
+    if isinstance(value, list) and all(isinstance(part, str | int | float) for part in value):
+        value = ", ".join(map(str, value))
+    plain = value if isinstance(value, str | None) else orjson.dumps(value).decode()
+    inside = list(_boxes(plain or ""))
+    return inside[-1].content if inside else _bare(plain) if plain and not _BLANK.fullmatch(plain) else None
+
+
 def _last_field(text: str, start: int) -> str | None:
     """The value of the last JSON field "answer" from `start` on, "" where it is null; None where there is no field."""
     fields = list(_FIELD.finditer(text, start))
@@ -146,16 +168,21 @@ _PHRASE = re.compile(
     r"""\b(?:final\ |correct\ )?(?:answer|option|choice)s?\b (?:\ (?:to|for|of)\ [^.:\n]{0,80}?)? [*_]*
         \ +(?:is|are|would\ be|will\ be|must\ be|should\ be)\b (?:\ (?:therefore|thus|then|simply|just))?
         [*_]* \s* [:：]?
-      | \b(?:final\ |correct\ )?answers?[*_\ ]*[:：=]
+      | \b(?:final\ |correct\ )?(?:answers?|ans)[*_\ ]*[:：=]
       | (?:^|\n)[\#*\s]*(?:final\ )?answers?[*\s]*\n
-      | (?:^|\n)\#\#\#\#(?=[ ]*[-$\d.(\\])
+      | (?:^|\n)\#\#\#\#(?=[ ]*(?:[-$.(\\\[*]|\d+(?![.)]\s)|[A-K]\s*(?:\n|$)|[a-z]\s*=))
       | (?:^|\n)A:(?=\s)
       | <answer>
-      | 答案\s*(?:应该|应)?\s*[是为選选：:]+""",
+      | \bchoose\ (?=\(?[A-K]\)?\s*(?:[.,\n]|$))
+      | \b(?:option|choice)\ (?=\(?[A-K]\)?\ is\ (?:the\ )?(?:correct|right|answer))
+      | 【答案】 | 答案[*_\s]*(?:应该|应|就)?\s*(?:[是为选：:]+|等于)[*_]*
+      | (?:故|应|因此|所以|只能|正确的?)?选(?:择|项)?\s*[：:]?\s*(?=[(（]?[A-K]{1,5}[)）]?\s*(?:[.．。,，、\n]|$))""",
     re.IGNORECASE | re.VERBOSE,
 )
 _SENTENCE_END = re.compile(
-    r"\.(?=\s+[A-Z]|\s*\n|\s*$)|\n|。|</answer>|\s+I\ hope\b|,?\ (?:because|since|as)\ ", re.VERBOSE
+    r"""\.(?=\s+[A-Z]|\s*\n|\s*$) | \n | 。 | ．(?!\d) | </answer> | \s+I\ hope\b | ,?\ (?:because|since|as)[ ]
+    | ,\ not[ ] | \ and\ that[ ] | \ is\ (?:the\ )?(?:correct|right) | [，,；]\s*(?:因为|理由|其中|故选) | （见""",
+    re.VERBOSE,
 )
 _DISPLAY = re.compile(r"(?:\\\[(.+?)\\\]|\$\$(.+?)\$\$)", re.DOTALL)
 _FENCE = re.compile(r"\A[\s*_:：]*```\w*[^\S\n]*(?:\n|$)")
@@ -164,20 +191,31 @@ _DELIMITERS = " \t\r\n*_`\"'"
 
 def _last_phrase(text: str) -> str | None:
     for found in reversed(list(_PHRASE.finditer(text))):
-        value = _value(text[found.end() : found.end() + 4 * _LONGEST])
-        if value is not None:
+        rest = text[found.end() : found.end() + 4 * _LONGEST]
+        if found.group() == "<answer>" and "</answer>" in rest:
+            return _bare(" ".join(rest.partition("</answer>")[0].split()))
+        value = _value(rest)
+        if value is not None and not _REMARK.match(value):
             return value
     return None
 
 
 _CONCLUSION = re.compile(r"\bfinal answer is\b\s*:?", re.IGNORECASE)
+_REMARK = re.compile(  # what is said of an answer, and not what it is
+    r"(?:important|consistent|correct|clear|unique|checked|verified|confirmed|reasonable|valid|obtained|rounded|given|"
+    r"expressed|written|based|the\ following|as|also|now|should|that|this|not)\b(?!\ *[=:])",
+    re.IGNORECASE | re.VERBOSE,
+)
+_LEADING = re.compile(
+    r"(?:approximately|about|roughly|around|exactly|indeed|simply|either|therefore|thus)\s+(?=\S)", re.I
+)
 
 
 def _concluded(behind: str) -> str | None:
     """What "the final answer is ..." says behind the last box: it is the later word, where it holds a value."""
     found = list(_CONCLUSION.finditer(behind))
     value = _value(behind[found[-1].end() : found[-1].end() + 4 * _LONGEST]) if found else None
-    return value if value is not None and re.search(r"\d|\\[a-z]|\$", value) else None
+    return value if value is not None and re.match(r"[-+(\[{$\\.]*\d|[$\\]", value) else None
 
 
 def _value(rest: str) -> str | None:
@@ -192,11 +230,11 @@ def _value(rest: str) -> str | None:
 
 def _bare(value: str) -> str | None:
     """Without bold marks, quotes, the stop, and math delimiters where they hold the whole."""
-    value = value.strip(_DELIMITERS).rstrip(".。,;；，").strip(_DELIMITERS)
+    value = _LEADING.sub("", value.strip(_DELIMITERS).rstrip(".。．,;；，")).strip(_DELIMITERS)
     for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
         inside = value[len(opening) : -len(closing)]
         if len(value) > len(opening + closing) and value.startswith(opening) and value.endswith(closing):
-            value = inside.strip() if opening not in inside else value
+            value = inside.strip() if opening not in inside.replace(r"\$", "") else value
     return value.strip(_DELIMITERS).rstrip(".").strip() or None
 
 
@@ -212,6 +250,6 @@ def _bare_line(text: str) -> str | None:
     """The last line, where it is nothing but a number, a formula or a choice."""
     line = text.rstrip().rpartition("\n")[2].strip(_DELIMITERS)
     for candidate in (line, line.rstrip(".。")):
-        if len(candidate) <= _LONGEST and _BARE_LINE.fullmatch(candidate):
+        if len(candidate) <= _LONGEST and "boxed" not in candidate and _BARE_LINE.fullmatch(candidate):
             return _bare(candidate)
     return None

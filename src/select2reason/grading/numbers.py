@@ -36,7 +36,7 @@ class Number:
 
 def same_number(given: Number, gold: Number) -> bool:
     """Whether the given number is right."""
-    if given.unit and gold.unit and _units_differ(given.unit, gold.unit):
+    if given.unit and gold.unit and different_units(given.unit, gold.unit):
         return False
     if same_value(given, gold):
         return True
@@ -46,10 +46,10 @@ def same_number(given: Number, gold: Number) -> bool:
     return same_value(*as_share)
 
 
-def _units_differ(a: str, b: str) -> bool:
+def different_units(a: str, b: str) -> bool:
     """Whether two units are known to differ: both known by name, word by word, with their powers."""
     parts = [re.findall(r"([a-z\u4e00-\u9fff]+|\^\\circ ?[cf]?)(?:\s*\^\s*\{?\s*(-?\d))?", unit) for unit in (a, b)]
-    known = [[(UNIT_NAMES.get(_unit_name(word)) or word[:6], power) for word, power in some] for some in parts]
+    known = [[(UNIT_NAMES.get(_unit_name(word)) or word, power) for word, power in some] for some in parts]
     named = [isinstance(number, int) or number.startswith("^") for some in known for number, _ in some]
     return known[0] != known[1] and all(named)
 
@@ -138,7 +138,7 @@ UNIT_NAMES = {word: number for number, line in enumerate(_UNIT_LISTS, start=1) f
 _POWER = r"(?:\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d))*"
 _WORD_UNIT = re.compile(rf"[a-zA-Z]+{_POWER}(?:[ /.·-]{{1,3}}[a-zA-Z]+{_POWER})*\.?")
 _ORDINAL = re.compile(r"\s*(?:\^\s*\{?\s*)?(?:st|nd|rd|th)\b\s*\}?", re.IGNORECASE)
-_CJK_UNIT = re.compile(r"[\u4e00-\u9fff/]{1,6}")
+_CJK_UNIT = re.compile(r"(?!.*[是不非时当最为])[\u4e00-\u9fff/]{1,6}")
 
 
 def read_number(tidied: str) -> Number | None:

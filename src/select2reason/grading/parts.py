@@ -11,6 +11,14 @@ from dataclasses import dataclass
 _AND = re.compile(r"\\text\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b|[;和或与]|\\(?:quad|,|;)")
 _NAMED = re.compile(r"(?P<name>[a-zA-Z](?:_(?:\w|\{\w+\})|')?)\s*(?:\((?P<of>[a-zA-Z])\))?\s*=(?P<value>[^=<>]+)")
 _CONDITION = re.compile(r"\s*(?:,\s*)?\(\s*([a-zA-Z][^()=]*?(?:[<>]|\\[lg]e(?![a-z])|\\ne(?![a-z]))[^()]*)\)$")
+_FAMILY = re.compile(
+    r"[,(]?\s*(?:\\text\{\s*(?:where|for)?\s*\})?\s*[kmn]\s*\\in\s*(?:\\\w+\s*\{?)?\s*([ZN])\s*\}?\s*\)?$"
+)
+_NO_LIST = re.compile(
+    r"""\\[pm]{2}(?![a-zA-Z]) | ^\\?[{(\[] | \$ | [=<>] | \\(?:[lg]e|ne|in|cup|cap|setminus)(?![a-zA-Z])
+    | (?<!\\)\b[a-zA-Z]{2,}\s+[a-zA-Z]{2,} | .{150}""",
+    re.VERBOSE,
+)
 _ORDER = re.compile(r"\\[lg]e(?![a-zA-Z])|[<>]")
 _CIRCLED = {chr(0x2460 + n): str(n + 1) for n in range(9)}
 _STATEMENT = r"(?:\(\s*[1-9]\s*\)|[①-⑨])"
@@ -47,6 +55,7 @@ def split(tidied: str) -> list[str]:
 
 def named(part: str) -> Part:
     """A part with its name, where it has one."""
+    part = part.strip("$ ")
     found = _NAMED.fullmatch(part)
     if found is None:
         return Part(part)
@@ -76,6 +85,26 @@ def pairs(given: str, gold: str) -> list[tuple[Part, Part]] | bool | None:
         return [(by_name[part.name], part) for part in b]
     matched = list(zip(a, b, strict=True))
     return matched if all(x.same_name(y) for x, y in matched) else False
+
+
+def several_differ(given: str, gold: str) -> bool:
+    """Whether two plain lists have not as many parts: 2, 2 is not 2."""
+    a, b = split(given), split(gold)
+    return len(a) != len(b) and not any(_NO_LIST.search(text) for text in (given, gold))
+
+
+def repeated(given: str, gold: str) -> tuple[list[str], list[str]] | None:
+    """The parts of two plain lists of one length where a part stands twice, so that sets would lose it; else None."""
+    a, b = split(given), split(gold)
+    if len(a) != len(b) or any(_NO_LIST.search(text) for text in (given, gold)):
+        return None
+    return (a, b) if len({*a}) < len(a) or len({*b}) < len(b) else None
+
+
+def of_integers(tidied: str) -> tuple[str, str]:
+    """What stands before "k is an integer" at the end of a family of answers, and the set that k is in."""
+    found = _FAMILY.search(tidied)
+    return (tidied[: found.start()].rstrip(" ,("), found[1]) if found else (tidied, "")
 
 
 def condition(tidied: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from latex2sympy2_extended import NormalizationConfig  # type: ignore[import-unt
 from math_verify import LatexExtractionConfig, parse
 from sympy import Basic, MatrixBase  # type: ignore[import-untyped]
 
-from select2reason.grading.numbers import UNIT_NAMES
+from select2reason.grading.numbers import UNIT_NAMES, different_units
 
 Value: TypeAlias = Any  # of SymPy, which has no types: a Basic or a matrix
 
@@ -30,14 +30,20 @@ _BARE_FUNCTION = re.compile(
     r"(?<![\\a-zA-Z])(?=(?:arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z{]))"
 )
 _INLINE = re.compile(r"(?<![\w.}^_])(\d+)\s*/\s*(\d+)(?=\s+(?:\\[a-zA-Z]|[a-zA-Z(]))")  # 8/3 ln 3, not 8/3x
+_TEN_TO = re.compile(r"(?<=\d)[eE]([+-]?\d{1,3})(?![\w.])")
+_BESIDE_BINOMIAL = re.compile(r"(?<=\})\s*(?=\\binom)")  # read as a sum where nothing stands between
+_MEMBER = re.compile(r"^[a-zA-Z] ?\\in ?(?=[(\[])")
 _TRIG = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+_OF_DEGREES = re.compile(
+    r"(\\?(?:sin|cos|tan|cot|sec|csc)(?:\s*\^\s*(?:\{\s*\d\s*\}|\d))?)\s*(\d+(?:\.\d+)?)\s*\^\\circ"
+)
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?|(?<=[ ({])[a-zA-Z])\s*\^\\circ")
 _NAMES = "|".join(name for name in UNIT_NAMES if name.isascii() and name.isalpha() and len(name) > 1)
 _NO_UNIT = "and|or|not|no|none|more|less|hundred|thousand|million|billion|trillion"
 _UNIT = re.compile(
     rf"""(?<=[\d}})a-zA-Z!])\s*(?:\\text\{{(?![^{{}}]*\b(?:{_NO_UNIT})\b)\s*(?:[^{{}}]{{2,}}|[msghlL])\}}
     | \s(?:square\ |cubic\ |sq\.?\ )?(?:{_NAMES}|units?)s?
-    | \^\\circ)(?:\s*\^\s*(?:\d|\{{-?\d\}}))?(?=\s*(?:,|\\?\}}|\)|\]|$))""",
+    | \s?\\Omega | \^\\circ)(?:\s*\^\s*(?:\d|\{{-?\d\}}))?(?=\s*(?:,|\\?\}}|\)|\]|$))""",
     re.VERBOSE,
 )
 
@@ -47,7 +53,7 @@ def read(tidied: str, raw: str) -> list[Value]:
     """What the answer can be read as: SymPy values, none where it cannot be read."""
     if raw and (_SENTENCE.search(tidied) or _SEVERAL.search(tidied)):
         return _values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback"))
-    stripped = _UNIT.sub("", _in_radians(tidied)).strip() or tidied
+    stripped = _UNIT.sub("", _in_radians(_MEMBER.sub("", tidied))).strip() or tidied
     for latex in dict.fromkeys((stripped, _LEFT_SIDE.sub("", stripped))):
         if values := _values(
             parse(f"${_with_commas(latex)}$", [_LATEX], parsing_timeout=None, fallback_mode="no_fallback")
@@ -58,11 +64,34 @@ def read(tidied: str, raw: str) -> list[Value]:
 
 def _in_radians(tidied: str) -> str:
     """Degrees within a sine and the like as what they are; elsewhere they are a unit, and go with the others."""
-    return _DEGREES.sub(r"{(\\frac{\1\\pi}{180})}", tidied) if _TRIG.search(tidied) else tidied
+    if not _TRIG.search(tidied):
+        return tidied
+    return _DEGREES.sub(r"{(\\frac{\1\\pi}{180})}", _OF_DEGREES.sub(r"\1(\\frac{\2\\pi}{180})", tidied))
+
+
+def same_angle(given: str, gold: str) -> tuple[str, str]:
+    """Both in radians, where one is in degrees and the other holds pi."""
+    a, b = (_ANGLE.fullmatch(text) for text in (given, gold))
+    if a and not b and r"\pi" in gold:
+        return rf"\frac{{({a[1]})\pi}}{{180}}", gold
+    if b and not a and r"\pi" in given:
+        return given, rf"\frac{{({b[1]})\pi}}{{180}}"
+    return given, gold
+
+
+def units_differ(given: str, gold: str) -> bool:
+    """Whether formulas bear units at their ends that are known to differ."""
+    a, b = (list(_UNIT.finditer(text)) for text in (given, gold))
+    ends = [some[-1] for some, text in ((a, given), (b, gold)) if some and some[-1].end() == len(text)]
+    return len(ends) == 2 and different_units(*(re.sub(r"\\text|[{}]", "", end.group()).lower() for end in ends))
+
+
+_ANGLE = re.compile(r"([^,;°]+?)\s*\^\\circ")
 
 
 def _with_commas(latex: str) -> str:
     r"""`\text{and}` and `\text{or}` become commas, as Math-Verify reads lists, and `sin x` becomes `\sin x`."""
+    latex = _TEN_TO.sub(r"\\cdot10^{\1}", _BESIDE_BINOMIAL.sub(r"\\cdot ", latex))
     latex = _INLINE.sub(r"\\frac{\1}{\2}", _BARE_FUNCTION.sub(r"\\", latex))
     return re.sub(r"\\text\{\s*(?:,?\s*)(?:and|or)\s*\}|\b(?:and|or)\b", ",", latex)
 

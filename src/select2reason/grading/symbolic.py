@@ -41,6 +41,7 @@ from sympy import (  # type: ignore[import-untyped]
     ceiling,
     floor,
     log,
+    pi,
     sign,
     simplify,
     solve,
@@ -51,7 +52,7 @@ from sympy.core.relational import Relational  # type: ignore[import-untyped]
 from select2reason.grading import parts
 from select2reason.grading.numbers import Number, read_number, same_value
 from select2reason.grading.parts import Part
-from select2reason.grading.reading import may_be_formula, read, words_around
+from select2reason.grading.reading import may_be_formula, read, same_angle, units_differ, words_around
 from select2reason.grading.rules import decide
 from select2reason.grading.tidy import tidy
 
@@ -72,11 +73,18 @@ def compare(given: str, gold: str, *, given_raw: str, gold_raw: str) -> bool | N
         return False
     if (told := _by_sentence(given, gold, given_raw, gold_raw)) != "next":
         return told
+    (given, given_in), (gold, gold_in) = parts.of_integers(given), parts.of_integers(gold)
+    if given_in or gold_in:
+        return _alone(given, gold) if not given_in or not gold_in or given_in == gold_in else None
     if (told := _by_named_parts(given, gold)) != "next":
         return told
     if (a := parts.ratio(given)) and (b := parts.ratio(gold)):
-        crossed = [(f"({x})({b[0]})", f"({y})({a[0]})") for x, y in zip(a, b, strict=False)]
+        crossed = [(rf"({x})\cdot({b[0]})", rf"({y})\cdot({a[0]})") for x, y in zip(a, b, strict=False)]
         return len(a) == len(b) and _all_true(_alone(x, y) for x, y in crossed)
+    if parts.several_differ(given, gold) or units_differ(given, gold):
+        return False
+    if lists := parts.repeated(given, gold):
+        return _all_paired(*lists)
     (given, given_if), (gold, gold_if) = parts.condition(given), parts.condition(gold)
     if given_if or gold_if:
         same_condition = bool(given_if and gold_if) and _alone(given_if, gold_if)
@@ -90,7 +98,7 @@ Told: TypeAlias = bool | Literal["next"] | None  # what one way of comparing tel
 def _alone(given: str, gold: str) -> bool | None:
     """A part by itself, as if it were the whole answer."""
     verdict = decide(given, gold)
-    return _whole(given, gold, "", "") if verdict is None else verdict
+    return compare(given, gold, given_raw="", gold_raw="") if verdict is None else verdict
 
 
 def _all_true(verdicts: Iterable[bool | None]) -> bool | None:
@@ -98,10 +106,23 @@ def _all_true(verdicts: Iterable[bool | None]) -> bool | None:
     return False if False in told else None if None in told else True
 
 
+def _all_paired(given: list[str], gold: list[str]) -> bool | None:
+    """Whether each part of one list has its own in the other, in any order."""
+    left = list(gold)
+    for part in given:
+        match = next((other for other in left if _alone(part, other)), None)
+        if match is None:
+            return False
+        left.remove(match)
+    return True
+
+
 def _by_sentence(given: str, gold: str, given_raw: str, gold_raw: str) -> Told:
     """Answers that are words around formulas: the words must agree, and every formula; where only formulas are given,
     or asked for, a sentence with one formula is that formula, and one with several cannot be judged."""
     a, b = words_around(given_raw), words_around(gold_raw)
+    if not b.formulas and re.search(r"[\u4e00-\u9fff]{2}", gold):  # Chinese words among formulas that are not marked
+        return None
     if not a.words and not b.words:
         return "next"
     if a.words and b.words:
@@ -147,6 +168,7 @@ def _renamed(given: Part, gold: Part) -> tuple[str, str]:
 
 def _whole(given: str, gold: str, given_raw: str, gold_raw: str) -> bool | None:
     """By the values that the two are read as."""
+    given, gold = same_angle(given, gold)
     expected, answers = read(gold, gold_raw), read(given, given_raw)
     if not expected:
         return None
@@ -207,6 +229,8 @@ def _kind(tidied: str) -> str:
 def _same(a: Value, b: Value) -> bool:
     """Whether answer a is gold b."""
     a, b = (value.doit() if isinstance(value, MatrixExpr) else value for value in (a, b))
+    if isinstance(a, Eq) and isinstance(b, Eq) and not (a.free_symbols and b.free_symbols):
+        return _same(a.lhs, b.lhs) and _same(a.rhs, b.rhs)  # e = 1/2: no equation to solve
     by_parts = _by_parts(a, b)
     if by_parts is not None:
         return by_parts
@@ -228,7 +252,8 @@ def _by_parts(a: Value, b: Value) -> bool | None:
     if isinstance(a, Union) and isinstance(b, Union):
         return _in_any_order(_members(a), _members(b))
     if (x := _as_set(a)) is not None and (y := _as_set(b)) is not None and (x is not a or y is not b):
-        return bool(x == y)
+        unknown = [value.free_symbols for value in (a, b) if not isinstance(value, Interval | Union)]
+        return bool(x == y) and all(symbols == unknown[0] for symbols in unknown)
     if isinstance(a, SympySet) and isinstance(b, SympySet):
         return _in_any_order(a.args, b.args)
     p, q = _ordered_parts(a), _ordered_parts(b)
@@ -308,6 +333,7 @@ _POINTS = (Fraction(17, 11), Fraction(23, 7), Fraction(5, 3), Fraction(31, 13), 
 
 def _by_value(a: Expr, b: Expr) -> bool | None:
     """Numbers by their values, expressions by their values at two points; None where there is no finite value."""
+    a = _with_integer_of(a, b)
     symbols = sorted(a.free_symbols | b.free_symbols, key=str)
     if isinstance(a, Symbol) or isinstance(b, Symbol) or isinstance(a, Relational | Set | MatrixExpr):
         return None
@@ -323,6 +349,17 @@ def _by_value(a: Expr, b: Expr) -> bool | None:
         if not close:
             return close
     return True
+
+
+_WHOLE_NUMBERS = {"k", "m", "n"}
+
+
+def _with_integer_of(a: Expr, b: Expr) -> Expr:
+    """Any whole number has no name of its own: n pi is k pi."""
+    only_a, only_b = a.free_symbols - b.free_symbols, b.free_symbols - a.free_symbols
+    if len(only_a) != 1 or len(only_b) != 1 or not {str(*only_a), str(*only_b)} <= _WHOLE_NUMBERS:
+        return a
+    return a.subs(*only_a, *only_b) if a.has(pi) and b.has(pi) else a
 
 
 def _point(symbol: Basic, place: int, shift: int) -> Expr:

@@ -27,7 +27,8 @@ _CHARACTERS: dict[int, int | str] = {
 }
 _CJK_COMMA = str.maketrans("，；：", ",;:")
 
-_ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?)")
+_ROOT = re.compile(r"([√∛])\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?))")
+_BARE_LIST = re.compile(r"\s*\$[^$]+\$(?:\s*(?:,|;|and|or|和|或|与)?\s*\$[^$]+\$)+\s*\.?")
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z]{2})")  # a backslash escaped once too often; in a matrix it ends a row
 _STEPS = tuple(
     (re.compile(pattern), replacement)
@@ -53,6 +54,7 @@ _STEPS = tuple(
         (r"\\(?:varnothing)(?![a-zA-Z])", r"\\emptyset"),
         (r"\\(?:degree|degrees)(?![a-zA-Z])|\^\s*\{\s*\\circ\s*\}", r"^\\circ"),
         (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
+        (r"\\frac\s*(\\pi|\d|\s[a-zA-Z])\s*(\\pi(?![a-zA-Z])|\d|[a-zA-Z](?![a-zA-Z]))", r"\\frac{\1}{\2}"),
         (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
         (r"(\\frac\{[^{}]*\})\s*(\d)", r"\1{\2}"),
         (r"\\sqrt\s*(\d)", r"\\sqrt{\1}"),
@@ -70,6 +72,7 @@ _STEPS = tuple(
         (r"(?<=[\w)])\*\*(?=[\w(])", "^"),
         (r"\.(\d*)\\dot\{?(\d)\}?(?:(\d*)\\dot\{?(\d)\}?)?$", r".\1\\overline{\2\3\4}"),
         (r"\.(\d*?)(\d)\2{2,}(?:\.\.\.|…|\\l?dots|\\cdots)$", r".\1\\overline{\2}"),
+        (r"^\((\w+)\)(?=_)", r"\1"),
         (r"^(\d+) (?:in |\\text\{ ?)?base ?(?:\})?(\d+)$", r"\1_{\2}"),
         (r"\\%", "%"),
         (r"\\\$", "$"),
@@ -88,9 +91,9 @@ _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", 
 
 def tidy(text: str) -> str:
     """The text in the common writing: LaTeX commands, ASCII signs, single spaces, no delimiters around the whole."""
-    text = _ROOT.sub(r"\\sqrt{\1}", text)
-    if text.count("$") % 2 and r"\$" not in text and len(text) > 1 and not text.startswith("$"):
-        text = text.replace("$", "")  # one that was forgotten
+    text = _ROOT.sub(lambda root: rf"\sqrt{'[3]' if root[1] == '∛' else ''}{{{root[2] or root[3]}}}", text)
+    if text.count("$") > 1 and r"\$" not in text and (text.count("$") % 2 or _BARE_LIST.fullmatch(text)):
+        text = text.replace("$", "")  # one was forgotten, or nothing but "," and "or" stands between
     text = text.translate(_CHARACTERS).translate(_CJK_COMMA)
     text = _unwrapped(text)
     if r"\begin" not in text:
@@ -122,5 +125,6 @@ def _unwrapped(text: str) -> str:
         for opening, closing in _DELIMITERS:
             inside = text[len(opening) : -len(closing)]
             if len(text) > len(opening + closing) and text.startswith(opening) and text.endswith(closing):
-                text = inside if opening not in inside and closing not in inside else text
+                bare = inside.replace(r"\$", "")
+                text = inside if opening not in bare and closing not in bare else text
     return text
