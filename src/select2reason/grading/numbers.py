@@ -19,7 +19,8 @@ _LONGEST = 400  # characters; a number beyond them is no plain one
 _LARGEST_POWER = 1000
 _FEWEST_DIGITS, _FEWEST_PLACES = 4, 2  # that make a decimal a rounding of something, not a guess at it
 _ENOUGH_DIGITS = 6  # of an answer that is shorter than a decimal gold
-_NOISE = Fraction(1, 10**14)  # relative: what binary floating point leaves in 0.30000000000000004
+_DIGITS_OF_A_FLOAT = 14  # at least, where binary arithmetic leaves its noise
+_NOISE = Fraction(1, 10**12)  # relative: what binary floating point leaves in 0.30000000000000004
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def same_value(given: Number, gold: Number) -> bool:
         return True
     if given.places is None and gold.places is None:
         return False
-    if abs(a - b) <= _NOISE * max(abs(a), abs(b)):
+    if abs(a - b) <= _NOISE * max(abs(a), abs(b)) and max(_digits(given), _digits(gold)) >= _DIGITS_OF_A_FLOAT:
         return True
     if given.places is not None and gold.places is not None:
         if given.places > gold.places:
@@ -70,12 +71,16 @@ def same_value(given: Number, gold: Number) -> bool:
     return _shortens(given, b) if given.places is not None else _shortens(gold, a)
 
 
+def _digits(decimal: Number) -> int:
+    """Significant digits of a decimal, as it was written; 0 of what is none."""
+    return 0 if decimal.places is None else len(str(abs(int(decimal.value * 10**decimal.places))))
+
+
 def _shortens(decimal: Number, exact: Fraction, *, fewest_digits: int = _FEWEST_DIGITS) -> bool:
     """Whether the decimal is the exact value rounded or cut off at its own number of places."""
     places = decimal.places or 0
     scale = 10**places
-    digits = len(str(abs(int(decimal.value * scale))))
-    if places < _FEWEST_PLACES or digits < fewest_digits:
+    if places < _FEWEST_PLACES or _digits(decimal) < fewest_digits:
         return False
     scaled, target = abs(exact) * scale, abs(decimal.value) * scale
     return (exact < 0) == (decimal.value < 0) and target in (floor(scaled), floor(scaled + Fraction(1, 2)))

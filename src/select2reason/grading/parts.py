@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_AND = re.compile(r"\\text\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b|[;和或与]|\\(?:quad|,|;)")
+_AND = re.compile(r"\\text\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b|(?<=\d)(?:and|or)(?=\d)|[;和或与]|\\(?:quad|,|;)")
 _NAMED = re.compile(r"(?P<name>[a-zA-Z](?:_(?:\w|\{\w+\})|')?)\s*(?:\((?P<of>[a-zA-Z])\))?\s*=(?P<value>[^=<>]+)")
 _CONDITION = re.compile(r"\s*(?:,\s*)?\(\s*([a-zA-Z][^()=]*?(?:[<>]|\\[lg]e(?![a-z])|\\ne(?![a-z]))[^()]*)\)$")
 _FAMILY = re.compile(

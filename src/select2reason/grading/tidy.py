@@ -28,6 +28,7 @@ _CHARACTERS: dict[int, int | str] = {
 _CJK_COMMA = str.maketrans("，；：", ",;:")
 
 _ROOT = re.compile(r"([√∛])\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?))")
+_NEGATIVE_POWER = re.compile("⁻([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 _BARE_LIST = re.compile(r"\s*\$[^$]+\$(?:\s*(?:,|;|and|or|和|或|与)?\s*\$[^$]+\$)+\s*\.?")
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z]{2})")  # a backslash escaped once too often; in a matrix it ends a row
 _STEPS = tuple(
@@ -63,6 +64,8 @@ _STEPS = tuple(
             r"\\(?:vec|overrightarrow|boldsymbol|bm)\s*(?:\{\s*(\\?[a-zA-Z]{1,7})\s*\}|\s([a-zA-Z])(?![a-zA-Z]))",
             r"\1\2",
         ),
+        (r"^\\text\{\s*\}[\s,]*", ""),
+        (r"^\[ ?'([^']*)' ?\]$", r"\1"),
         (r"\\langle(?![a-zA-Z])", "("),
         (r"\\rangle(?![a-zA-Z])", ")"),
         (r"\\not\s*=", r"\\ne "),
@@ -92,6 +95,7 @@ _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", 
 def tidy(text: str) -> str:
     """The text in the common writing: LaTeX commands, ASCII signs, single spaces, no delimiters around the whole."""
     text = _ROOT.sub(lambda root: rf"\sqrt{'[3]' if root[1] == '∛' else ''}{{{root[2] or root[3]}}}", text)
+    text = _NEGATIVE_POWER.sub(lambda power: "^{-" + "".join(str("⁰¹²³⁴⁵⁶⁷⁸⁹".index(n)) for n in power[1]) + "}", text)
     if text.count("$") > 1 and r"\$" not in text and (text.count("$") % 2 or _BARE_LIST.fullmatch(text)):
         text = text.replace("$", "")  # one was forgotten, or nothing but "," and "or" stands between
     text = text.translate(_CHARACTERS).translate(_CJK_COMMA)
