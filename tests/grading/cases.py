@@ -13,7 +13,7 @@ UNEQUAL: list[tuple[str, str]] = [  # each pair once fooled a grader in use
     ("listen", "silent"), ("5d", "5"), ("5 c", "5"), ("5x", "5"), ("3 xy", "3"), ("1011_2", "1011_3"),
     ("x^2+1=0", "x^2+2=0"), ("x=5", "y=5"), (r"\infty", r"-\infty"), ("6+5i", "6-5i"), ("-3", "3"), ("x^3", "3^x"),
     (r"\lfloor x/2 \rfloor", r"\lfloor (2x-1)/5 \rfloor"), (r"\lceil x \rceil", r"\lfloor x \rfloor + 1"),
-    ("x=5,x=6", "y=5,y=6"), ("f(x)=x,f(x)=1", "f(x)=1,f(x)=-x"), ("100, 200", "100200"),
+    ("x=5,x=6", "y=5,y=6"), ("2,2", "2"), ("1,2,2", "1,2"), ("f(x)=x,f(x)=1", "f(x)=1,f(x)=-x"), ("100, 200", "100200"),
 ]  # fmt: skip
 
 NUMBERS: list[Case] = [
@@ -106,7 +106,55 @@ NOT_JUDGED_OR_ABSENT: list[Case] = [
     (None, "5", False), ("", "5", False), (None, None, None), (None, "proof", None), ("5\x00", "5", True),
 ]  # fmt: skip
 
+PARTS: list[Case] = [  # of several parts: names, order, repeats, conditions, sentences
+    ("1,4", "a=4, b=1", False), ("4,1", "a=4, b=1", True), ("b=1, a=4", "a=4, b=1", True), ("a=4", "a=4, b=1", False),
+    ("f(x)=x, g(x)=-x", "f(x)=x, f(x)=-x", False), ("g(n)=2, f(n)=n", "f(n)=n, g(n)=2", True),
+    (r"A=\frac\pi5, 1+\sqrt7", r"A=\frac{\pi}{5}, 1+\sqrt{7}", True), (r"\frac\pi5, 1+\sqrt7", r"A=\frac\pi5, 1+\sqrt7", True),
+    (r"e=\sqrt2, t=3", r"e=\sqrt3, t=3", False), ("1=2", "3=4", False), ("y=2x+1", "f(x)=2x+1", True),
+    ("f(t)=t+7", "f(x)=x+7", True), ("C=3h+2", "C(h)=3h+2", True), (r"1+\frac{\sqrt q}{\sqrt s}", r"r=1+\sqrt{\frac{q}{s}}", True),
+    ("7,3,1", "7,3,1,1", False), ("7,3,3,1", "7,3,1,1", False), ("1,7,1,3", "7,3,1,1", True), ("-5", "-5,-5", False),
+    ("(1)(2)", "(1)(3)(4)", False), ("①③④", "(1)(3)(4)", True), ("4, 3, 1", "(1)(3)(4)", True), ("12", "(1)(3)(4)", False),
+    ("2:4:6", "1:2:3", True), ("1:3:2", "1:2:3", False), (r"1:\sqrt3:2", r"1:2:\sqrt3", False),
+    ("c<a<b", "b>a>c", True), ("b>c>a", "b>a>c", False),
+    (r"\frac{x^2}{9}+y^2=1 (y>0)", r"\frac{x^2}{9}+y^2=1 \ (y>0)", True), ("x^2+y^2=1 (y>0)", "x^2+y^2=4 (y>0)", False),
+    ("x^2+y^2=1", "x^2+y^2=1 (y>0)", False), ("x^2+y^2=1 (y<0)", "x^2+y^2=1 (y>0)", False),
+    (r"\frac{\pi}{2}+n\pi", r"x=k\pi+\frac{\pi}{2}, k\in\mathbb{Z}", True),
+    (r"\frac{\pi}{3}+n\pi", r"x=k\pi+\frac{\pi}{2}, k\in\mathbb{Z}", False),
+    ("48,384", "$48$, $384$", True), ("384, 48", "48,384", True), ("48,385", "$48$, $384$", False),
+    ("9", "$9$ is the smallest", True), ("8", "$9$ is the smallest", False), ("minimum $5$ at $x=1$", "minimum $5$ at $x=1$", True),
+    ("maximum $5$ at $x=1$", "minimum $5$ at $x=1$", None), ("minimum $5$ at $x=2$", "minimum $5$ at $x=1$", False),
+    ("3.5 hours and 2 minutes", "35 hours and 2 minutes", False), (r"\text{max } 3, \text{min } -1", r"\text{max } 3, \text{min } 1", False),
+    ("No real roots", "No", False), ("No, it is odd", "No", True), ("①③", "(1)(3)", True),
+]  # fmt: skip
+
+ANGLES_AND_UNITS: list[Case] = [
+    (r"\sin 30^\circ", r"\frac12", True), (r"2\sin 10^\circ", r"2\cos 80^\circ", True), (r"\cos 20^\circ", r"\cos 20", False),
+    (r"\frac{\pi}{6}", r"30^\circ", True), (r"90^\circ", r"\frac{\pi}{2}", True), (r"\frac{\pi}{5}", r"30^\circ", False),
+    (r"\frac{\sqrt3}{2}\cos 20^\circ", r"\cos 20^\circ \cdot \frac{\sqrt3}{2}", True),
+    (r"3\sqrt2\text{ km}", r"3\sqrt2\text{ cm}", False), (r"3\sqrt2\text{ cm}", r"3\sqrt2", True), ("5 km/h", "5 m/s", False),
+    (r"5\text{ cm}^2", r"5\text{ cm}^3", False), (r"10^\circ C", r"10^\circ F", False), (r"\sqrt{2}\text{ million}", r"\sqrt2", False),
+    (r"\sqrt3\text{ or more}", r"\sqrt3", False), (r"1.6\times10^{-19}\,\text{C}", "1.6e-19", True), ("10^{-7}", "1e-7", True),
+    (r"\frac{1}{10^7}", "1e-7", True), (r"5\,\Omega", "5", True),
+]  # fmt: skip
+
+WRITINGS: list[Case] = [
+    ("√13", r"\sqrt{13}", True), ("√13", r"\sqrt{1}3", False), ("√(2+√3)", r"\sqrt{2+\sqrt3}", True), ("∛4", r"\sqrt[3]{4}", True),
+    (r"4\mathrm{e}", "4e", True), (r"\mathrm{e}^2", "e^2", True), (r"(\pi-1)\mathrm{d}x", r"(\pi-1)dx", True),
+    ("8/3 ln 3", r"\frac{8}{3}\ln 3", True), (r"3/4 \pi", r"\frac{3\pi}{4}", True), ("pi/2", r"\frac\pi2", True), ("x**2", "x^2", True),
+    (r"0.\dot{3}", "1/3", True), (r"0.\dot3\dot6", "4/11", True), ("0.333...", "1/3", True), ("⅓", "1/3", True),
+    ("2516 base 8", "2516_8", True), ("(52)_8", "52_8", True), (r"3\colon 2", "3:2", True), (r"\lg 2", r"\log_{10} 2", True),
+    (r"C_{2n}^n", r"\binom{2n}{n}", True), (r"\binom{9}{4}\binom{7}{2}", r"C_9^4 \cdot C_7^2", True), (r"x\not=0", r"x\ne0", True),
+    (r"\vec{a}+2\vec b", r"\overrightarrow{a}+2\overrightarrow{b}", True), (r"\langle 1,2,3\rangle", "(1,2,3)", True),
+    (r"(0,1)\cup(1,+\infty)\cup(-\infty,0)", r"(-\infty,0)\cup(0,1)\cup(1,+\infty)", True),
+    (r"x<2\text{ or }x>3", r"(-\infty,2)\cup(3,\infty)", True), (r"x<2\text{ or }x>4", r"(-\infty,2)\cup(3,\infty)", False),
+    (r"x\geq -2 \text{ and } x\leq 7", r"x \in [-2,7]", True), ("x > 3.25", r"x > \frac{13}{4}", True), (r"x\ge 2", r"k\ge 2", False),
+    ("|x-1|", "x-1", False), ("A^T", "A", None), ("x'", "x", None), ("5 \\text{ and } 9", "5or9", True), (r"\text{}, 30", "30", True),
+    ("15,000 kcal m⁻² yr⁻¹", "15000", True), ("0.999999999999", "1", False), ("充分必要条件", "充要条件", True),
+    ("x=1 是最大值点", "x=1 是最小值点", None),
+]  # fmt: skip
+
 CASES: list[Case] = [
     *((given, gold, False) for given, gold in UNEQUAL),
-    *NUMBERS, *UNITS, *CHOICES, *WORDS, *STRUCTURES, *EXPRESSIONS, *NOT_JUDGED_OR_ABSENT,
+    *NUMBERS, *UNITS, *CHOICES, *WORDS, *STRUCTURES, *EXPRESSIONS, *PARTS,
+    *ANGLES_AND_UNITS, *WRITINGS, *NOT_JUDGED_OR_ABSENT,
 ]  # fmt: skip

@@ -214,7 +214,8 @@ def _words(given: str, gold: str) -> bool | None:
         return first.group() == gold.casefold()
     expected, words = _as_words(gold), _as_words(given)
     if expected is None or words is None:
-        is_value = expected is not None and (read_number(given) is not None or _letters(given) is not None)
+        wordy = expected is not None and not re.search(r"\d", gold)
+        is_value = wordy and (read_number(given) is not None or _letters(given) is not None)
         return False if is_value else _short_words(given, gold, expected or words)
     return words == expected
 

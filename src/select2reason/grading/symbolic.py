@@ -253,7 +253,9 @@ def _by_parts(a: Value, b: Value) -> bool | None:
         return _in_any_order(_members(a), _members(b))
     if (x := _as_set(a)) is not None and (y := _as_set(b)) is not None and (x is not a or y is not b):
         unknown = [value.free_symbols for value in (a, b) if not isinstance(value, Interval | Union)]
-        return all(symbols == unknown[0] for symbols in unknown) and bool(x == y or _same(x, y))
+        return all(symbols == unknown[0] for symbols in unknown) and bool(
+            x == y or (type(x) is type(y) and _same(x, y))
+        )
     if isinstance(a, SympySet) and isinstance(b, SympySet):
         return _in_any_order(a.args, b.args)
     p, q = _ordered_parts(a), _ordered_parts(b)
