@@ -16,7 +16,7 @@ import orjson
 from select2reason.backends import BackendSettings, open_backend
 from select2reason.backends.base import Completion, Sampling
 from select2reason.errors import OutputError
-from select2reason.grading import Grader
+from select2reason.grading import Grader, gold_answer
 from select2reason.progress import say, stage
 from select2reason.sampling import Asked, Samples, draw
 
@@ -91,8 +91,9 @@ def draw_missing(engine: BackendSettings, drawings: Sequence[Drawing]) -> int:
 def verdicts(
     results: Sequence[Sequence[str | None]], golds: Sequence[str | None], grader: Grader
 ) -> list[list[bool | None]]:
-    """Whether each final answer of each question is right, by the question's gold answer (as `Grader.grade`)."""
-    pairs = [(result, gold) for some, gold in zip(results, golds, strict=True) for result in some]
+    """Whether each final answer of each question is right, by its gold answer or its solution (as `Grader.grade`)."""
+    expected = [gold_answer(gold) for gold in golds]
+    pairs = [(result, gold) for some, gold in zip(results, expected, strict=True) for result in some]
     found = iter(grader.grade(pairs))
     return [[next(found) for _ in some] for some in results]
 

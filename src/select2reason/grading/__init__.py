@@ -9,7 +9,7 @@ memory). Every file calls this column `correct`. Nothing heavy is imported here:
 worker processes.
 """
 
-from select2reason.grading.extract import final_answer
+from select2reason.grading.extract import final_answer, gold_answer
 from select2reason.grading.grader import Grader
 
-__all__ = ["Grader", "final_answer"]
+__all__ = ["Grader", "final_answer", "gold_answer"]

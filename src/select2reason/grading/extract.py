@@ -41,6 +41,14 @@ def final_answer(text: str) -> str | None:
     return _bare_line(said) if found is None else found or None
 
 
+def gold_answer(gold: str | None) -> str | None:
+    """The answer of a gold column, which may hold a whole solution: what its last box or `####` says, else it all."""
+    if gold is None:
+        return None
+    solution = "####" in gold or "boxed" in gold
+    return (final_answer(gold) if solution else None) or gold.strip().removeprefix("#").strip()
+
+
 def _marked(said: str) -> str | None:
     """The answer of the last marker, "" where the marker says that there is none; None without any marker."""
     if field := _whole_object(said):

@@ -14,7 +14,7 @@ import polars as pl
 from select2reason import tags
 from select2reason.errors import UsageError
 from select2reason.frames import texts
-from select2reason.grading.extract import final_answer
+from select2reason.grading.extract import final_answer, gold_answer
 from select2reason.grading.grader import Grader
 from select2reason.progress import stage
 from select2reason.tables import beside, check_file, write_table
@@ -75,7 +75,7 @@ def _column(frame: pl.DataFrame, name: str, option: str) -> pl.Series:
 def _graded(given: pl.Series, golds: pl.Series, grader: Grader) -> pl.Series:
     listed = given.dtype == pl.List(pl.String)
     rows: list[list[str | None]] = [row or [] for row in given.to_list()] if listed else [[text] for text in given]
-    pairs = [(said(text), expected(gold)) for row, gold in zip(rows, golds, strict=True) for text in row]
+    pairs = [(said(text), gold_answer(gold)) for row, gold in zip(rows, golds, strict=True) for text in row]
     verdicts = iter(grader.grade(pairs))
     found = [[next(verdicts) for _ in row] for row in rows]
     if listed:
@@ -90,11 +90,6 @@ def said(prediction: str | None) -> str | None:
     found = final_answer(prediction)
     thought = found is None and any(tag in prediction for pair in tags.TAGS for tag in pair)
     return found if found is not None or thought else prediction
-
-
-def expected(gold: str | None) -> str | None:
-    """The answer of a gold column, which may hold a whole solution (`... #### 18`)."""
-    return gold and (final_answer(gold) or gold.strip().removeprefix("#").strip())
 
 
 def _counted(out: Path, given: pl.Series, verdicts: pl.Series) -> Grades:
