@@ -1,11 +1,10 @@
-"""How fast grading is, what hostile answers cost, and how its verdicts compare with the grades stored beside answers.
+"""How fast grading is, and what hostile answers cost in time and memory.
 
-    python benchmarks/grading_speed.py [--pairs 10000] [--workers 2] [--timeout 5] [--agreement]
+    python benchmarks/grading_speed.py [--pairs 10000] [--workers 2] [--timeout 5]
 
 Needs ../shared/data/grading. The mix is real: answers of several models to 13 benchmarks with their golds, each pair as
 often as it was sampled. Math-Verify alone is timed on a part of the same pairs, in one process, and given twice its
-rate for two. Then 1% of the pairs are replaced by hostile ones, no two the same. With --agreement, the verdicts of
-2,000 sampled rows of each file are counted against its stored grades instead.
+rate for two. Then 1% of the pairs are replaced by hostile ones, no two the same.
 """
 
 from __future__ import annotations
@@ -141,31 +140,12 @@ def tenths(seen: list[float]) -> Iterator[float]:
     yield from (seen[len(seen) * n // 10] for n in range(10))
 
 
-# --- agreement ------------------------------------------------------------------------------------------------------
-
-
-def agreement(args: argparse.Namespace) -> None:
-    print(f"{'':30}{'rows':>7}{'agree':>7}{'ours only':>11}{'theirs only':>13}{'not judged':>12}{'no answer':>11}")
-    for name in (*GRADED, GSM8K):
-        rows = sample(graded(name), 2000)
-        pairs = pairs_of(rows)
-        _, verdicts = timed(pairs, args)
-        counts = Counter((row.stored, verdict) for row, verdict in zip(rows, verdicts, strict=True))
-        agree = counts[True, True] + counts[False, False]
-        unjudged = counts[True, None] + counts[False, None]
-        missing = sum(given is None for given, _ in pairs)
-        print(f"{name:30}{len(rows):>7,}{agree:>7,}{counts[False, True]:>11,}{counts[True, False]:>13,}", end="")
-        print(f"{unjudged:>12,}{missing:>11,}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--timeout", type=float, default=5.0)
-    parser.add_argument("--agreement", action="store_true")
-    args = parser.parse_args()
-    (agreement if args.agreement else speed)(args)
+    speed(parser.parse_args())
 
 
 if __name__ == "__main__":
