@@ -9,6 +9,7 @@ import pytest
 import typer.main
 
 from select2reason import cli, layouts, selection
+from select2reason.benchmarks import BENCHMARKS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
@@ -22,7 +23,10 @@ def options(command: str) -> set[str]:
     return {option for parameter in group.params for option in parameter.opts if option.startswith("--")}
 
 
-COMMANDS = ("select", "analyze", "score", "difficulty", "rollout", "reward fit", "reward eval", "demo", "cache")
+COMMANDS = (
+    "select", "analyze", "score", "difficulty", "rollout", "reward fit", "reward eval", "grade", "evaluate", "demo",
+    "cache",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -35,7 +39,7 @@ def test_no_option_is_invented() -> None:
     assert set(re.findall(r"--[a-z][a-z-]+", DOCS)) - real == set()
 
 
-@pytest.mark.parametrize("words", [layouts.LAYOUTS[:-1], selection.STRATEGIES, selection.REASONS])
+@pytest.mark.parametrize("words", [layouts.LAYOUTS[:-1], selection.STRATEGIES, selection.REASONS, tuple(BENCHMARKS)])
 def test_every_name_is_explained(words: tuple[str, ...]) -> None:
     assert [word for word in words if f"`{word}`" not in DOCS] == []
 

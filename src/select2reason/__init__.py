@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from select2reason.evaluation import evaluate
+    from select2reason.grading import Grader, final_answer
     from select2reason.pipeline import SelectOutcome, analyze, select
     from select2reason.pool import Pool
     from select2reason.ranking import joint_rank
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Candidates",
+    "Grader",
     "Pool",
     "PoolSettings",
     "ScoreSettings",
@@ -25,11 +28,14 @@ __all__ = [
     "Selection",
     "__version__",
     "analyze",
+    "evaluate",
+    "final_answer",
     "joint_rank",
     "select",
 ]
 _HOME = {
     "Candidates": "selection",
+    "Grader": "grading",
     "Pool": "pool",
     "PoolSettings": "recipe",
     "ScoreSettings": "recipe",
@@ -37,6 +43,8 @@ _HOME = {
     "SelectSettings": "recipe",
     "Selection": "selection",
     "analyze": "pipeline",
+    "evaluate": "evaluation",
+    "final_answer": "grading",
     "joint_rank": "ranking",
     "select": "pipeline",
 }

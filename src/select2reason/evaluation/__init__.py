@@ -3,8 +3,8 @@
 problems  ->  samples  ->  conclusions  ->  verdicts, majorities  ->  figures  ->  comparison
 """
 
-from select2reason.evaluation.evaluate import Overrides, evaluate, regrade
 from select2reason.evaluation.problems import read_problems
 from select2reason.evaluation.results import Evaluation
+from select2reason.evaluation.run import Overrides, evaluate, regrade
 
 __all__ = ["Evaluation", "Overrides", "evaluate", "read_problems", "regrade"]
