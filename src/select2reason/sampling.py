@@ -58,15 +58,16 @@ class Samples:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._held: dict[tuple[str, int], _Held] = {}
+        self._waiting: list[bytes] = []  # lines that are not in the file yet
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("rb" if read_only else "ab")
         try:
             if not read_only:
                 self._lock()
-            whole = self._read()
+            self._end = self._read()
             if not read_only:
-                os.truncate(path, whole)
+                os.truncate(path, self._end)
         except (OutputError, RunError):
             self._file.close()
             raise
@@ -81,7 +82,9 @@ class Samples:
     def __enter__(self) -> Samples:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.keep()
         self._file.close()
 
     def _read(self) -> int:
@@ -111,18 +114,23 @@ class Samples:
         ]
 
     def add(self, key: str, number: int, completion: Completion, sampling: Sampling) -> None:
-        """Keep one answer; an earlier one of this number counts no more."""
+        """Keep one answer, once `keep` is called; an earlier one of this number counts no more."""
         own = {"key": key, "sample": number, "cut_off": completion.cut_off, "tokens": completion.tokens}
         how = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p}
         text = completion.text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written
         line = orjson.dumps({**own, **how, "seed": sampling.seed, "text": text}) + b"\n"
-        self._held[key, number] = _Held(self._file.tell(), completion.cut_off, sampling.max_tokens)
-        self._file.write(line)
+        self._held[key, number] = _Held(self._end, completion.cut_off, sampling.max_tokens)
+        self._waiting.append(line)
+        self._end += len(line)
 
     def keep(self) -> None:
-        """Make sure that what was added outlives the machine."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Make sure that what was added outlives the machine: all of it at once, so that a kill leaves no group half
+        there, whose other half would be drawn with another seed."""
+        if self._waiting:
+            self._file.write(b"".join(self._waiting))
+            self._waiting.clear()
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def of(self, keys: Sequence[str], n: int) -> Iterator[list[Completion]]:
         """For each key its first n answers, by number; fewer where fewer are kept."""
