@@ -16,9 +16,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import polars as pl
 import psutil  # type: ignore[import-untyped]
@@ -99,17 +99,17 @@ def math_verify_rate(pairs: list[Pair]) -> float:
     return len(pairs) / (time.perf_counter() - start)
 
 
-def memory(stop: threading.Event, seen: list[float]) -> None:
-    """The memory of this process and its workers in MB, once a second."""
+def memory(stop: threading.Event, seen: list[tuple[float, float]]) -> None:
+    """The memory of this process and of its workers together in MB, twice a second."""
     tree = psutil.Process()
-    while not stop.wait(1):
-        total = 0
-        for process in [tree, *tree.children()]:
+    while not stop.wait(0.5):
+        workers = 0
+        for process in tree.children():
             try:
-                total += process.memory_info().rss
+                workers += process.memory_info().rss
             except psutil.NoSuchProcess:
                 continue
-        seen.append(total / 1e6)
+        seen.append((tree.memory_info().rss / 1e6, workers / 1e6))
 
 
 def speed(args: argparse.Namespace) -> None:
@@ -124,7 +124,7 @@ def speed(args: argparse.Namespace) -> None:
     bad = range(len(pairs) // 100)
     mixed = pairs[: len(pairs) - len(bad)] + [hostile(n) for n in bad]
     random.Random(1).shuffle(mixed)
-    stop, seen = threading.Event(), list[float]()
+    stop, seen = threading.Event(), list[tuple[float, float]]()
     watch = threading.Thread(target=memory, args=(stop, seen))
     watch.start()
     seconds, verdicts = timed(mixed, args)
@@ -132,12 +132,10 @@ def speed(args: argparse.Namespace) -> None:
     watch.join()
     print(f"with {len(bad)} hostile ones: {seconds:.1f} s, {len(mixed) / seconds:,.0f} pairs/s;", end=" ")
     print(dict(Counter(map(str, verdicts))))
-    print("memory in MB, ten points of the run: " + " ".join(f"{mb:,.0f}" for mb in tenths(seen)), end="; ")
-    print(f"peak {max(seen):,.0f}")
-
-
-def tenths(seen: list[float]) -> Iterator[float]:
-    yield from (seen[len(seen) * n // 10] for n in range(10))
+    print("memory in MB by sixths of the run, this process + workers:", end=" ")
+    for part in (seen[len(seen) * n // 6 : len(seen) * (n + 1) // 6] for n in range(6)):
+        print(f"{fmean(own for own, _ in part):,.0f} + {fmean(workers for _, workers in part):,.0f}", end="; ")
+    print(f"peak {max(map(sum, seen)):,.0f}")
 
 
 def main() -> None:

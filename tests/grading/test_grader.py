@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -50,9 +52,27 @@ def test_hostile_answers_are_never_right_and_never_stop_the_pool(given: str, gol
         assert grader.grade([EASY]) == [True]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
 def test_memory_is_limited() -> None:
-    with Grader(1, timeout_s=20, memory_bytes=64 << 20) as grader:
-        assert grader.grade([(r"\begin{pmatrix}" + "1&" * 9000 + r"1\end{pmatrix}", "x+1"), EASY])[1] is True
+    """2^(8*10^9) is a number of a gigabyte: with 64 MB more than a worker needs, memory ends it and not time."""
+    stop, seen = threading.Event(), [0]
+
+    def watch() -> None:
+        while not stop.wait(0.02):
+            with suppress(psutil.Error):
+                seen[0] = max([seen[0], *(worker.memory_info().rss for worker in children())])
+
+    with Grader(1, timeout_s=60, memory_bytes=64 << 20) as grader:
+        assert grader.grade([EASY]) == [True]
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        start = time.perf_counter()
+        assert grader.grade([(r"2^{8\cdot 10^{9}}+1", "5"), ("(x+2)^2", "x^2+4x+4")]) == [None, True]
+        took = time.perf_counter() - start
+        stop.set()
+        watcher.join()
+    assert took < 50
+    assert 100 << 20 < seen[0] < 1 << 30
 
 
 def test_a_stopped_worker_is_killed_from_outside() -> None:
