@@ -9,16 +9,7 @@ import typer
 
 from select2reason.cli.app import app
 from select2reason.cli.groups import grouped
-from select2reason.cli.options import (
-    MOST,
-    READ,
-    SAMPLE,
-    AsJson,
-    Engine,
-    print_json,
-    print_paths,
-    words,
-)
+from select2reason.cli.options import MOST, READ, AsJson, Drawing, Engine, print_json, print_paths, words
 from select2reason.errors import UsageError
 
 
@@ -39,6 +30,7 @@ Examples:
 def evaluate(
     out: Annotated[Path, typer.Option("--out", help="Folder of samples and figures; run again, it goes on.")],
     engine: Engine,
+    drawing: Drawing,
     benchmarks: Annotated[
         str | None,
         typer.Option(
@@ -71,38 +63,6 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Only the first problems of each.", rich_help_panel=READ)
     ] = None,
-    answers: Annotated[
-        int | None,
-        typer.Option(
-            "--answers",
-            "-n",
-            min=1,
-            max=10_000,
-            help="Answers a problem. [default: 16 for AIME and AMC, else 1]",
-            rich_help_panel=SAMPLE,
-        ),
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, help="[default: 0.6 for AIME and AMC, else 0]", rich_help_panel=SAMPLE)
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(min=0.000001, max=1, help="[default: 0.95 for AIME and AMC, else 1]", rich_help_panel=SAMPLE),
-    ] = None,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=MOST,
-            help="Longest answer; raised later, only cut-off ones are redone. [default: 16384]",
-            rich_help_panel=SAMPLE,
-        ),
-    ] = None,
-    system: Annotated[
-        str | None,
-        typer.Option(help="System text; empty for none. [default: the paper's]", rich_help_panel=SAMPLE),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Seed of the draws.", rich_help_panel=SAMPLE)] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Put benchmarks to a model: pass@1 and maj@n with standard errors, every sample kept."""
@@ -110,13 +70,10 @@ def evaluate(
     from select2reason.evaluation import evaluate as run
     from select2reason.evaluation.results import FILES, render
     from select2reason.layouts import parse_columns
-    from select2reason.sampling import PAPER_SYSTEM
 
     names = words(benchmarks or "")
-    overrides = Overrides(answers, temperature, top_p, max_tokens, seed)
     if from_samples is not None:
-        drawing = (engine != Engine(), overrides != Overrides(), data, columns, limit, system)
-        if any(drawing):
+        if engine != Engine() or drawing != Drawing() or any((data, columns, limit)):
             raise UsageError("--from-samples asks no model: leave out what says how to ask one, or leave it out")
         done = regrade(from_samples, out, names=names, against=against)
     else:
@@ -127,8 +84,8 @@ def evaluate(
         settings = engine.settings()
         roles = parse_columns(columns) if columns is not None else {}
         found = [read_problems(name, data=data, columns=roles, limit=limit) for name in names]
-        given = PAPER_SYSTEM if system is None else system
-        done = run(found, out, engine=settings, overrides=overrides, system=given, against=against)
+        overrides = Overrides(**drawing.given(), seed=drawing.seed)  # type: ignore[arg-type]
+        done = run(found, out, engine=settings, overrides=overrides, system=drawing.system_text, against=against)
     if as_json:
         print_json(done)
         return

@@ -15,6 +15,7 @@ from select2reason.cli.options import (
     AsJson,
     CacheDir,
     Difficulty,
+    Drawing,
     Engine,
     Force,
     Judging,
@@ -106,44 +107,27 @@ def rollout(
     out: Annotated[Path, typer.Option("--out", help="Folder of answers and pass rates; run again, it goes on.")],
     reading: TableReading,
     engine: Engine,
-    answers: Annotated[
-        int, typer.Option("--answers", "-n", min=1, max=10_000, help="Answers a question.", rich_help_panel=SAMPLE)
-    ] = 8,
+    drawing: Drawing,
     sample: Annotated[
         int | None,
         typer.Option(
             min=1, max=MOST, help="Only this many questions, of every difficulty alike.", rich_help_panel=SAMPLE
         ),
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0, help="0: always the same answer.", rich_help_panel=SAMPLE)] = 0.6,
-    top_p: Annotated[
-        float, typer.Option(min=0.000001, max=1, help="Share of likely tokens drawn from.", rich_help_panel=SAMPLE)
-    ] = 0.95,
-    max_tokens: Annotated[
-        int,
-        typer.Option(
-            min=1, max=MOST, help="Longest answer; raised later, only cut-off ones are redone.", rich_help_panel=SAMPLE
-        ),
-    ] = 16_384,
-    system: Annotated[
-        str | None,
-        typer.Option(help="System text; empty for none. [default: the paper's]", rich_help_panel=SAMPLE),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Seed of the draws.", rich_help_panel=SAMPLE)] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Let a model answer every question several times, grade the answers, and keep both."""
-    from select2reason.backends.base import Sampling
-    from select2reason.difficulty.rollout import COMPLETIONS, RATES, roll_out
-    from select2reason.sampling import PAPER_SYSTEM
+    from dataclasses import replace
+
+    from select2reason.difficulty.rollout import COMPLETIONS, DEFAULT, RATES, roll_out
 
     outcome = roll_out(
         reading.table(questions),
         out,
         engine=engine.settings(),
-        sampling=Sampling(answers, temperature, top_p, max_tokens, seed),
+        sampling=replace(DEFAULT, seed=drawing.seed, **drawing.given()),  # type: ignore[arg-type]
         sample=sample,
-        system=PAPER_SYSTEM if system is None else system,
+        system=drawing.system_text,
     )
     if as_json:
         print_json(outcome)

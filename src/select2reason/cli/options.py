@@ -224,6 +224,66 @@ class Engine:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """How answers are drawn; None: as the command, or the benchmark, does by itself."""
+
+    answers: Annotated[
+        int | None,
+        typer.Option(
+            "--answers",
+            "-n",
+            min=1,
+            max=10_000,
+            help="Answers a question. [default: rollout 8; evaluate 16 for AIME and AMC, else 1]",
+            rich_help_panel=SAMPLE,
+        ),
+    ] = None
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="0: always the same answer. [default: rollout 0.6; evaluate 0.6 for AIME and AMC, else 0]",
+            rich_help_panel=SAMPLE,
+        ),
+    ] = None
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            min=0.000001,
+            max=1,
+            help="Share of likely tokens drawn from. [default: 0.95; evaluate 1 where greedy]",
+            rich_help_panel=SAMPLE,
+        ),
+    ] = None
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST,
+            help="Longest answer; raised later, only cut-off ones are redone. [default: 16384]",
+            rich_help_panel=SAMPLE,
+        ),
+    ] = None
+    system: Annotated[
+        str | None,
+        typer.Option(help="System text; empty for none. [default: the paper's]", rich_help_panel=SAMPLE),
+    ] = None
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Seed of the draws.", rich_help_panel=SAMPLE)] = 0
+
+    def given(self) -> dict[str, float]:
+        """What was said of the sampling, by the names of `Sampling`."""
+        said = {"n": self.answers, "temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens}
+        return {name: value for name, value in said.items() if value is not None}
+
+    @property
+    def system_text(self) -> str:
+        """The system turn's text."""
+        from select2reason.sampling import PAPER_SYSTEM
+
+        return PAPER_SYSTEM if self.system is None else self.system
+
+
+@dataclass(frozen=True)
 class Judging:
     """What the judge is told."""
 

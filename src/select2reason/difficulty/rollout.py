@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 RATES = "pass_rates.parquet"
 COMPLETIONS = "completions.jsonl"
 SETTINGS = "rollout.json"
+DEFAULT = Sampling(n=8, temperature=0.6, top_p=0.95, max_tokens=16_384)
 _STRATA = 10  # tenths of the built-in difficulty, from each of which a sample takes as many
 _GRADED = 256  # questions whose answers are in memory at once
 _COLUMNS = {
