@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from select2reason.backends.base import Completion, LabelLogprobs, Messages, Sampling
+from select2reason.backends.base import Completion, Done, LabelLogprobs, Messages, Sampling
 from select2reason.errors import OutputError, RunError
 from select2reason.sampling import PAPER_SYSTEM, Samples, asked, draw
 
@@ -24,7 +24,9 @@ class Counting:
     drawn: list[tuple[str, int, int]] = field(default_factory=list)
     fails_after: int = 1000
 
-    def generate(self, prompts: Sequence[Messages], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[Messages], sampling: Sampling, *, done: Done | None = None
+    ) -> list[list[Completion]]:
         answers = []
         for prompt in prompts:
             if len(self.drawn) >= self.fails_after:

@@ -20,7 +20,7 @@ from select2reason.grading import Grader, gold_answer
 from select2reason.progress import say, stage
 from select2reason.sampling import Asked, Samples, draw
 
-_GROUPS = {"vllm": 512, "openai": 64, "transformers": 8}  # questions at once: what a killed run may lose
+_TOGETHER = {"vllm": 1024, "openai": 4096, "transformers": 32}  # answers in one call; a server's are kept one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ def claim(note: Path, settings: Mapping[str, object], *, holds_answers: bool) ->
     try:
         if note.is_file() and holds_answers:
             held = orjson.loads(note.read_bytes())
+            if not isinstance(held, dict):
+                raise OutputError(f"{note} is damaged; move its folder away, or choose another --out")
             if differ := [name for name, value in settings.items() if held.get(name) != value]:
                 raise OutputError(
                     f"{folder} holds answers drawn with another {', '.join(differ)}; choose another --out"
@@ -73,6 +75,9 @@ def draw_missing(engine: BackendSettings, drawings: Sequence[Drawing]) -> int:
     """Draw every answer that is not kept yet; the number of them. Says what is there and what is to do before."""
     wanted = 0
     for one in drawings:
+        if one.kept.max_tokens > one.sampling.max_tokens:
+            told = f"{one.kept.path} holds answers of up to {one.kept.max_tokens:,} tokens"
+            raise OutputError(f"{told}; give --max-tokens {one.kept.max_tokens} or more, or choose another --out")
         wanted += (missing := one.missing)
         held = len(one.questions) * one.sampling.n - missing
         told = (
@@ -83,7 +88,7 @@ def draw_missing(engine: BackendSettings, drawings: Sequence[Drawing]) -> int:
         return 0
     with closing(open_backend(engine)) as backend, stage("answering", wanted, unit="answers") as advance:
         for one in drawings:
-            group = max(_GROUPS[engine.kind], 2 * engine.concurrency // one.sampling.n)
+            group = max(1, _TOGETHER[engine.kind] // one.sampling.n)
             draw(backend, one.questions, one.sampling, one.kept, group=group, progress=advance)
     return wanted
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import orjson
 
@@ -94,7 +95,8 @@ class Samples:
             for line in lines:
                 if not line.endswith(b"\n"):
                     break
-                self._note(end, line)
+                if line.strip():
+                    self._note(end, line)
                 end += len(line)
         return end
 
@@ -102,6 +104,8 @@ class Samples:
         try:
             one = orjson.loads(line)
             held = _Held(at, one["cut_off"], one["max_tokens"])
+            if not isinstance(one["text"], str) or "tokens" not in one:
+                raise TypeError("no text")
             self._held[one["key"], one["sample"]] = held
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise RunError(f"{self.path} holds a line that is no completion ({error}); move it away") from error
@@ -112,6 +116,16 @@ class Samples:
         return [
             n for n, one in enumerate(held) if one is None or (one.cut_off and one.max_tokens < sampling.max_tokens)
         ]
+
+    @property
+    def answers(self) -> int:
+        """How many answers are kept."""
+        return len(self._held)
+
+    @property
+    def max_tokens(self) -> int:
+        """The largest limit that a kept answer was drawn with; 0 where there is none."""
+        return max((one.max_tokens for one in self._held.values()), default=0)
 
     def add(self, key: str, number: int, completion: Completion, sampling: Sampling) -> None:
         """Keep one answer, once `keep` is called; an earlier one of this number counts no more."""
@@ -140,10 +154,10 @@ class Samples:
                 yield [_read_at(lines, one.at) for one in held if one is not None]
 
 
-def _read_at(lines: object, at: int) -> Completion:
-    lines.seek(at)  # type: ignore[attr-defined]
-    one: Mapping[str, object] = orjson.loads(lines.readline())  # type: ignore[attr-defined]
-    return Completion(str(one["text"]), one["tokens"], bool(one["cut_off"]))  # type: ignore[arg-type]
+def _read_at(lines: BinaryIO, at: int) -> Completion:
+    lines.seek(at)
+    one = orjson.loads(lines.readline())
+    return Completion(one["text"], one["tokens"], bool(one["cut_off"]))
 
 
 def draw(
@@ -166,12 +180,37 @@ def draw(
                 alike[tuple(numbers)].append(question)
         for which, parts in sorted(alike.items()):
             how = replace(sampling, n=len(which), seed=_seed(sampling, which))
-            drawn = backend.generate([question.prompt for question in parts], how)
-            for question, answers in zip(parts, drawn, strict=True):
-                for number, answer in zip(which, answers, strict=True):
-                    kept.add(question.key, number, answer, sampling)
-            kept.keep()
-            progress(len(which) * len(parts))
+            _draw_alike(backend, parts, which, how, kept, sampling, progress)
+
+
+def _draw_alike(
+    backend: Backend,
+    questions: Sequence[Asked],
+    which: tuple[int, ...],
+    how: Sampling,
+    kept: Samples,
+    sampling: Sampling,
+    progress: Callable[[int], None],
+) -> None:
+    """Questions that lack the same answers, in one call; what an engine tells early is kept early."""
+    told: set[int] = set()
+
+    def keep(at: int, answers: Sequence[Completion]) -> None:
+        for number, answer in zip(which, answers, strict=True):
+            kept.add(questions[at].key, number, answer, sampling)
+        told.add(at)
+
+    def done(at: int, answers: Sequence[Completion]) -> None:
+        keep(at, answers)
+        kept.keep()
+        progress(len(which))
+
+    drawn = backend.generate([question.prompt for question in questions], how, done=done)
+    late = [at for at in range(len(questions)) if at not in told]
+    for at in late:
+        keep(at, drawn[at])
+    kept.keep()
+    progress(len(which) * len(late))
 
 
 def _seed(sampling: Sampling, numbers: tuple[int, ...]) -> int:

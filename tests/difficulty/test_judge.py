@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from select2reason.backends import BackendSettings
-from select2reason.backends.base import Completion, LabelLogprobs, Messages, Sampling
+from select2reason.backends.base import Completion, Done, LabelLogprobs, Messages, Sampling
 from select2reason.backends.openai import label_bounds
 from select2reason.difficulty.judge import PAPER_SYSTEM, JudgePrompt, JudgeScorer, judge_notes, judge_spec, judged
 from select2reason.errors import UsageError
@@ -38,7 +38,9 @@ class Told:
         self.asked += prompts
         return logprobs([[0.1, self.p_one]] * len(prompts))
 
-    def generate(self, prompts: Sequence[Messages], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[Messages], sampling: Sampling, *, done: Done | None = None
+    ) -> list[list[Completion]]:
         raise AssertionError("a judge does not answer")
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ error that names the fix.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
@@ -61,11 +61,20 @@ class LabelLogprobs:
     mass_known: bool = True
 
 
+Done = Callable[[int, list[Completion]], None]  # number of a prompt, and all its completions; on any thread
+
+
 class Backend(Protocol):
     """A chat model."""
 
-    def generate(self, prompts: Sequence[Messages], sampling: Sampling) -> list[list[Completion]]:
-        """`sampling.n` completions for each prompt, in order."""
+    def generate(
+        self, prompts: Sequence[Messages], sampling: Sampling, *, done: Done | None = None
+    ) -> list[list[Completion]]:
+        """`sampling.n` completions for each prompt, in order.
+
+        An engine that finishes one prompt before another tells `done` of each, so that it is kept at once; one whose
+        draws depend on what is drawn together, or that answers all at the end, does not.
+        """
         ...
 
     def label_logprobs(self, prompts: Sequence[Messages], labels: Sequence[str]) -> LabelLogprobs:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from select2reason.backends.base import Completion, LabelLogprobs, Messages, Sampling
+from select2reason.backends.base import Completion, Done, LabelLogprobs, Messages, Sampling
 from select2reason.backends.chats import seed_of
 from select2reason.backends.http import BadReplyError, ChatClient, RefusedError
 from select2reason.backends.loading import needs
@@ -71,10 +71,11 @@ class OpenaiBackend:
                     bounds[:, row] = found
         return LabelLogprobs(bounds[0], bounds[1])
 
-    def generate(self, prompts: Sequence[Messages], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[Messages], sampling: Sampling, *, done: Done | None = None
+    ) -> list[list[Completion]]:
         """See `Backend`. One request an answer, each with a seed of its own. Raises RunError where the server fails."""
-        answers = self._run(self._drawn(prompts, sampling))
-        return [answers[i * sampling.n : (i + 1) * sampling.n] for i in range(len(prompts))]
+        return self._run(self._drawn(prompts, sampling, done))
 
     def close(self) -> None:
         """Hang up; whoever still waits is told so."""
@@ -173,8 +174,17 @@ class OpenaiBackend:
 
     # --- answers ---
 
-    async def _drawn(self, prompts: Sequence[Messages], sampling: Sampling) -> list[Completion]:
-        async def one(prompt: Messages, number: int) -> Completion:
+    async def _drawn(
+        self, prompts: Sequence[Messages], sampling: Sampling, done: Done | None
+    ) -> list[list[Completion]]:
+        answers: list[list[Completion | None]] = [[None] * sampling.n for _ in prompts]
+
+        async def one(at: int, number: int) -> None:
+            answers[at][number] = await asked(prompts[at], number)
+            if done is not None and None not in answers[at]:
+                done(at, [answer for answer in answers[at] if answer is not None])
+
+        async def asked(prompt: Messages, number: int) -> Completion:
             body = {
                 "model": self.name,
                 "messages": list(prompt),
@@ -192,7 +202,8 @@ class OpenaiBackend:
             except BadReplyError as error:
                 raise RunError(f"the server's replies are no answers ({error}); mend it and run again") from error
 
-        return list(await _all(one(prompt, number) for prompt in prompts for number in range(sampling.n)))
+        await _all(one(at, number) for at in range(len(prompts)) for number in range(sampling.n))
+        return [[answer for answer in some if answer is not None] for some in answers]
 
 
 class _Asking:

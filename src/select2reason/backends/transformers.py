@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from select2reason.backends.base import Completion, LabelLogprobs, Messages, Sampling
+from select2reason.backends.base import Completion, Done, LabelLogprobs, Messages, Sampling
 from select2reason.backends.chats import (
     batches_of,
     common_prefix,
@@ -84,7 +84,9 @@ class TransformersBackend:
             values[fitting] = self._prefill([ids[row] for row in fitting], wanted)
         return LabelLogprobs(values, values)
 
-    def generate(self, prompts: Sequence[Messages], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[Messages], sampling: Sampling, *, done: Done | None = None
+    ) -> list[list[Completion]]:
         """See `Backend`. The same call gives the same answers; another division into calls gives others."""
         import torch
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from select2reason.backends.base import Completion, LabelLogprobs, Messages, Sampling
+from select2reason.backends.base import Completion, Done, LabelLogprobs, Messages, Sampling
 from select2reason.backends.chats import opened_tag, refuse_over_context, render, seed_of, spellings, token_ids
 from select2reason.backends.loading import load_tokenizer, needs
 from select2reason.errors import RunError, UsageError
@@ -82,7 +82,9 @@ class VllmBackend:
             values[row] = [np.logaddexp.reduce([told[token].logprob for token in tokens]) for tokens in wanted]
         return LabelLogprobs(values, values)
 
-    def generate(self, prompts: Sequence[Messages], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[Messages], sampling: Sampling, *, done: Done | None = None
+    ) -> list[list[Completion]]:
         """See `Backend`. Every prompt has a seed of its own, whatever it is asked beside."""
         from vllm import SamplingParams
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from select2reason.errors import RunError, Select2ReasonError, UsageError
 
-_KEPT = "a pool that was read to its end, and finished shards, are kept"
+_KEPT = "what was finished is kept"
 
 
 class _InterruptedError(BaseException):
