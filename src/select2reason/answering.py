@@ -71,13 +71,18 @@ def same_model(engine: BackendSettings) -> list[str]:
     return list(replace(engine, max_model_len=None).fingerprint)
 
 
+def check_limit(kept: Samples, sampling: Sampling) -> None:
+    """Raise OutputError where answers were kept under a larger limit: they would not go with shorter ones."""
+    if kept.max_tokens > sampling.max_tokens:
+        told = f"{kept.path} holds answers of up to {kept.max_tokens:,} tokens"
+        raise OutputError(f"{told}; give --max-tokens {kept.max_tokens} or more, or choose another --out")
+
+
 def draw_missing(engine: BackendSettings, drawings: Sequence[Drawing]) -> int:
     """Draw every answer that is not kept yet; the number of them. Says what is there and what is to do before."""
     wanted = 0
     for one in drawings:
-        if one.kept.max_tokens > one.sampling.max_tokens:
-            told = f"{one.kept.path} holds answers of up to {one.kept.max_tokens:,} tokens"
-            raise OutputError(f"{told}; give --max-tokens {one.kept.max_tokens} or more, or choose another --out")
+        check_limit(one.kept, one.sampling)
         wanted += (missing := one.missing)
         held = len(one.questions) * one.sampling.n - missing
         told = (

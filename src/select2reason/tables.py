@@ -25,12 +25,13 @@ ROLES = ("question", "gold", "category", "pass_rate")
 @dataclass(frozen=True, slots=True)
 class Table:
     """`frame` holds the rows as they came, `question` and `gold` (null where there is none) are texts beside them.
-    `question_column` is the name of the column that asks, None where the question is a part of a chat."""
+    `question_column` and `gold_column` name the columns they stand in, None where it is a chat, or none."""
 
     frame: pl.DataFrame
     question: pl.Series
     gold: pl.Series
     question_column: str | None
+    gold_column: str | None = None
 
     def column(self, name: str, option: str) -> pl.Series:
         """A column of numbers, null where a value is no finite number; `option` is what named it.
@@ -112,7 +113,8 @@ def _asking(frame: pl.DataFrame, columns: Mapping[str, str], where: str) -> Tabl
     )
     say(f"questions: {'|'.join(asking)}{f', gold: {gold}' if gold else ''}, {frame.height:,} rows")
     answers = texts(frame[gold]).rename("gold") if gold else nothing
-    return Table(frame, texts(question).rename("question"), answers, asking[0] if len(asking) == 1 else None)
+    named = asking[0] if len(asking) == 1 else None
+    return Table(frame, texts(question).rename("question"), answers, named, gold)
 
 
 def _joined(frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:

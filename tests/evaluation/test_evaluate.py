@@ -86,7 +86,7 @@ def test_every_figure_by_hand(data: Path, tmp_path: Path) -> None:
         done = evaluated(server, data, tmp_path / "out")
         assert len(server.asked) == 4 * 16 + 6
     contest, greedy = done.benchmarks
-    assert (contest.n, contest.problems, contest.answers, contest.missing) == (16, 4, 64, 0)
+    assert (contest.sampling.n, contest.problems, contest.answers, contest.missing) == (16, 4, 64, 0)
     assert contest.pass_at_1.problems == 3  # nobody can judge "proof"
     assert contest.pass_at_1.value == pytest.approx((11 / 16 + 1 + 0) / 3)
     deviations = [11 / 16 - 27 / 48, 1 - 27 / 48, 0 - 27 / 48]
@@ -95,7 +95,7 @@ def test_every_figure_by_hand(data: Path, tmp_path: Path) -> None:
     assert contest.pass_at_k["2"].value == pytest.approx((1 - 5 * 4 / (16 * 15) + 1 + 0) / 3)
     assert contest.pass_at_k["16"].value == pytest.approx(2 / 3)
     assert list(contest.pass_at_k) == ["2", "4", "8", "16"]
-    assert (contest.cut_off, contest.no_answer, contest.ungraded_problems) == (0.25, 0.25, 1)
+    assert (contest.cut_off, contest.no_answer, contest.ungradable) == (0.25, 0.25, 1)
     assert contest.not_judged == 0
     assert contest.rethinking_tokens.value == pytest.approx(1 / 4)  # "However" in one problem of four
     assert greedy.pass_at_1.value == 0.5
@@ -103,7 +103,8 @@ def test_every_figure_by_hand(data: Path, tmp_path: Path) -> None:
     assert greedy.majority is None and greedy.pass_at_k == {}
     assert greedy.rethinking_tokens.value == 3.0
     assert done.average == pytest.approx((27 / 48 + 0.5) / 2)
-    assert [note.split(":")[0] for note in done.notes] == ["aime24", "aime24"]
+    assert [note.split(":")[0] for note in done.notes] == ["aime24", "aime24", "aime24", "math500"]
+    assert "holds 4 problems, the benchmark has 30" in done.notes[0]
 
 
 def test_what_is_written(data: Path, tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_an_unfinished_evaluation_says_so(data: Path, tmp_path: Path) -> None:
     done = regrade(out, tmp_path / "other", workers=1)
     assert (done.benchmarks[0].answers, done.benchmarks[0].missing) == (4, 2)
     assert done.benchmarks[0].pass_at_1.problems == 4
-    assert any("2 of 6 answers are missing" in note for note in done.notes)
+    assert any("2 answers are missing" in note for note in done.notes)
     assert samples.read_bytes().endswith(lines[4][:20])  # a regrade changes nothing there
 
 

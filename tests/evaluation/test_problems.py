@@ -57,7 +57,12 @@ def test_options_are_laid_out_and_numbers_become_letters(write_rows: WriteRows, 
 def test_a_table_of_ones_own(write_rows: WriteRows, tmp_path: Path) -> None:
     table = write_rows([{"ask": f"{n}+{n}", "sum": 2 * n} for n in range(5)], "my sums.v1.jsonl")
     found = read_problems(str(table), columns={"question": "ask", "gold": "sum"}, limit=3)
-    assert (found.benchmark.name, found.benchmark.sampling.n, len(found.problems), found.rows) == ("my_sums", 1, 3, 5)
+    assert (found.benchmark.name, found.benchmark.sampling.n, len(found.problems), found.rows) == (
+        "my_sums_v1",
+        1,
+        3,
+        5,
+    )
     assert [(problem.question, problem.gold) for problem in found.problems] == [
         ("0+0", "0"),
         ("1+1", "2"),
@@ -93,21 +98,45 @@ def test_what_was_asked_is_kept(write_rows: WriteRows, tmp_path: Path) -> None:
 
 
 def test_a_choice_may_be_given_by_its_text(grader: Grader, write_rows: WriteRows, tmp_path: Path) -> None:
-    rows = [{"question": "q", "options": ["1/2", "0.25", "2", "2.0"], "answer": "A"}]
+    rows = [{"question": "q", "options": ["1/2", "0.25", "2", "2.0", r"\\ddot{x}+x=0"], "answer": "D"}]
     write_rows(rows, "mmlu_pro.jsonl")
     problems = read_problems("mmlu_pro", data=str(tmp_path)).problems
-    texts = [
-        [
-            r"\boxed{A}",
-            r"\boxed{\frac12}",
-            r"\boxed{25\%}",
-            r"\boxed{2}",
-            r"\boxed{(B) 0.25}",
-            "I do not know",
-            r"\boxed{9}",
-        ]
+    said = {
+        r"\boxed{A}": "A",
+        r"\boxed{\frac12}": "A",
+        r"\boxed{25\%}": "B",
+        r"\boxed{2}": "D",  # C as well, and the gold answer is one of the two
+        r"\boxed{(B) 0.25}": "(B) 0.25",
+        "I do not know": None,
+        r"\boxed{9}": "9",
+        r"\boxed{x''+x=0}": "x''+x=0",
+    }
+    found = conclusions("choice", problems, [list(said)], grader)
+    assert found.results == [list(said.values())]
+    assert found.unclear == {(0, "x''+x=0")}  # no option is equal, and one cannot be compared
+
+
+@pytest.mark.parametrize(
+    ("gold", "letter"), [(2, "C"), ("C", "C"), ("blue", "C"), (["B", "C"], "B, C"), ([0, 2], "AC"), ("x", "x")]
+)
+def test_golds_of_choices_become_letters(gold: object, letter: str, write_rows: WriteRows, tmp_path: Path) -> None:
+    rows = [
+        {"question": "q", "choices": {"label": ["A", "B", "C"], "text": ["red", "S. aureus", "blue"]}, "gold": gold}
     ]
-    assert conclusions("choice", problems, texts, grader) == [["A", "A", "B", "2", "(B) 0.25", None, "9"]]
+    (problem,) = read_problems(str(write_rows(rows, "own.jsonl")), columns={"gold": "gold"}).problems
+    assert problem.gold == letter
+    assert "A. red\nB. S. aureus\nC. blue" in problem.question
+
+
+def test_what_cannot_be_a_problem_is_refused(write_rows: WriteRows) -> None:
+    table = write_rows([{"question": "q", "options": list("abcdefghijkl"), "answer": "A"}], "many.jsonl")
+    with pytest.raises(PoolError, match="row 1 has 12 options; at most 11"):
+        read_problems(str(table))
+    table = write_rows([{"question": "q", "answer": "A"}, {"question": " ", "answer": "A"}], "blank.jsonl")
+    with pytest.raises(PoolError, match="row 2 asks nothing"):
+        read_problems(str(table))
+    with pytest.raises(UsageError, match="--columns is for tables of your own"):
+        read_problems("aime24", columns={"gold": "answer"})
 
 
 def test_roles_are_read_in_any_order_and_dress(grader: Grader, tmp_path: Path) -> None:
@@ -120,11 +149,16 @@ def test_roles_are_read_in_any_order_and_dress(grader: Grader, tmp_path: Path) -
         r"\boxed{\text{Ann} = \text{knight}, \text{Bob} = \text{knave}, \text{Cid} = \text{knight}}": right,
         "<answer>\n(1) Ann is a knight\n(2) Bob is a knave\n(3) Cid is a knight\n</answer>": right,
         r"\boxed{\text{Ann: knave, Bob: knave, Cid: knight}}": right.replace("Ann is a knight", "Ann is a knave"),
+        r"\boxed{\text{Ann and Cid are knights, Bob is a knave}}": right,
+        r"\boxed{Knights: Ann, Cid; Knaves: Bob}": right,
         r"\boxed{\text{Ann is not a knight, Bob is a knave}}": r"\text{Ann is not a knight, Bob is a knave}",
+        r"\boxed{\text{Ann is a knight}}": r"\text{Ann is a knight}",
     }
-    found = conclusions("roles", problems, [list(said)], grader)[0]
+    concluded = conclusions("roles", problems, [list(said)], grader)
+    found = concluded.results[0]
     assert found == list(said.values())
-    assert grader.grade([(one, gold) for one in found]) == [True, True, True, False, False]
+    assert grader.grade([(one, gold) for one in found[:6]]) == [True, True, True, False, True, True]
+    assert {one for _, one in concluded.unclear} == set(found[6:])  # cannot be judged, so not taken for wrong
 
 
 def test_every_benchmark_of_the_paper_is_read(shared: Path) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
 
 from select2reason.grading import Grader
 from select2reason.grading.tidy import key, tidy
+
+_COMPARED = 64  # the commonest writings of a problem; of more than that the rest stand alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,23 @@ class _Writing:
     samples: list[int]
 
 
+_Class = list[_Writing]  # equal answers, the commonest writing first
+
+
 def majorities(results: Sequence[Sequence[str | None]], grader: Grader) -> list[Majority | None]:
-    """The majority of each problem's final answers; None where no sample has one. A sample without one has no vote."""
+    """The majority of each problem's final answers; None where no sample has one. A sample without one has no vote.
+
+    The commonest writing begins the first class, and each that follows joins the first class whose first writing it
+    equals, in either direction, or begins one. All problems go on together, a writing a round.
+    """
     writings = [_writings(some) for some in results]
-    pairs = [(a.text, b.text) for some in writings for a, b in permutations(some, 2)]
-    verdicts = iter(grader.grade(pairs))
-    return [
-        _majority(some, {(a.text, b.text) for a, b in permutations(some, 2) if next(verdicts)}) for some in writings
-    ]
+    classes: list[list[_Class]] = [[] for _ in writings]
+    for place in range(min(_COMPARED, max(map(len, writings), default=0))):
+        at = [number for number, some in enumerate(writings) if len(some) > place]
+        _join(classes, [(number, writings[number][place]) for number in at], grader)
+    for number, some in enumerate(writings):
+        classes[number] += [[one] for one in some[_COMPARED:]]
+    return [_largest(some) for some in classes]
 
 
 def _writings(results: Sequence[str | None]) -> list[_Writing]:
@@ -49,16 +59,22 @@ def _writings(results: Sequence[str | None]) -> list[_Writing]:
     return sorted(by_key.values(), key=lambda one: (-len(one.samples), one.samples[0]))
 
 
-def _majority(writings: Sequence[_Writing], same: set[tuple[str, str]]) -> Majority | None:
-    """Each writing joins the first class whose first writing it equals, in either direction."""
-    classes: list[list[_Writing]] = []
-    for one in writings:
-        alike = (some for some in classes if {(one.text, some[0].text), (some[0].text, one.text)} & same)
-        found = next(alike, None)
-        if found is None:
-            classes.append([one])
+def _join(classes: list[list[_Class]], new: Sequence[tuple[int, _Writing]], grader: Grader) -> None:
+    """Put one writing of each problem where it belongs."""
+    asked = [(number, one, some) for number, one in new for some in classes[number]]
+    forth = grader.grade([(one.text, some[0].text) for _, one, some in asked])
+    doubtful = [pair for pair, equal in zip(asked, forth, strict=True) if not equal]
+    back = iter(grader.grade([(some[0].text, one.text) for _, one, some in doubtful]))
+    equal = iter([told or next(back) for told in forth])
+    for number, one in new:
+        alike = [some for some in classes[number] if next(equal)]
+        if alike:
+            alike[0].append(one)
         else:
-            found.append(one)
+            classes[number].append([one])
+
+
+def _largest(classes: Sequence[_Class]) -> Majority | None:
     if not classes:
         return None
     votes = [sum(len(one.samples) for one in some) for some in classes]

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_NOISE = 1e-12  # what binary fractions leave of equal differences
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A mean over `problems` problems and its standard error; None where there are none, or too few of them."""
+    """A mean over `problems` problems and its standard error; None where there is none: too few problems, or all of
+    them alike, which an error of 0 would call certain."""
 
     value: float | None
     stderr: float | None
@@ -43,8 +47,8 @@ def mean(values: NDArray[np.float64]) -> Figure:
     known = values[~np.isnan(values)]
     if not len(known):
         return Figure(None, None, 0)
-    stderr = float(known.std(ddof=1)) / math.sqrt(len(known)) if len(known) > 1 else None
-    return Figure(float(known.mean()), stderr, len(known))
+    spread = float(known.std(ddof=1)) if len(known) > 1 and np.ptp(known) else None
+    return Figure(float(known.mean()), None if spread is None else spread / math.sqrt(len(known)), len(known))
 
 
 def pass_at_k(n: NDArray[np.int64], right: NDArray[np.int64], k: int) -> NDArray[np.float64]:
@@ -62,10 +66,10 @@ def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Differ
     n = len(paired)
     if not n:
         return Difference(None, None, None, 0)
-    value, spread = float(paired.mean()), float(paired.std(ddof=1)) if n > 2 else 0.0
-    if spread == 0:
+    value = float(paired.mean())
+    if n < 3 or np.ptp(paired) <= _NOISE * max(1.0, abs(value)):
         return Difference(value, None, None, n)
-    half = t_975(n - 1) * spread / math.sqrt(n)
+    half = t_975(n - 1) * float(paired.std(ddof=1)) / math.sqrt(n)
     return Difference(value, value - half, value + half, n)
 
 

@@ -24,18 +24,17 @@ from select2reason.sampling import Asked, asked
 from select2reason.sources import find_files, kind_of
 from select2reason.tables import read_frame, read_table
 
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LETTERS = "ABCDEFGHIJK"  # what the grader reads as choices
 _HOW = {
     "choice": r"Put nothing but the letter of the right option into \boxed{}.",
     "roles": r"Put the answer into \boxed{} as a list, for example: Ann is a knight, Bob is a knave.",
 }
 _HOW_ZH = r"请只把正确选项的字母写在 \boxed{} 中。"
-_LABELLED = re.compile(r"^\s*(?:\([A-Z]\)|[A-Z][.．:：])\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`row` is its place in its file, `key` names it in comparisons (of question and gold answer)."""
+    """`row` is its place in its file, from 0; `key` names what is asked and its gold answer, for comparisons."""
 
     row: int
     key: str
@@ -78,12 +77,14 @@ def read_problems(
     benchmark = BENCHMARKS.get(name)
     if benchmark is None:
         benchmark, source, rows = _own_table(name, columns or {})
+    elif columns:
+        raise UsageError(f"--columns is for tables of your own; the columns of {name} are known")
     else:
         source, rows = _known(benchmark, data)
-    problems = list(_problems(benchmark.form, rows, limit))
-    if not any(problem.gold is not None for problem in problems):
-        raise UsageError(f"{source}: no problem has a gold answer to grade by; name its column: --columns gold=COLUMN")
-    return ProblemSet(benchmark, source, problems, rows.height)
+    if not rows["gold"].count():
+        fix = "" if name in BENCHMARKS else "; name its column: --columns gold=COLUMN"
+        raise UsageError(f"{source}: no problem has a gold answer to grade by{fix}")
+    return ProblemSet(benchmark, source, list(_problems(benchmark.form, rows, limit)), rows.height)
 
 
 # --- where they are -------------------------------------------------------------------------------------------------
@@ -136,39 +137,72 @@ def _own_table(name: str, columns: Mapping[str, str]) -> tuple[Benchmark, str, p
         except PoolError as error:
             raise UsageError(f"{error}; benchmarks are {', '.join(BENCHMARKS)}, or a table of questions") from error
     table = read_table([name], columns=columns)
-    rows = _rows(table.question, [table.gold], table.frame)
-    stem = re.sub(r"[^\w-]+", "_", Path(name).name.partition(".")[0]) or "table"
-    return Benchmark(stem, stem, form="choice" if rows["options"].count() else "open"), name, rows
+    gold = table.gold if table.gold_column is None else table.frame[table.gold_column]
+    rows = _rows(table.question, [gold], table.frame)
+    stem = re.sub(r"(?:\.(?:jsonl?|ndjson|parquet|arrow|gz|zst))+$", "", Path(name).name)
+    own = re.sub(r"[^\w-]+", "_", stem).strip("_") or "table"
+    return Benchmark(own, own, form="choice" if rows["options"].count() else "open"), name, rows
 
 
 def _rows(question: pl.Series, golds: Sequence[pl.Series], frame: pl.DataFrame) -> pl.DataFrame:
+    """`question`, `gold`, `options`: the first gold answer of each row that is not blank, choices as letters."""
     options = next((frame[name] for name in OPTIONS if name in frame.columns and frame[name].dtype.is_nested()), None)
-    listed = [_options(value) for value in (options if options is not None else [None] * frame.height)]
+    listed = [] if options is None else [_options(value, row) for row, value in enumerate(options)]
     answers = [
-        next((gold for gold in (_gold(value, bool(shown)) for value in values) if gold is not None), None)
-        for values, shown in zip(zip(*golds, strict=True), listed, strict=True)
+        next((one for one in map(_gold, values) if one is not None), None) for values in zip(*golds, strict=True)
     ]
     return pl.DataFrame(
-        {"question": question, "gold": answers, "options": listed},
+        {
+            "question": question,
+            "gold": as_letters(answers, listed) if any(listed) else answers,
+            "options": listed or [None] * frame.height,
+        },
         schema={"question": pl.String, "gold": pl.String, "options": pl.List(pl.String)},
     )
 
 
-def _options(value: object) -> list[str] | None:
+def _options(value: object, row: int) -> list[str] | None:
     """The texts of the options, in the order of their letters; null where there are none."""
     if isinstance(value, Mapping):
-        value = [value[letter] for letter in sorted(value) if value[letter] is not None]
-    if isinstance(value, pl.Series):
-        value = value.to_list()
-    return [_LABELLED.sub("", as_text(one) or "") for one in value] if isinstance(value, list) and value else None
+        value = value["text"] if "text" in value else [value[one] for one in sorted(value) if value[one] is not None]
+    listed = value.to_list() if isinstance(value, pl.Series) else value
+    if not isinstance(listed, list) or not listed:
+        return None
+    if len(listed) > len(_LETTERS):
+        raise PoolError(f"row {row + 1} has {len(listed)} options; at most {len(_LETTERS)} can be told by letters")
+    options = [(as_text(one) or "").strip() for one in listed]
+    labelled = [re.match(rf"\(?{letter}[).．:：、]\s*", text) for letter, text in zip(_LETTERS, options, strict=False)]
+    if all(labelled):
+        return [text[found.end() :] for found, text in zip(labelled, options, strict=True) if found]
+    return options
 
 
-def _gold(value: object, of_options: bool) -> str | None:
-    """One answer as a text: parts of a list joined, numbers of options as letters, objects and blanks null."""
+def as_letters(golds: Sequence[str | None], options: Sequence[Sequence[str] | None]) -> list[str | None]:
+    """Gold answers of choices as letters, whether they were letters, the options' texts, or their numbers from 0."""
+    told = [(gold, shown) for gold, shown in zip(golds, options, strict=True) if gold is not None and shown]
+    if all(gold in shown for gold, shown in told):
+        return [
+            gold if gold is None or not shown else _LETTERS[list(shown).index(gold)]
+            for gold, shown in zip(golds, options, strict=True)
+        ]
+    if all(_NUMBERS.fullmatch(gold) and all(int(n) < len(shown) for n in _each(gold)) for gold, shown in told):
+        return [
+            gold if gold is None or not shown else "".join(_LETTERS[int(n)] for n in _each(gold))
+            for gold, shown in zip(golds, options, strict=True)
+        ]
+    return list(golds)
+
+
+_NUMBERS = re.compile(r"\d+(?:, \d+)*")
+
+
+def _each(numbers: str) -> list[str]:
+    return numbers.split(", ")
+
+
+def _gold(value: object) -> str | None:
+    """One answer as a text: the parts of a list joined, objects and blanks null."""
     values = value.to_list() if isinstance(value, pl.Series) else [value]
-    numbers = [one for one in values if isinstance(one, int)]
-    if of_options and len(numbers) == len(values) > 0:
-        return "".join(_LETTERS[number] for number in numbers)
     parts: list[str | None] = [as_text(one) for one in values if one is not None]
     joined = ", ".join(part.strip() for part in parts if part and part.strip())
     return None if not joined or _is_object(joined) else joined
@@ -186,16 +220,28 @@ def _is_object(text: str) -> bool:
 
 def _problems(form: Form, rows: pl.DataFrame, limit: int | None) -> Iterator[Problem]:
     for row, (question, gold, options) in enumerate(rows.head(limit or rows.height).iter_rows()):
-        asked = _asked((question or "").strip(), options or [], form)
-        yield Problem(row, key_of(question, gold, options), asked, gold, tuple(options or ()))
+        if not (question or "").strip():
+            raise PoolError(f"row {row + 1} asks nothing; mend it, or leave it out")
+        asked = _asked(question.strip(), options or [], form)
+        yield Problem(row, key_of(asked, gold), asked, gold, tuple(options or ()))
 
 
 def _asked(question: str, options: Sequence[str], form: Form) -> str:
-    laid_out = "\n".join(f"{_LETTERS[n]}. {option}" for n, option in enumerate(options))
-    shown = not options or all(option in question for option in options)
+    laid_out = "\n".join(f"{letter}. {option}" for letter, option in zip(_LETTERS, options, strict=False))
     chinese = form == "choice" and re.search(r"[\u4e00-\u9fff]", question + laid_out)
     how = _HOW_ZH if chinese else _HOW.get(form, "")
-    return "\n\n".join(part for part in (question, "" if shown else laid_out, how) if part)
+    return "\n\n".join(part for part in (question, "" if _shown(question, options) else laid_out, how) if part)
+
+
+def _shown(question: str, options: Sequence[str]) -> bool:
+    """Whether the question lays its options out itself, each behind its letter."""
+    at = 0
+    for letter, option in zip(_LETTERS, options, strict=False):
+        found = re.compile(rf"\(?{letter}[).．:：、]\s*{re.escape(option)}").search(question, at)
+        if found is None:
+            return False
+        at = found.end()
+    return True
 
 
 # --- kept beside the answers ----------------------------------------------------------------------------------------
@@ -215,7 +261,7 @@ def load_problems(path: Path) -> tuple[ProblemSet, Asking]:
     try:
         about, *lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]
         problems = [Problem(**(line | {"options": tuple(line["options"])})) for line in lines]
-        benchmark = Benchmark(**{name: about["benchmark"][name] for name in ("name", "title", "form")})
+        benchmark = Benchmark(**{name: about["benchmark"][name] for name in ("name", "title", "form", "problems")})
         asking = Asking(Sampling(**about["sampling"]), about["system"], about["model"])
         return ProblemSet(benchmark, about["source"], problems, about["rows"]), asking
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,18 +27,29 @@ _HEAD = (
     "no answer",
     "not judged",
 )
-_AGAINST = ("benchmark", "problems", "pass@1", "maj@n", "tokens", "better", "worse", "equal")
+_AGAINST = (
+    "benchmark",
+    "problems",
+    "pass@1",
+    "maj@n",
+    "tokens",
+    "rethinking tokens",
+    "better",
+    "worse",
+    "equal",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What came of an evaluation. `average` is the mean of the benchmarks' pass@1, None for a single one or where one
-    has none; `drawn` answers are new."""
+    """What came of an evaluation. `average` is the mean of the benchmarks' pass@1, each counted once; None for a single
+    one, or where one has none. `settings` are what all answers depend on; `drawn` answers are new."""
 
     out: Path
     samples: Path
     model: str
     version: str
+    settings: Mapping[str, object]
     drawn: int
     benchmarks: tuple[Score, ...]
     average: float | None
@@ -79,12 +90,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _row(score: Score) -> list[str]:
+    of = score.pass_at_1.problems
     return [
         _escaped(score.title),
-        f"{score.pass_at_1.problems:,}",
-        f"{score.n}",
+        f"{of:,}",
+        f"{score.sampling.n}",
         figure(score.pass_at_1),
-        figure(score.majority) if score.majority else "",
+        figure(score.majority, of=of) if score.majority else "",
         figure(score.tokens, ",.0f"),
         figure(score.rethinking_tokens, ",.1f"),
         _percent(score.cut_off),
@@ -94,19 +106,24 @@ def _row(score: Score) -> list[str]:
 
 
 def _samplings(score: Score) -> Iterator[str]:
-    how = f"temperature {score.temperature:g}" if score.temperature else "greedy"
-    passes = "; ".join(f"pass@{k} {figure(value)}" for k, value in score.pass_at_k.items())
-    bounds = f"; with the {score.not_judged:,} not judged as wrong {_number(score.pass_at_1_low)}, as right "
-    counted = bounds + _number(score.pass_at_1_high) if score.not_judged else ""
-    told = f"- {_escaped(score.title)}: n = {score.n}, {how}, at most {score.max_tokens:,} tokens"
-    yield told + (f"; {passes}" if passes else "") + counted
+    sampling, of = score.sampling, score.pass_at_1.problems
+    how = f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}" if sampling.temperature else "greedy"
+    told = f"- {_escaped(score.title)}: n = {sampling.n}, {how}, at most {sampling.max_tokens:,} tokens"
+    passes = [f"pass@{k} {figure(value, of=of)}" for k, value in score.pass_at_k.items()]
+    low, high = (_number(value) for value in (score.pass_at_1_low, score.pass_at_1_high))
+    bounds = [f"pass@1 with the {score.not_judged:,} not judged as wrong {low}, as right {high}"]
+    yield "; ".join([told, *passes, *(bounds if score.not_judged else [])])
 
 
-def figure(value: Figure, form: str = ".3f") -> str:
-    """A mean with its standard error in brackets; "-" where there is none."""
+def figure(value: Figure, form: str = ".3f", *, of: int | None = None) -> str:
+    """A mean with its standard error in brackets, and the number of its problems where that is not `of`; "-" where
+    there is none."""
     if value.value is None:
         return "-"
-    return f"{value.value:{form}}" + ("" if value.stderr is None else f" ({value.stderr:{form}})")
+    error = "" if value.stderr is None else f" ({value.stderr:{form}})"
+    return f"{value.value:{form}}{error}" + (
+        f", {value.problems:,} problems" if of not in (None, value.problems) else ""
+    )
 
 
 def _compared(comparison: Comparison) -> Iterator[str]:
@@ -118,11 +135,17 @@ def _compared(comparison: Comparison) -> Iterator[str]:
         "Differences problem by problem, ours minus theirs, with their 95% interval; where an interval holds 0, these "
         "problems do not tell the two apart."
     )
+    yield ""
+    if comparison.benchmarks and comparison.benchmarks[-1].benchmark == ALL:
+        yield f"- {ALL}: every problem counts once, so that large benchmarks count more."
     for one in comparison.benchmarks:
-        if one.pass_at_1.problems and one.pass_at_1.low is None:
-            yield f"- {one.benchmark}: no interval, for too few problems, or all of them differ by the same."
+        if one.pass_at_1.low is None:
+            yield f"- {one.benchmark}: no interval; too few problems, or all of them differ by the same."
+        if one.not_judged:
+            yield f"- {one.benchmark}: {one.not_judged:,} common problems could not be judged on one of the sides."
         if one.benchmark != ALL and (one.only_ours or one.only_theirs):
             yield f"- {one.benchmark}: {one.only_ours:,} problems are ours alone, {one.only_theirs:,} theirs alone."
+    yield from (f"- {_escaped(note)}" for note in comparison.notes)
 
 
 def _against(one: Paired) -> list[str]:
@@ -130,8 +153,9 @@ def _against(one: Paired) -> list[str]:
         one.benchmark,
         f"{one.pass_at_1.problems:,}",
         _interval(one.pass_at_1, "+.3f"),
-        _interval(one.majority, "+.3f"),
+        _interval(one.majority, "+.3f") if one.majority else "",
         _interval(one.tokens, "+,.0f"),
+        _interval(one.rethinking_tokens, "+,.1f"),
         f"{one.better:,}",
         f"{one.worse:,}",
         f"{one.equal:,}",

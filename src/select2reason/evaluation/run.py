@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+import orjson
 import polars as pl
 
-from select2reason.answering import Drawing, claim, draw_missing, same_model
+from select2reason.answering import Drawing, check_limit, claim, draw_missing, same_model
 from select2reason.backends import BackendSettings
 from select2reason.benchmarks import Benchmark
 from select2reason.errors import OutputError, UsageError
-from select2reason.evaluation.comparison import PROBLEMS, compare, read_other
+from select2reason.evaluation.comparison import PROBLEMS, check_in_common, compare, read_other
 from select2reason.evaluation.problems import Asking, ProblemSet, load_problems, write_problems
 from select2reason.evaluation.results import ANSWERS, Evaluation, write_results
 from select2reason.evaluation.scoring import Score, Scored, score_benchmark
@@ -53,19 +54,21 @@ def evaluate(
 ) -> Evaluation:
     """Put the problems to a model, keep and grade its answers, and write the figures; kept answers are not drawn again.
 
-    Raises OutputError where OUT holds the answers of another model, prompt or temperature, or two benchmarks would
-    share a folder; UsageError where `against` is no evaluation.
+    Raises OutputError where OUT holds the answers of another model, prompt or temperature, or to other problems;
+    UsageError where a benchmark is named twice, or `against` is no evaluation with a problem in common.
     """
     theirs = None if against is None else read_other(against)
-    names = [one.benchmark.name for one in found]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise UsageError(f"{', '.join(sorted(twice))} is named twice; name each benchmark once, each file differently")
+    names = _distinct([one.benchmark.name for one in found])
+    askings = [_asking(one.benchmark, engine, overrides or Overrides(), system) for one in found]
+    if theirs is not None and against is not None:
+        keys = {(one.benchmark.name, problem.key) for one in found for problem in one.problems}
+        check_in_common(keys, theirs, against)
     held = any(holds_answers(path) for path in out.glob(f"*/{SAMPLES}"))
     claim(out / _MODEL_NOTE, {"engine": same_model(engine), "system": system}, holds_answers=held)
     with ExitStack() as opened:
-        drawings = [_drawing(one, out, engine, overrides or Overrides(), system, opened) for one in found]
+        drawings = [_drawing(*one, out, opened) for one in zip(found, askings, strict=True)]
         drawn = draw_missing(engine, drawings)
-    return _score_all(out, out, names, theirs, against, drawn=drawn, workers=workers)
+    return _score_all(out, out, names, (theirs, against), drawn=drawn, workers=workers)
 
 
 def regrade(
@@ -81,21 +84,42 @@ def regrade(
         raise UsageError(f"--from-samples {samples}: no samples there; give a folder that `evaluate` wrote")
     if unknown := [name for name in names if name not in there]:
         raise UsageError(f"--from-samples {samples} holds no {unknown[0]}; it holds {', '.join(there)}")
-    if out != samples and out.is_dir() and not (out / PROBLEMS).is_file() and any(out.iterdir()):
-        raise OutputError(f"{out} holds something else; choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    return _score_all(samples, out, list(names) or there, theirs, against, drawn=0, workers=workers)
+    _own_results(out, samples)
+    return _score_all(samples, out, _distinct(names) or there, (theirs, against), drawn=0, workers=workers)
 
 
-def _drawing(
-    found: ProblemSet, out: Path, engine: BackendSettings, overrides: Overrides, system: str, opened: ExitStack
-) -> Drawing:
+def _own_results(out: Path, samples: Path) -> None:
+    """Make OUT for figures alone, or refuse one that holds another evaluation, or something else."""
+    try:
+        if out.resolve() == samples.resolve():
+            return
+        if (out / _MODEL_NOTE).exists():
+            raise OutputError(f"{out} holds the samples of another evaluation; choose another --out")
+        if out.is_dir() and not (out / PROBLEMS).is_file() and any(out.iterdir()):
+            raise OutputError(f"{out} holds something else; choose another --out")
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot use {out} ({error}); choose another --out") from error
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"{', '.join(twice)} is named twice; name each benchmark once, and files differently")
+    return list(names)
+
+
+def _drawing(found: ProblemSet, asking: Asking, out: Path, opened: ExitStack) -> Drawing:
     """One benchmark's folder, claimed and opened, and what is to be drawn into it."""
-    folder, asking = out / found.benchmark.name, _asking(found.benchmark, engine, overrides, system)
-    sampling = asking.sampling
+    folder, sampling = out / found.benchmark.name, asking.sampling
+    if (folder / ASKED).is_file():
+        before, _ = load_problems(folder / ASKED)
+        if not {one.key for one in before.problems} & {one.key for one in found.problems}:
+            told = f"{folder} holds the answers to other problems, of {before.source}"
+            raise OutputError(f"{told}; choose another --out, or name the file differently")
     guarded = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed}
     claim(folder / _DRAW_NOTE, guarded, holds_answers=holds_answers(folder / SAMPLES))
     kept = opened.enter_context(Samples(folder / SAMPLES))
+    check_limit(kept, sampling)
     write_problems(found, asking, folder / ASKED)
     distinct = {one.key: one for one in map(asking.asked, found.problems)}
     return Drawing(found.benchmark.name, list(distinct.values()), sampling, kept)
@@ -114,8 +138,7 @@ def _score_all(
     samples: Path,
     out: Path,
     names: Sequence[str],
-    theirs: pl.DataFrame | None,
-    against: Path | None,
+    other: tuple[pl.DataFrame | None, Path | None],
     *,
     drawn: int,
     workers: int | None,
@@ -128,20 +151,22 @@ def _score_all(
             models[asking.model] = None
             scored.append(score_benchmark(found, asking, samples / name / SAMPLES, grader))
     problems = pl.concat([one.problems for one in scored])
-    _write(pl.concat([one.answers for one in scored]), out / ANSWERS)
-    _write(problems, out / PROBLEMS)
     scores = tuple(one.score for one in scored)
+    theirs, against = other
     done = Evaluation(
         out=out,
         samples=samples,
         model=", ".join(models),
         version=version("select2reason"),
+        settings=orjson.loads((samples / _MODEL_NOTE).read_bytes()) if (samples / _MODEL_NOTE).is_file() else {},
         drawn=drawn,
         benchmarks=scores,
         average=_average(scores),
         comparison=None if theirs is None or against is None else compare(problems, theirs, against),
         notes=tuple(note for score in scores for note in _notes(score)),
     )
+    _write(pl.concat([one.answers for one in scored]), out / ANSWERS)
+    _write(problems, out / PROBLEMS)
     write_results(done)
     return done
 
@@ -159,16 +184,18 @@ def _average(scores: Sequence[Score]) -> float | None:
 
 
 def _notes(score: Score) -> Iterator[str]:
-    name, answers = score.benchmark, score.answers
-    if score.problems < score.rows:
-        yield f"{name}: the first {score.problems:,} of {score.rows:,} problems, not the benchmark"
-    if score.missing:
-        yield f"{name}: {score.missing:,} of {score.missing + answers:,} answers are missing; run again to draw them"
-    if score.ungraded_problems:
-        yield f"{name}: {score.ungraded_problems:,} problems have no gold answer to judge by; they are left out"
-    if score.not_judged:
-        yield f"{name}: {score.not_judged:,} answers could not be judged; they are left out of pass@1"
-    if score.cut_off:
-        cut = round(score.cut_off * answers)
-        told = f"{cut:,} of {answers:,} answers were cut off at {score.max_tokens:,} tokens or at the context's end"
-        yield f"{name}: {told}; a larger --max-tokens redoes them"
+    """What a reader must know of a benchmark's figures."""
+    name, cut = score.benchmark, round((score.cut_off or 0) * score.answers)
+    limit = f"{score.sampling.max_tokens:,} tokens or at the context's end"
+    told = {
+        f"the first {score.problems:,} of {score.rows:,} problems, not the benchmark": score.problems < score.rows,
+        f"{score.source} holds {score.rows:,} problems, the benchmark has {score.expected}": score.expected
+        not in (None, score.rows),
+        f"{score.repeated:,} problems are the same as one before them": score.repeated,
+        f"{score.missing:,} answers are missing, or cut off by a smaller limit; run again to draw them": score.missing,
+        f"{score.unused:,} kept answers are not used: they are of problems or numbers not asked for now": score.unused,
+        f"{score.ungradable:,} problems have no gold answer to judge by; they are left out": score.ungradable,
+        f"{score.not_judged:,} answers could not be judged; they are left out of pass@1": score.not_judged,
+        f"{cut:,} of {score.answers:,} answers were cut off at {limit}; a larger --max-tokens redoes them": cut,
+    }
+    yield from (f"{name}: {note}" for note, holds in told.items() if holds)

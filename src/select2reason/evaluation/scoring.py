@@ -10,24 +10,39 @@ import numpy as np
 import polars as pl
 
 from select2reason import tags, trace
-from select2reason.answering import mean_tokens, verdicts
-from select2reason.backends.base import Completion
-from select2reason.evaluation.conclusions import Results, conclusions
-from select2reason.evaluation.majority import Majority, majorities
+from select2reason.answering import verdicts
+from select2reason.backends.base import Completion, Sampling
+from select2reason.evaluation.conclusions import conclusions
+from select2reason.evaluation.majority import majorities
 from select2reason.evaluation.metrics import Figure, mean, pass_at_k
 from select2reason.evaluation.problems import Asking, Problem, ProblemSet
-from select2reason.grading import Grader
+from select2reason.grading import Grader, gold_answer
+from select2reason.grading.rules import is_gold
 from select2reason.progress import stage
 from select2reason.sampling import Samples
 
 _BATCH = 256  # problems whose answers are in memory at once
 
+ANSWER_COLUMNS = {
+    "benchmark": pl.String,
+    "row": pl.UInt32,
+    "sample": pl.UInt32,
+    "answer": pl.String,
+    "correct": pl.Boolean,
+    "tokens": pl.UInt32,
+    "rethinking_tokens": pl.UInt32,
+    "cut_off": pl.Boolean,
+}
 PROBLEM_COLUMNS = {
     "benchmark": pl.String,
     "row": pl.UInt32,
     "key": pl.String,
     "question": pl.String,
     "gold": pl.String,
+    "gradable": pl.Boolean,
+    "n": pl.UInt32,
+    "temperature": pl.Float64,
+    "max_tokens": pl.UInt32,
     "samples": pl.UInt32,
     "judged": pl.UInt32,
     "right": pl.UInt32,
@@ -40,38 +55,34 @@ PROBLEM_COLUMNS = {
     "cut_off": pl.UInt32,
     "no_answer": pl.UInt32,
 }
-ANSWER_COLUMNS = {
-    "benchmark": pl.String,
-    "row": pl.UInt32,
-    "sample": pl.UInt32,
-    "answer": pl.String,
-    "correct": pl.Boolean,
-    "tokens": pl.UInt32,
-    "rethinking_tokens": pl.UInt32,
-    "cut_off": pl.Boolean,
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A benchmark's figures. `n` samples a problem were asked for, `answers` are kept, `missing` are not drawn yet.
+    """A benchmark's figures. `sampling.n` samples a problem were asked for, `answers` are kept; `missing` are not drawn
+    yet, or are to be redrawn with a larger limit; `unused` are kept, but of problems or numbers not asked for now.
 
-    `pass_at_1` is over the samples that could be judged; `pass_at_1_low` and `_high` count the others as wrong and as
-    right. `pass_at_k` and `majority` (maj@n) are over problems all of whose samples are there. `rethinking_tokens` are
-    a mean per answer over problems, `tokens` too where the engine told them; `cut_off` and `no_answer` are shares of
-    the answers. `ungraded_problems` have no gold answer that can be judged by.
+    `pass_at_1` is over the samples that could be judged, `pass_at_1_low` and `_high` count the others as wrong and as
+    right. `pass_at_k` is over problems all of whose samples are there and judged, `majority` (maj@n, None for n = 1)
+    over those all of whose samples are there and whose majority is judged. `rethinking_tokens` is a mean per answer
+    over problems, `tokens` too where the engine told them; `cut_off` and `no_answer` are shares of the answers.
+    `ungradable` problems have no gold answer to judge by; `repeated` ones are the same as one before them.
     """
 
     benchmark: str
     title: str
     source: str
-    n: int
-    max_tokens: int
-    temperature: float
+    system: str
+    sampling: Sampling
+    expected: int | None
     rows: int
     problems: int
+    repeated: int
+    ungradable: int
     answers: int
     missing: int
+    unused: int
+    not_judged: int
     pass_at_1: Figure
     pass_at_1_low: float | None
     pass_at_1_high: float | None
@@ -81,8 +92,6 @@ class Score:
     rethinking_tokens: Figure
     cut_off: float | None
     no_answer: float | None
-    not_judged: int
-    ungraded_problems: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,105 +112,128 @@ def score_benchmark(found: ProblemSet, asking: Asking, samples: Path, grader: Gr
         for start in range(0, len(problems), _BATCH):
             some = problems[start : start + _BATCH]
             completions = list(kept.of(keys[start : start + _BATCH], asking.sampling.n))
-            parts.append(_graded(found, some, completions, grader))
+            parts.append(_graded(found, asking, some, completions, grader))
             advance(len(some))
+        missing = sum(len(kept.missing(key, asking.sampling)) for key in dict.fromkeys(keys))
+        held = kept.answers
     by_problem, by_answer = (pl.concat(frames) for frames in zip(*parts, strict=True))
-    return Scored(_score(found, asking, by_problem, by_answer), by_problem, by_answer)
+    used = by_problem.with_columns(chat=pl.Series(keys)).unique("chat")["samples"].sum()
+    return Scored(_score(found, asking, by_problem, missing=missing, unused=held - used), by_problem, by_answer)
 
 
 # --- samples to problems --------------------------------------------------------------------------------------------
 
 
 def _graded(
-    found: ProblemSet, problems: Sequence[Problem], completions: Sequence[Sequence[Completion]], grader: Grader
+    found: ProblemSet,
+    asking: Asking,
+    problems: Sequence[Problem],
+    completions: Sequence[Sequence[Completion]],
+    grader: Grader,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Some problems and their answers, as frames."""
     texts = [[one.text for one in some] for some in completions]
-    results = conclusions(found.benchmark.form, problems, texts, grader)
-    judged = verdicts(results, [problem.gold for problem in problems], grader)
-    most = majorities(results, grader)
-    words = _rethinking(texts)
-    name = found.benchmark.name
+    concluded = conclusions(found.benchmark.form, problems, texts, grader)
+    judged = verdicts(concluded.results, [problem.gold for problem in problems], grader)
     rows = [
-        (name, *_problem_row(*one)) for one in zip(problems, completions, results, judged, most, words, strict=True)
+        (problem.row, number, result, None if (at, result) in concluded.unclear else verdict, one.tokens, one.cut_off)
+        for at, (problem, *some) in enumerate(zip(problems, concluded.results, judged, completions, strict=True))
+        for number, (result, verdict, one) in enumerate(zip(*some, strict=True))
     ]
-    answers = [
-        (name, problem.row, number, result, verdict, one.tokens, count, one.cut_off)
-        for problem, *some in zip(problems, results, judged, completions, words, strict=True)
-        for number, (result, verdict, one, count) in enumerate(zip(*some, strict=True))
-    ]
+    columns = ["row", "sample", "answer", "correct", "tokens", "cut_off"]
+    answers = pl.DataFrame(rows, {name: ANSWER_COLUMNS[name] for name in columns}, orient="row")
+    words = _rethinking([text for some in texts for text in some])
+    answers = answers.with_columns(benchmark=pl.lit(found.benchmark.name), rethinking_tokens=words)
+    most = majorities(concluded.results, grader)
+    asked = pl.DataFrame(
+        {
+            "row": [problem.row for problem in problems],
+            "key": [problem.key for problem in problems],
+            "question": [problem.question for problem in problems],
+            "gold": [problem.gold for problem in problems],
+            "gradable": [is_gold(gold_answer(problem.gold)) for problem in problems],
+            "sample": [None if one is None else one.sample for one in most],
+            "majority_votes": [0 if one is None else one.votes for one in most],
+        },
+        schema_overrides={"row": pl.UInt32, "sample": pl.UInt32},
+    )
+    sampling = asking.sampling
+    how = {"n": sampling.n, "temperature": sampling.temperature, "max_tokens": sampling.max_tokens}
+    named = asked.with_columns(pl.lit(value).alias(name) for name, value in how.items())
+    by_problem = _by_problem(named.with_columns(benchmark=pl.lit(found.benchmark.name)), answers)
+    return _as(by_problem, PROBLEM_COLUMNS), _as(answers, ANSWER_COLUMNS)
+
+
+def _by_problem(asked: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """Answers reduced to problems. Where no sample has an answer the majority is wrong, if that can be judged."""
+    reduced = answers.group_by("row").agg(
+        samples=pl.len(),
+        judged=pl.col("correct").count(),
+        right=pl.col("correct").sum(),
+        mean_tokens=pl.col("tokens").mean(),
+        mean_rethinking_tokens=pl.col("rethinking_tokens").mean(),
+        cut_off=pl.col("cut_off").sum(),
+        no_answer=pl.col("answer").is_null().sum(),
+    )
+    winners = answers.select("row", "sample", majority="answer", majority_correct="correct")
+    counts = ("samples", "judged", "right", "cut_off", "no_answer")
     return (
-        pl.DataFrame(rows, schema=PROBLEM_COLUMNS, orient="row"),
-        pl.DataFrame(answers, schema=ANSWER_COLUMNS, orient="row"),
+        asked.join(reduced, on="row", how="left", maintain_order="left")
+        .join(winners, on=["row", "sample"], how="left", maintain_order="left")
+        .with_columns(pl.col(counts).fill_null(0))
+        .with_columns(
+            pass_at_1=pl.when(pl.col("judged") > 0).then(pl.col("right") / pl.col("judged")),
+            majority_correct=pl.when(pl.col("sample").is_null() & (pl.col("judged") > 0))
+            .then(pl.lit(False))
+            .otherwise("majority_correct"),
+        )
     )
 
 
-def _problem_row(
-    problem: Problem,
-    completions: Sequence[Completion],
-    results: Sequence[str | None],
-    judged: Sequence[bool | None],
-    most: Majority | None,
-    words: Sequence[int],
-) -> tuple[object, ...]:
-    """PROBLEM_COLUMNS from `row` on. No sample with an answer: the majority is wrong, where that can be judged."""
-    known = [verdict for verdict in judged if verdict is not None]
-    return (
-        problem.row,
-        problem.key,
-        problem.question,
-        problem.gold,
-        len(completions),
-        len(known),
-        sum(known),
-        sum(known) / len(known) if known else None,
-        results[most.sample] if most else None,
-        most.votes if most else 0,
-        judged[most.sample] if most else (False if known else None),
-        mean_tokens(completions),
-        sum(words) / len(words) if words else None,
-        sum(one.cut_off for one in completions),
-        sum(result is None for result in results),
-    )
+def _as(frame: pl.DataFrame, schema: dict[str, type[pl.DataType]]) -> pl.DataFrame:
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
 
 
-def _rethinking(texts: Results | Sequence[Sequence[str]]) -> list[list[int]]:
+def _rethinking(texts: Sequence[str]) -> pl.Series:
     """Rethinking tokens of each answer's normalised trace (METHOD 9.8); without think tags the answer is all trace."""
-    flat = pl.Series([text for some in texts for text in some], dtype=pl.String)
-    counts = iter(trace.rethinking_tokens(tags.split_response(flat)["trace"]).tolist() if len(flat) else [])
-    return [[next(counts) for _ in some] for some in texts]
+    flat = pl.Series(texts, dtype=pl.String)
+    if not texts:
+        return pl.Series("rethinking_tokens", [], dtype=pl.UInt32)
+    return pl.Series("rethinking_tokens", trace.rethinking_tokens(tags.split_response(flat)["trace"]), dtype=pl.UInt32)
 
 
 # --- problems to figures --------------------------------------------------------------------------------------------
 
 
-def _score(found: ProblemSet, asking: Asking, problems: pl.DataFrame, answers: pl.DataFrame) -> Score:
-    sampling = asking.sampling
+def _score(found: ProblemSet, asking: Asking, problems: pl.DataFrame, *, missing: int, unused: int) -> Score:
     n, right, samples = (problems[name].cast(pl.Int64).to_numpy() for name in ("judged", "right", "samples"))
-    graded = problems.filter((pl.col("judged") > 0) & (pl.col("samples") > 0))
-    whole = (samples == sampling.n) & (n == samples)
-    unjudged = graded.select((pl.col("samples") - pl.col("judged")).sum()).item()
+    asked = asking.sampling.n
+    there, judged = samples == asked, n == asked
+    graded = problems.filter(pl.col("gradable") & (pl.col("samples") > 0))
     return Score(
         benchmark=found.benchmark.name,
         title=found.benchmark.title,
         source=found.source,
-        n=sampling.n,
-        max_tokens=sampling.max_tokens,
-        temperature=sampling.temperature,
+        system=asking.system,
+        sampling=asking.sampling,
+        expected=found.benchmark.problems,
         rows=found.rows,
         problems=problems.height,
-        answers=answers.height,
-        missing=problems.height * sampling.n - answers.height,
+        repeated=problems.height - problems["key"].n_unique(),
+        ungradable=int((~problems["gradable"]).sum()),
+        answers=int(samples.sum()),
+        missing=missing,
+        unused=unused,
+        not_judged=int((graded["samples"] - graded["judged"]).sum()),
         pass_at_1=mean(_floats(problems["pass_at_1"])),
         pass_at_1_low=_share(graded, pl.col("right")),
         pass_at_1_high=_share(graded, pl.col("right") + pl.col("samples") - pl.col("judged")),
-        pass_at_k={str(k): mean(pass_at_k(n[whole], right[whole], k)) for k in _powers(sampling.n)},
-        majority=mean(_floats(problems["majority_correct"].filter(samples == sampling.n))) if sampling.n > 1 else None,
+        pass_at_k={str(k): mean(pass_at_k(n[judged], right[judged], k)) for k in _powers(asked)},
+        majority=mean(_floats(problems["majority_correct"].filter(there))) if asked > 1 else None,
         tokens=mean(_floats(problems["mean_tokens"])),
         rethinking_tokens=mean(_floats(problems["mean_rethinking_tokens"])),
         cut_off=_of_answers(problems, "cut_off"),
         no_answer=_of_answers(problems, "no_answer"),
-        not_judged=int(unjudged or 0),
-        ungraded_problems=problems.filter((pl.col("judged") == 0) & (pl.col("samples") > 0)).height,
     )
 
 
