@@ -50,9 +50,8 @@ def claim(note: Path, settings: Mapping[str, object], *, holds_answers: bool) ->
             if not isinstance(held, dict):
                 raise OutputError(f"{note} is damaged; move its folder away, or choose another --out")
             if differ := [name for name, value in settings.items() if held.get(name) != value]:
-                raise OutputError(
-                    f"{folder} holds answers drawn with another {', '.join(differ)}; choose another --out"
-                )
+                told = ", ".join(_differing(name, held.get(name), settings[name]) for name in differ)
+                raise OutputError(f"{folder} holds answers drawn with another {told}; choose another --out")
             return
         if folder.is_dir() and not note.is_file() and any(folder.iterdir()):
             raise OutputError(f"{folder} holds something else; choose another --out")
@@ -62,6 +61,13 @@ def claim(note: Path, settings: Mapping[str, object], *, holds_answers: bool) ->
         part.replace(note)
     except (OSError, orjson.JSONDecodeError) as error:
         raise OutputError(f"cannot use {folder} ({error}); choose another --out") from error
+
+
+def _differing(name: str, held: object, wanted: object) -> str:
+    """What differs, with both values where they say something."""
+    if isinstance(held, list) and isinstance(wanted, list):
+        return f"model ({held[1]}, not {wanted[1]})" if held[:1] == wanted[:1] == ["openai"] else "model or engine"
+    return f"{name} ({held!r:.60}, not {wanted!r:.60})"
 
 
 def same_model(engine: BackendSettings) -> list[str]:

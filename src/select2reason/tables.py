@@ -75,13 +75,26 @@ def read_table(
 
 
 def read_frame(
-    names: Sequence[str], *, split: str | None = None, config: str | None = None, revision: str | None = None
+    names: Sequence[str],
+    *,
+    needed: Mapping[str, str] | None = None,
+    split: str | None = None,
+    config: str | None = None,
+    revision: str | None = None,
 ) -> pl.DataFrame:
     """Read files, folders, globs or Hub datasets, in order, as they are: whatever columns they have.
 
-    Raises PoolError for a row that cannot be read, and where there is none.
+    `needed` maps what named a column to that column. Raises PoolError for a row that cannot be read, and where there is
+    none; UsageError where a file lacks a needed column.
     """
-    frame = stacked([_frame(file) for name in names for file in _files(name, split, config, revision)])
+    frames = []
+    for file in (file for name in names for file in _files(name, split, config, revision)):
+        frames.append(_frame(file))
+        for option, column in (needed or {}).items():
+            if column not in frames[-1].columns:
+                told = f"{option} {column}: {file.label} has no such column"
+                raise UsageError(f"{told}; it has {', '.join(frames[-1].columns[:20])}")
+    frame = stacked(frames)
     if not frame.height:
         raise PoolError(f"{names[0]} holds no row; give a table that has some")
     return frame
@@ -125,7 +138,11 @@ def _joined(frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
 
 def _from_layout(frame: pl.DataFrame, where: str) -> Table:
     """The questions of a pool whose rows are chats."""
-    found = layouts.detect(frame.head(64), where=where)
+    try:
+        found = layouts.detect(frame.head(64), where=where)
+    except PoolError as error:
+        told = f"{where}: no column is known to ask; it has {', '.join(frame.columns[:20])}"
+        raise PoolError(f"{told}; name it: --columns question=COLUMN,gold=COLUMN") from error
     read = canonical(found, frame).unique("position", keep="first", maintain_order=True)
     say(f"questions: from the layout {found}, {frame.height:,} rows")
     return Table(frame, read["question"], read["gold"], None)

@@ -120,7 +120,12 @@ def test_what_is_written(data: Path, tmp_path: Path) -> None:
     assert answers.group_by("benchmark").agg(pl.col("correct").sum()).sort("benchmark")["correct"].to_list() == [27, 3]
     assert len((out / "aime24/samples.jsonl").read_bytes().splitlines()) == 64
     page = (out / "results.md").read_text()
-    assert "| AIME 2024 | 3        | 16 | 0.562 (0.295) | 0.667 (0.333) |" in page, page
+    assert "| aime24    | 3        | 16 | 0.562 (0.295) | 0.667 (0.333) |" in page
+    assert "temperature 0.6, top_p 0.95, seed 0, at most 100 tokens" in page
+    samples = {
+        line["key"]: line for line in map(orjson.loads, (out / "aime24/samples.jsonl").read_bytes().splitlines())
+    }
+    assert set(answers.filter(pl.col("benchmark") == "aime24")["chat"]) == set(samples)
     assert "pass@2 0.639" in page
     machine = orjson.loads((out / "results.json").read_bytes())
     assert machine["benchmarks"][0]["pass_at_1"]["value"] == done.benchmarks[0].pass_at_1.value
@@ -175,17 +180,64 @@ def test_a_larger_limit_redoes_what_was_cut_off_alone(data: Path, tmp_path: Path
         evaluated(server, data, tmp_path / "out", "aime24")
         server.asked.clear()
         done = evaluated(server, data, tmp_path / "out", "aime24", overrides=Overrides(max_tokens=200))
-    assert done.drawn == 16
+        with pytest.raises(OutputError, match="give --max-tokens 200 or more"):
+            evaluated(server, data, tmp_path / "out", "aime24")
+    assert (done.drawn, done.benchmarks[0].missing) == (16, 0)
     assert {body["messages"][-1]["content"] for body in server.asked} == {"silent"}
+
+
+def test_what_a_folder_holds_is_in_its_results(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with serving(answering) as server:
+        evaluated(server, data, out, "math500")
+        both = evaluated(server, data, out, "aime24")
+        assert [one.benchmark for one in both.benchmarks] == ["aime24", "math500"]
+        found = [read_problems("math500", data=str(data), limit=2)]
+        fewer = evaluate(found, out, engine=engine(server), overrides=Overrides(max_tokens=100), workers=1)
+    assert (fewer.benchmarks[0].problems, fewer.benchmarks[0].unused) == (2, 4)
+    assert any("4 kept answers are not used" in note for note in fewer.notes)
+
+
+def test_what_cannot_be_judged_is_counted_and_bounded(data: Path, tmp_path: Path, write_rows: WriteRows) -> None:
+    """One sample a problem, and one that no one can judge: left out of pass@1, and not taken for a missing gold."""
+
+    def deriving(path: str, body: Mapping[str, Any], number: int) -> Reply:
+        first = body["messages"][-1]["content"] == "a"
+        return Reply(said(r"\boxed{x''+2x=1}" if first else r"\boxed{7}"))
+
+    rows = [
+        {"problem": "a", "answer": r"\ddot{x}+x=0"},
+        {"problem": "b", "answer": "7"},
+        {"problem": "c", "answer": "8"},
+    ]
+    write_rows(rows, "data/math500.jsonl")
+    with serving(deriving) as server:
+        (score,) = evaluated(server, data, tmp_path / "out", "math500").benchmarks
+    assert (score.pass_at_1.value, score.pass_at_1.problems) == (0.5, 2)
+    assert (score.not_judged, score.ungradable) == (1, 0)
+    assert score.pass_at_1_low == pytest.approx(1 / 3)
+    assert score.pass_at_1_high == pytest.approx(2 / 3)
+    assert "with the 1 not judged as wrong 0.333, as right 0.667" in (tmp_path / "out/results.md").read_text()
+
+
+def test_finished_answers_are_kept_when_a_later_one_fails(data: Path, tmp_path: Path) -> None:
+    def failing(path: str, body: Mapping[str, Any], number: int) -> Reply:
+        if body["messages"][-1]["content"] == "p4":
+            return Reply({"error": {"message": "no"}}, status=400)
+        return answering(path, body, number)
+
+    with serving(failing) as server, pytest.raises(UsageError, match="the server refused the question"):
+        evaluated(server, data, tmp_path / "out", "math500")
+    assert len((tmp_path / "out/math500/samples.jsonl").read_bytes().splitlines()) >= 3
 
 
 def test_answers_of_another_model_or_temperature_are_not_mixed(data: Path, tmp_path: Path) -> None:
     with serving(answering) as server:
         evaluated(server, data, tmp_path / "out", "math500")
         found = [read_problems("aime24", data=str(data))]
-        with pytest.raises(OutputError, match="answers drawn with another engine"):
+        with pytest.raises(OutputError, match=r"drawn with another model \(m, not other\)"):
             evaluate(found, tmp_path / "out", engine=engine(server, "other"))
-        with pytest.raises(OutputError, match="answers drawn with another temperature"):
+        with pytest.raises(OutputError, match=r"another temperature \(0.0, not 0.5\)"):
             evaluated(server, data, tmp_path / "out", "math500", overrides=Overrides(temperature=0.5))
         with pytest.raises(UsageError, match="16 greedy answers would all be the same"):
             evaluated(server, data, tmp_path / "new", "aime24", overrides=Overrides(temperature=0.0))

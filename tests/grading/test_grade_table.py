@@ -42,9 +42,10 @@ def test_lists_of_generations_give_lists_of_verdicts(tmp_path: Path) -> None:
     frame = pl.DataFrame({"said": [[r"\boxed{4}", "5", None], [], None], "gold": [4, 5, 6], "correct": [1, 2, 3]})
     grades = grade_table(frame, tmp_path / "out.jsonl", prediction="said", gold="gold", workers=1)
     rows = [orjson.loads(line) for line in (tmp_path / "out.jsonl").read_bytes().splitlines()]
-    assert [row["correct"] for row in rows] == [[True, False, False], [], []]
+    assert [row["correct"] for row in rows] == [[True, False, False], [], None]
     assert [row["correct_input"] for row in rows] == [1, 2, 3]
-    assert (grades.rows, grades.answers, grades.right, grades.wrong, grades.missing) == (3, 3, 1, 2, 1)
+    assert (grades.rows, grades.without, grades.answers, grades.right, grades.wrong) == (3, 2, 3, 1, 2)
+    assert grades.missing == 1
 
 
 def test_what_cannot_be_graded_is_refused(tmp_path: Path) -> None:
@@ -59,6 +60,25 @@ def test_what_cannot_be_graded_is_refused(tmp_path: Path) -> None:
     (tmp_path / "there.jsonl").touch()
     with pytest.raises(OutputError, match="exists"):
         grade_table(frame, tmp_path / "there.jsonl", prediction="said", gold="said")
+
+
+def test_the_answer_that_was_taken_is_written_where_it_is_wanted(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"said": [r"So \boxed{4}.", "5", "<think>5"], "gold": ["4", "4", "5"]})
+    grade_table(frame, tmp_path / "out.parquet", prediction="said", gold="gold", taken="answer", workers=1)
+    written = pl.read_parquet(tmp_path / "out.parquet")
+    assert written["answer"].to_list() == ["4", "5", None]
+    assert written["correct"].to_list() == [True, False, False]
+
+
+def test_a_file_that_lacks_a_column_is_named(write_rows: WriteRows, tmp_path: Path) -> None:
+    files = [str(write_rows(ROWS[:2], "one.jsonl")), str(write_rows([{"other": 1}], "two.jsonl"))]
+    told = CliRunner().invoke(app, ["grade", *files, "--prediction", "said", "--gold", "gold", "--out", "out.jsonl"])
+    assert isinstance(told.exception, UsageError)
+    assert "two.jsonl has no such column; it has other" in str(told.exception)
+    again = CliRunner().invoke(
+        app, ["grade", files[0], "--prediction", "said", "--gold", "gold", "--out", files[0], "--force"]
+    )
+    assert isinstance(again.exception, OutputError) and "is the file that is graded" in str(again.exception)
 
 
 def test_the_command(write_rows: WriteRows, tmp_path: Path) -> None:

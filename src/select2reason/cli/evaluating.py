@@ -13,6 +13,12 @@ from select2reason.cli.options import MOST, READ, AsJson, Drawing, Engine, print
 from select2reason.errors import UsageError
 
 
+def _names() -> list[str]:
+    from select2reason.benchmarks import BENCHMARKS
+
+    return list(BENCHMARKS)
+
+
 @app.command(
     epilog="""
 Examples:
@@ -32,12 +38,13 @@ def evaluate(
     engine: Engine,
     drawing: Drawing,
     benchmarks: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="NAME,...",
             help="Benchmarks by name (aime24, aime25, amc23, math500, olympiadbench, gaokao2023en, gaokao2024, "
-            "gaokao_math_qa, kaoyan, knights_knaves_3ppl, _4ppl, _5ppl, mmlu_pro), or tables of questions with gold "
-            "answers: a file, a folder or a Hub id.",
+            "gaokao_math_qa, kaoyan, knights_knaves_3ppl, knights_knaves_4ppl, knights_knaves_5ppl, mmlu_pro), or "
+            "tables of questions with gold answers: a file, a folder or a Hub id.",
+            autocompletion=_names,
         ),
     ] = None,
     against: Annotated[
@@ -58,7 +65,7 @@ def evaluate(
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="Columns of a table of your own: `question=Q,gold=G`.", rich_help_panel=READ),
+        typer.Option(help="Columns of a table of your own: `question=Q,gold=G,options=O`.", rich_help_panel=READ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Only the first problems of each.", rich_help_panel=READ)
@@ -71,14 +78,16 @@ def evaluate(
     from select2reason.evaluation.results import FILES, render
     from select2reason.layouts import parse_columns
 
-    names = words(benchmarks or "")
+    names = [name for given in benchmarks or [] for name in words(given)]
     if from_samples is not None:
-        if engine != Engine() or drawing != Drawing() or any((data, columns, limit)):
+        unused = (data, columns, limit) != (None, None, None)
+        if engine != Engine() or drawing != Drawing() or unused:
             raise UsageError("--from-samples asks no model: leave out what says how to ask one, or leave it out")
         done = regrade(from_samples, out, names=names, against=against)
     else:
         if not names:
-            raise UsageError("name the benchmarks: --benchmarks aime24,math500, or a table of your own")
+            kept = f"; or take the samples that are kept: --from-samples {out}" if out.is_dir() else ""
+            raise UsageError(f"name the benchmarks: --benchmarks aime24,math500, or a table of your own{kept}")
         if data is not None and len(names) > 1 and Path(data).is_file():
             raise UsageError("--data is one file, but several benchmarks are named; give the folder of their files")
         settings = engine.settings()

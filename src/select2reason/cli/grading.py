@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from select2reason.cli.app import app
 from select2reason.cli.options import READ, AsJson, Config, Force, OutFile, Revision, Split, print_json, print_paths
+from select2reason.errors import OutputError
 
 
 @app.command(
@@ -39,6 +41,9 @@ def grade(
     split: Split = None,
     config: Config = None,
     revision: Revision = None,
+    taken: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Write the answer that was taken as well, into this column.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that compare formulas. [default: one a core, at most 8]")
     ] = None,
@@ -50,12 +55,17 @@ def grade(
     from select2reason.tables import check_file, read_frame
 
     check_file(out, force=force)
-    frame = read_frame(file, split=split, config=config, revision=revision)
-    grades = grade_table(frame, out, prediction=prediction, gold=gold, workers=workers, force=force)
+    if any(Path(name).exists() and Path(name).samefile(out) for name in file if out.exists()):
+        raise OutputError(f"--out {out} is the file that is graded; choose another --out")
+    needed = {"--prediction": prediction, "--gold": gold}
+    frame = read_frame(file, needed=needed, split=split, config=config, revision=revision)
+    grades = grade_table(frame, out, prediction=prediction, gold=gold, taken=taken, workers=workers, force=force)
     if as_json:
         print_json(grades)
         return
     share = "" if grades.share_right is None else f" ({grades.share_right:.1%} of those judged)"
     typer.echo(f"{grades.answers:,} answers in {grades.rows:,} rows: {grades.right:,} right{share},", nl=False)
+    if grades.without:
+        typer.echo(f" {grades.without:,} rows without any,", nl=False)
     typer.echo(f" {grades.wrong:,} wrong ({grades.missing:,} of them blank), {grades.not_judged:,} cannot be judged")
     print_paths([out])

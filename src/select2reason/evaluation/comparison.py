@@ -53,9 +53,11 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def read_other(folder: Path) -> pl.DataFrame:
-    """The problems of another evaluation. Raises UsageError where the folder holds none."""
+def read_other(folder: Path, ours: Path) -> pl.DataFrame:
+    """The problems of another evaluation. Raises UsageError where the folder holds none, or is our own."""
     file = folder / PROBLEMS
+    if folder.resolve() == ours.resolve():
+        raise UsageError(f"--against {folder}: that is this evaluation itself; give the folder of another one")
     if not file.is_file():
         raise UsageError(f"--against {folder}: no {PROBLEMS} there; give a folder that `select2reason evaluate` wrote")
     frame = pl.read_parquet(file)

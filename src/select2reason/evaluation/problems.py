@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import orjson
@@ -20,6 +21,7 @@ from select2reason.benchmarks import BENCHMARKS, OPTIONS, Benchmark, Form
 from select2reason.cache import key_of
 from select2reason.errors import PoolError, RunError, UsageError
 from select2reason.frames import as_text, texts
+from select2reason.progress import say
 from select2reason.sampling import Asked, asked
 from select2reason.sources import find_files, kind_of
 from select2reason.tables import read_frame, read_table
@@ -74,17 +76,23 @@ def read_problems(
     `data` is the folder where the benchmarks' files are, or one file. Raises UsageError or PoolError where there is no
     such benchmark, file or column, or no problem has a gold answer.
     """
-    benchmark = BENCHMARKS.get(name)
+    benchmark = known(name)
     if benchmark is None:
-        benchmark, source, rows = _own_table(name, columns or {})
+        benchmark, source, rows = _own_table(name, dict(columns or {}))
     elif columns:
         raise UsageError(f"--columns is for tables of your own; the columns of {name} are known")
     else:
         source, rows = _known(benchmark, data)
     if not rows["gold"].count():
-        fix = "" if name in BENCHMARKS else "; name its column: --columns gold=COLUMN"
+        fix = "" if known(name) else "; name its column: --columns gold=COLUMN"
         raise UsageError(f"{source}: no problem has a gold answer to grade by{fix}")
     return ProblemSet(benchmark, source, list(_problems(benchmark.form, rows, limit)), rows.height)
+
+
+def known(name: str) -> Benchmark | None:
+    """The benchmark of this name, in any case, or by the name of its file; None where there is none."""
+    lower = name.lower()
+    return BENCHMARKS.get(lower) or next((one for one in BENCHMARKS.values() if lower in one.files), None)
 
 
 # --- where they are -------------------------------------------------------------------------------------------------
@@ -97,7 +105,11 @@ def _known(benchmark: Benchmark, data: str | None) -> tuple[str, pl.DataFrame]:
         frame = read_frame([source], split="test" if Path(source).is_dir() else None)
     elif benchmark.hub is not None:
         source = benchmark.hub.name
-        found = hub.fetch_dataset(source, config=benchmark.hub.config, split=benchmark.hub.split, revision=None)
+        try:
+            found = hub.fetch_dataset(source, config=benchmark.hub.config, split=benchmark.hub.split, revision=None)
+        except PoolError as error:
+            told = f"or give the folder of {benchmark.name}.jsonl with --data"
+            raise PoolError(f"{error}; {told}") from error
         frame = read_frame([str(file.path) for file in found])
     else:
         raise UsageError(
@@ -130,23 +142,42 @@ def _first(frame: pl.DataFrame, names: Sequence[str], where: str) -> str:
     raise PoolError(f"{where} has none of the columns {', '.join(names)}; it has {', '.join(frame.columns[:20])}")
 
 
-def _own_table(name: str, columns: Mapping[str, str]) -> tuple[Benchmark, str, pl.DataFrame]:
+def _own_table(name: str, columns: dict[str, str]) -> tuple[Benchmark, str, pl.DataFrame]:
     if not hub.is_hub_id(name):
         try:
             find_files(name)
         except PoolError as error:
-            raise UsageError(f"{error}; benchmarks are {', '.join(BENCHMARKS)}, or a table of questions") from error
+            close = get_close_matches(name.lower(), BENCHMARKS, n=1)
+            meant = f" (did you mean {close[0]}?)" if close else ""
+            raise UsageError(f"{error}; benchmarks are {', '.join(BENCHMARKS)}{meant}, or a table") from error
+    options = columns.pop("options", None)
     table = read_table([name], columns=columns)
+    if options is not None and options not in table.frame.columns:
+        raise UsageError(f"{name} has no column {options} for options; it has {', '.join(table.frame.columns[:20])}")
     gold = table.gold if table.gold_column is None else table.frame[table.gold_column]
-    rows = _rows(table.question, [gold], table.frame)
+    rows = _rows(table.question, [gold], table.frame, options)
+    say(f"options: {rows['options'].count():,} of {rows.height:,} rows have some")
+    if not rows["options"].count() and rows["gold"].drop_nulls().str.contains(r"^[A-K]$").all():
+        say(
+            "note: all gold answers are letters, but no options were found; name their column: --columns options=COLUMN"
+        )
     stem = re.sub(r"(?:\.(?:jsonl?|ndjson|parquet|arrow|gz|zst))+$", "", Path(name).name)
     own = re.sub(r"[^\w-]+", "_", stem).strip("_") or "table"
     return Benchmark(own, own, form="choice" if rows["options"].count() else "open"), name, rows
 
 
-def _rows(question: pl.Series, golds: Sequence[pl.Series], frame: pl.DataFrame) -> pl.DataFrame:
+def _rows(
+    question: pl.Series, golds: Sequence[pl.Series], frame: pl.DataFrame, named: str | None = None
+) -> pl.DataFrame:
     """`question`, `gold`, `options`: the first gold answer of each row that is not blank, choices as letters."""
-    options = next((frame[name] for name in OPTIONS if name in frame.columns and frame[name].dtype.is_nested()), None)
+    options = next(
+        (
+            frame[name]
+            for name in ((named,) if named else OPTIONS)
+            if name in frame.columns and frame[name].dtype.is_nested()
+        ),
+        None,
+    )
     listed = [] if options is None else [_options(value, row) for row, value in enumerate(options)]
     answers = [
         next((one for one in map(_gold, values) if one is not None), None) for values in zip(*golds, strict=True)

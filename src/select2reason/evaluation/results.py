@@ -92,7 +92,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def _row(score: Score) -> list[str]:
     of = score.pass_at_1.problems
     return [
-        _escaped(score.title),
+        score.benchmark,
         f"{of:,}",
         f"{score.sampling.n}",
         figure(score.pass_at_1),
@@ -108,7 +108,8 @@ def _row(score: Score) -> list[str]:
 def _samplings(score: Score) -> Iterator[str]:
     sampling, of = score.sampling, score.pass_at_1.problems
     how = f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}" if sampling.temperature else "greedy"
-    told = f"- {_escaped(score.title)}: n = {sampling.n}, {how}, at most {sampling.max_tokens:,} tokens"
+    told = f"- {score.benchmark} ({_escaped(score.source)}): n = {sampling.n}, {how}, seed {sampling.seed}"
+    told += f", at most {sampling.max_tokens:,} tokens"
     passes = [f"pass@{k} {figure(value, of=of)}" for k, value in score.pass_at_k.items()]
     low, high = (_number(value) for value in (score.pass_at_1_low, score.pass_at_1_high))
     bounds = [f"pass@1 with the {score.not_judged:,} not judged as wrong {low}, as right {high}"]

@@ -52,12 +52,13 @@ def evaluate(
     against: Path | None = None,
     workers: int | None = None,
 ) -> Evaluation:
-    """Put the problems to a model, keep and grade its answers, and write the figures; kept answers are not drawn again.
+    """Put the problems to a model, keep and grade its answers, and write the figures of all that OUT then holds; kept
+    answers are not drawn again.
 
     Raises OutputError where OUT holds the answers of another model, prompt or temperature, or to other problems;
     UsageError where a benchmark is named twice, or `against` is no evaluation with a problem in common.
     """
-    theirs = None if against is None else read_other(against)
+    theirs = None if against is None else read_other(against, out)
     names = _distinct([one.benchmark.name for one in found])
     askings = [_asking(one.benchmark, engine, overrides or Overrides(), system) for one in found]
     if theirs is not None and against is not None:
@@ -68,7 +69,8 @@ def evaluate(
     with ExitStack() as opened:
         drawings = [_drawing(*one, out, opened) for one in zip(found, askings, strict=True)]
         drawn = draw_missing(engine, drawings)
-    return _score_all(out, out, names, (theirs, against), drawn=drawn, workers=workers)
+    others = [name for name in _held(out) if name not in names]  # of earlier runs: the results are of all that is there
+    return _score_all(out, out, [*names, *others], (theirs, against), drawn=drawn, workers=workers)
 
 
 def regrade(
@@ -78,14 +80,19 @@ def regrade(
 
     `names` are the benchmarks wanted, by default all. Raises UsageError where the folder holds no samples.
     """
-    theirs = None if against is None else read_other(against)
-    there = sorted(path.parent.name for path in samples.glob(f"*/{ASKED}") if (path.parent / SAMPLES).is_file())
+    theirs = None if against is None else read_other(against, out)
+    there = _held(samples)
     if not there:
         raise UsageError(f"--from-samples {samples}: no samples there; give a folder that `evaluate` wrote")
     if unknown := [name for name in names if name not in there]:
         raise UsageError(f"--from-samples {samples} holds no {unknown[0]}; it holds {', '.join(there)}")
     _own_results(out, samples)
     return _score_all(samples, out, _distinct(names) or there, (theirs, against), drawn=0, workers=workers)
+
+
+def _held(samples: Path) -> list[str]:
+    """The benchmarks that a folder holds samples of."""
+    return sorted(path.parent.name for path in samples.glob(f"*/{ASKED}") if (path.parent / SAMPLES).is_file())
 
 
 def _own_results(out: Path, samples: Path) -> None:

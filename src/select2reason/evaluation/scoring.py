@@ -23,9 +23,10 @@ from select2reason.sampling import Samples
 
 _BATCH = 256  # problems whose answers are in memory at once
 
-ANSWER_COLUMNS = {
+ANSWER_COLUMNS = {  # `chat` and `sample` name the line of samples.jsonl, `row` the problem
     "benchmark": pl.String,
     "row": pl.UInt32,
+    "chat": pl.String,
     "sample": pl.UInt32,
     "answer": pl.String,
     "correct": pl.Boolean,
@@ -112,7 +113,10 @@ def score_benchmark(found: ProblemSet, asking: Asking, samples: Path, grader: Gr
         for start in range(0, len(problems), _BATCH):
             some = problems[start : start + _BATCH]
             completions = list(kept.of(keys[start : start + _BATCH], asking.sampling.n))
-            parts.append(_graded(found, asking, some, completions, grader))
+            problems_, answers = _graded(found, asking, some, completions, grader)
+            chats = pl.DataFrame({"row": [one.row for one in some], "chat": keys[start : start + _BATCH]})
+            answers = answers.join(chats.cast({"row": pl.UInt32}), on="row", how="left", maintain_order="left")
+            parts.append((problems_, _as(answers, ANSWER_COLUMNS)))
             advance(len(some))
         missing = sum(len(kept.missing(key, asking.sampling)) for key in dict.fromkeys(keys))
         held = kept.answers
@@ -161,7 +165,7 @@ def _graded(
     how = {"n": sampling.n, "temperature": sampling.temperature, "max_tokens": sampling.max_tokens}
     named = asked.with_columns(pl.lit(value).alias(name) for name, value in how.items())
     by_problem = _by_problem(named.with_columns(benchmark=pl.lit(found.benchmark.name)), answers)
-    return _as(by_problem, PROBLEM_COLUMNS), _as(answers, ANSWER_COLUMNS)
+    return _as(by_problem, PROBLEM_COLUMNS), answers
 
 
 def _by_problem(asked: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:

@@ -46,7 +46,7 @@ def gold_answer(gold: str | None) -> str | None:
     if gold is None:
         return None
     solution = "####" in gold or "boxed" in gold
-    return (final_answer(gold) if solution else None) or gold.strip().removeprefix("#").strip()
+    return (final_answer(gold) if solution else None) or gold.strip().removeprefix("# ").strip()
 
 
 def _marked(said: str) -> str | None:

@@ -165,7 +165,8 @@ def _whole(given: str, gold: str, given_raw: str, gold_raw: str) -> bool | None:
         return True if _complete(given, gold) else None
     if given.endswith("%") != gold.endswith("%"):  # 12 1/3 % for 12 1/3: the unit left out
         return any(same(x, y) for x in read(given.rstrip("% "), "") for y in read(gold.rstrip("% "), ""))
-    return None if _DERIVATIVE.search(given) or _DERIVATIVE.search(gold) else False
+    derived = _DERIVATIVE.search(given) or _DERIVATIVE.search(gold)
+    return None if derived and read_number(given) is None and read_number(gold) is None else False
 
 
 _DERIVATIVE = re.compile(r"\\d+ot(?![a-z])|''|\\frac\{d\^?|\\prime\s*\\prime")  # in equations that are not understood

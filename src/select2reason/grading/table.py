@@ -13,7 +13,7 @@ import polars as pl
 
 from select2reason import tags
 from select2reason.errors import UsageError
-from select2reason.frames import texts
+from select2reason.frames import as_text, texts
 from select2reason.grading.extract import final_answer, gold_answer
 from select2reason.grading.grader import Grader
 from select2reason.progress import stage
@@ -26,10 +26,12 @@ _BATCH = 2_048  # rows in the hands of the workers at once
 @dataclass(frozen=True, slots=True)
 class Grades:
     """What came of a table. Of `answers` predictions, `right`, `wrong` and `not_judged` are all; of the wrong ones
-    `missing` are null or blank. `share_right` is over those that could be judged, None where there is none."""
+    `missing` are null or blank. `share_right` is over those that could be judged, None where there is none. Rows of a
+    column of lists that hold no prediction are `without`."""
 
     out: Path
     rows: int
+    without: int
     answers: int
     right: int
     wrong: int
@@ -39,13 +41,21 @@ class Grades:
 
 
 def grade_table(
-    frame: pl.DataFrame, out: Path, *, prediction: str, gold: str, workers: int | None = None, force: bool = False
+    frame: pl.DataFrame,
+    out: Path,
+    *,
+    prediction: str,
+    gold: str,
+    taken: str | None = None,
+    workers: int | None = None,
+    force: bool = False,
 ) -> Grades:
     """Grade each row's prediction against its gold answer and write the columns of `frame` and `correct`: true right,
     false wrong, null cannot be judged.
 
-    An own column `correct` becomes `correct_input`. Raises UsageError where a column is missing, or holds no text,
-    number or list of these.
+    `taken` names a column more, for the answer that was taken from each prediction (null: none). An own column of a
+    name that is written becomes NAME_input. Raises UsageError where a column is missing, or holds no text, number or
+    list of these.
     """
     check_file(out, force=force)
     given, golds = _column(frame, prediction, "--prediction"), _column(frame, gold, "--gold")
@@ -57,7 +67,8 @@ def grade_table(
             parts.append(_graded(given.slice(start, _BATCH), golds.slice(start, _BATCH), grader))
             advance(len(parts[-1]))
     verdicts = pl.concat(parts)
-    write_table(beside(frame, verdicts.to_frame()), out)
+    added = [verdicts, *([] if taken is None else [_taken(given).rename(taken)])]
+    write_table(beside(frame, pl.DataFrame(added)), out)
     return _counted(out, given, verdicts)
 
 
@@ -65,8 +76,11 @@ def _column(frame: pl.DataFrame, name: str, option: str) -> pl.Series:
     if name not in frame.columns:
         raise UsageError(f"{option} {name}: no such column; the table has {', '.join(frame.columns[:20])}")
     column = frame[name]
+    if isinstance(column.dtype, pl.Array):
+        column = column.arr.to_list()
     if isinstance(column.dtype, pl.List) and not column.dtype.inner.is_nested():
-        return column.cast(pl.List(pl.String))
+        rows = [None if row is None else [as_text(one) for one in row] for row in column.to_list()]
+        return pl.Series(name, rows, dtype=pl.List(pl.String))
     if column.dtype.is_nested():
         raise UsageError(f"{option} {name}: it holds {column.dtype}; give a column of texts, or of lists of texts")
     return texts(column)
@@ -79,8 +93,15 @@ def _graded(given: pl.Series, golds: pl.Series, grader: Grader) -> pl.Series:
     verdicts = iter(grader.grade(pairs))
     found = [[next(verdicts) for _ in row] for row in rows]
     if listed:
-        return pl.Series(CORRECT, found, dtype=pl.List(pl.Boolean))
+        whole = [None if row is None else told for row, told in zip(given.to_list(), found, strict=True)]
+        return pl.Series(CORRECT, whole, dtype=pl.List(pl.Boolean))
     return pl.Series(CORRECT, [row[0] for row in found], dtype=pl.Boolean)
+
+
+def _taken(given: pl.Series) -> pl.Series:
+    if given.dtype == pl.List(pl.String):
+        return pl.Series([None if row is None else [said(text) for text in row] for row in given.to_list()])
+    return pl.Series([said(text) for text in given], dtype=pl.String)
 
 
 def said(prediction: str | None) -> str | None:
@@ -100,6 +121,7 @@ def _counted(out: Path, given: pl.Series, verdicts: pl.Series) -> Grades:
     return Grades(
         out=out,
         rows=len(verdicts),
+        without=sum(row is None or not row for row in given.to_list()) if isinstance(given.dtype, pl.List) else 0,
         answers=every.height,
         right=right,
         wrong=judged.height - right,
