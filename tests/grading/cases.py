@@ -53,7 +53,7 @@ CHOICES: list[Case] = [
     ("A B D", "ABD", True), (r"\text{A, B, D}", "ABD", True), ("ABD", "A B D", True), ("A、B、D", "ABD", True),
     (r"\text{A, C}", "AC", True), ("(A), (B)", "AB", True), ("A and B", "AB", True), ("ABC", "ABD", False),
     ("C", "C. 12", True), ("D", "C. 12", False), ("12", "C. 12", True), ("13", "C. 12", False), ("A", "（A）12", True),
-    ("C. 12", "C. 12", True), ("C. 13", "C. 12", True), ("D. 12", "C. 12", False),
+    ("C. 12", "C. 12", True), ("C. 13", "C. 12", None), ("D. 12", "C. 12", False),
 ]  # fmt: skip
 
 WORDS: list[Case] = [
@@ -124,7 +124,15 @@ PARTS: list[Case] = [  # of several parts: names, order, repeats, conditions, se
     ("9", "$9$ is the smallest", True), ("8", "$9$ is the smallest", False), ("minimum $5$ at $x=1$", "minimum $5$ at $x=1$", True),
     ("maximum $5$ at $x=1$", "minimum $5$ at $x=1$", None), ("minimum $5$ at $x=2$", "minimum $5$ at $x=1$", False),
     ("3.5 hours and 2 minutes", "35 hours and 2 minutes", False), (r"\text{max } 3, \text{min } -1", r"\text{max } 3, \text{min } 1", False),
-    ("No real roots", "No", False), ("No, it is odd", "No", True), ("①③", "(1)(3)", True),
+    ("1, 6, and 49", "1, 8, and 49", False), ("1, 8, 49", "1, 8, and 49", True), (r"7, -2, -5", r"7, -2, \text{ and } -5", True),
+    ("(2, 3)(9, 7)", "(2, 3)(2, 7)", None), (r"\frac23", r"\frac{1}{3}E_{1}+\frac{2}{3}E_{2}", None), ("3", r"3\mid n", None),
+    (r"n\equiv 1 \pmod 3", r"n\equiv 2 \pmod 3", False), (r"1 \pmod{3}", r"n\equiv 1 \pmod 3", True), (r"672 \pmod{1090}", r"672 \pmod{1000}", False),
+    ("672", r"672 \pmod{1000}", True), ("A: 3, B: 5", "A: 3, B: 4", False), ("A: 5", "A: 3", None), ("B. Jones", "B. Smith", None),
+    ("(A)^2", "(A)^3", False), (r"\text{(C)} 12", "12", True), ("12", r"\text{(C)} 12", True), ("at least $5$", "5", None),
+    (r"\le 3", "3", False), ("5+", "5", False), ("P(A)=1/2", "P(B)=1/2", False), (r"y_{\max}=3", r"y_{\min}=3", None),
+    ("x_1=3,x_2=2", "x_1=2,x_2=3", True), ("2,3", "x_1=2,x_2=3", True), ("x=2,1", "x=1,2", True),
+    (r"2n-1", r"a_n=2n-1 (n \in \mathbb{N}^{*})", True), ("y=x^2, x>0", "y=x^2 (x>0)", True), ("1 and 3", "(1)(3)", True), ("①和③", "(1)(3)", True),
+    ("(x,y)=(2,3)", "(2,3)", True), ("No real roots", "No", False), ("No, it is odd", "No", True), ("①③", "(1)(3)", True),
 ]  # fmt: skip
 
 ANGLES_AND_UNITS: list[Case] = [
@@ -143,6 +151,9 @@ WRITINGS: list[Case] = [
     ("8/3 ln 3", r"\frac{8}{3}\ln 3", True), (r"3/4 \pi", r"\frac{3\pi}{4}", True), ("pi/2", r"\frac\pi2", True), ("x**2", "x^2", True),
     (r"0.\dot{3}", "1/3", True), (r"0.\dot3\dot6", "4/11", True), ("0.333...", "1/3", True), ("⅓", "1/3", True),
     ("2516 base 8", "2516_8", True), ("(52)_8", "52_8", True), (r"3\colon 2", "3:2", True), (r"\lg 2", r"\log_{10} 2", True),
+    ("y=C_1e^{x}+C_2e^{-x}", "y=C_1 e^x+C_2 e^{-x}", True), ("C_5^2C_3^1", "30", True), (r"\mathrm{C}_5^2", "10", True), ("C_1^2", "0", False),
+    (r"\frac\pi{6}", r"\frac{\pi}{6}", True), (r"\frac{1}x", r"\frac{1}{x}", True), ("33 1/3", r"33\frac {1}{3}\%", True),
+    ("32_{(4)}", "32_{(8)}", False), (r"\gcd(m-1,n)=1", r"\gcd(m+1,n)=1", None), ("12元", "12米", False),
     (r"C_{2n}^n", r"\binom{2n}{n}", True), (r"\binom{9}{4}\binom{7}{2}", r"C_9^4 \cdot C_7^2", True), (r"x\not=0", r"x\ne0", True),
     (r"\vec{a}+2\vec b", r"\overrightarrow{a}+2\overrightarrow{b}", True), (r"\langle 1,2,3\rangle", "(1,2,3)", True),
     (r"(0,1)\cup(1,+\infty)\cup(-\infty,0)", r"(-\infty,0)\cup(0,1)\cup(1,+\infty)", True),

@@ -21,8 +21,8 @@ from types import TracebackType
 from typing import Self
 
 from select2reason.errors import RunError
-from select2reason.grading.rules import decide, is_gold, meant
-from select2reason.grading.tidy import tidy
+from select2reason.grading.rules import decide, is_gold, labels_differ, meant, unlabelled
+from select2reason.grading.tidy import key, tidy
 
 Pair = tuple[str | None, str | None]  # final answer, gold
 _Task = tuple[str, str, str, str]  # answer and gold, tidied; the same, raw
@@ -83,11 +83,12 @@ class Grader:
             return False
         if max(len(given), len(gold)) > _LONGEST:
             return True if given == gold else None
-        answer = tidied[given]
-        expected = meant(answer, tidied[gold])
-        if expected != tidied[gold]:
-            gold = expected
-            expected = tidied[gold]
+        answer, expected = unlabelled(tidied[given], tidied[gold]), tidied[gold]
+        if (differ := labels_differ(answer, expected)) is not None:  # of the same letter with another text: who knows
+            return True if key(answer) == key(expected) else False if differ else None
+        asked = meant(answer, expected)
+        if asked != expected:
+            gold, expected = asked, tidied[asked]
         if (answer, expected) in self._known:
             return self._known[answer, expected]
         verdict = decide(answer, expected)

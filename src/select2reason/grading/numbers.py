@@ -137,7 +137,7 @@ _UNIT_LISTS = (
     "in inch inche", "ft foot feet 英尺", "yd yard", "mi mile",
     "g gram 克", "kg kilogram 千克 公斤", "lb pound", "oz ounce", "ml milliliter 毫升", "l liter litre 升",
     "s sec second 秒", "min minute 分钟", "h hr hour 小时", "day 天", "week 周", "month 月", "year 年",
-    "cent", "dollar", "degree ^\\circ 度",
+    "cent", "dollar", "yuan 元", "unit", "degree ^\\circ 度",
 )  # fmt: skip
 UNIT_NAMES = {word: number for number, line in enumerate(_UNIT_LISTS, start=1) for word in line.split()}
 _POWER = r"(?:\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d))*"

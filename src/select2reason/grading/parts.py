@@ -6,13 +6,16 @@ What is a part and what belongs together is decided here; whether two parts are 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-_AND = re.compile(r"\\text\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b|(?<=\d)(?:and|or)(?=\d)|[;和或与]|\\(?:quad|,|;)")
-_NAMED = re.compile(r"(?P<name>[a-zA-Z](?:_(?:\w|\{\w+\})|')?)\s*(?:\((?P<of>[a-zA-Z])\))?\s*=(?P<value>[^=<>]+)")
-_CONDITION = re.compile(r"\s*(?:,\s*)?\(\s*([a-zA-Z][^()=]*?(?:[<>]|\\[lg]e(?![a-z])|\\ne(?![a-z]))[^()]*)\)$")
+_AND = re.compile(
+    r"\\text\{\s*,?\s*(?:and|or|和|或)\s*\}|\b(?:and|or)\b|(?<=\d)(?:and|or)(?=\d)|[;和或与]|\\(?:quad|,|;)"
+)
+_NAMED = re.compile(r"(?P<name>[a-zA-Z](?:_(?:\w|\{\w+\})|')?)\s*(?:\((?P<of>[a-z])\))?\s*=(?P<value>[^=<>]+)")
+_CONDITION = re.compile(r"\s*[,(]\s*([a-zA-Z][^(),=]*?(?:[<>]|\\[lg]e(?![a-z])|\\ne(?![a-z]))[^(),]*)\)?$")
+_MODULUS = re.compile(r"\(?\s*\\[pb]?mod(?![a-zA-Z])\s*(?:\{([^{}]*)\}|(\w+))\s*\)?\s*$|\(\s*mod\s+(\w+)\s*\)\s*$")
 _FAMILY = re.compile(
-    r"[,(]?\s*(?:\\text\{\s*(?:where|for)?\s*\})?\s*[kmn]\s*\\in\s*(?:\\\w+\s*\{?)?\s*([ZN])\s*\}?\s*\)?$"
+    r"[,(]?\s*(?:\\text\{\s*(?:where|for)?\s*\})?\s*[kmn]\s*\\in\s*(?:\\\w+\s*\{?)?\s*([ZN])\s*\}?(?:\^\{?[*+]\}?|_\+)?\s*\)?$"
 )
 _NO_LIST = re.compile(
     r"""\\[pm]{2}(?![a-zA-Z]) | ^\\?[{(\[] | \$ | [=<>] | \\(?:[lg]e|ne|in|cup|cap|setminus)(?![a-zA-Z])
@@ -65,16 +68,18 @@ def named(part: str) -> Part:
 def pairs(given: str, gold: str) -> list[tuple[Part, Part]] | bool | None:
     """Which parts of two lists belong together, where names of the gold's parts tell; False where the lists cannot be
     equal, None where no names bind and the lists are to be compared in any order."""
-    b = [named(part) for part in split(gold)]
+    b = _indexed([named(part) for part in split(gold)])
     names = [part.name for part in b if part.name]
     bare = given.strip()
     if len(b) > 1 and names and bare.startswith("(") and bare.endswith(")") and len(split(bare)) == 1:
         bare = bare[1:-1]  # (2, 3) for x = 2, y = 3
-    a = [named(part) for part in split(bare)]
+    a = _indexed([named(part) for part in split(bare)])
     told = {part.name for part in a if part.name}
     if len(names) == len(b) and len(set(names)) == 1:  # x = 2, x = 3, in any order
         return None if told <= set(names) or len(told) == 1 else False
-    if len(b) < 2 or not (names or len(told) > 1):
+    if len(b) < 2 or not (names or len(told) > 1) or any("=" in part.value for part in (*a, *b)):
+        return None
+    if all(not part.name for some in (a, b) for part in some[1:]):  # x = 1, 2
         return None
     if len(a) != len(b):
         return False
@@ -85,6 +90,30 @@ def pairs(given: str, gold: str) -> list[tuple[Part, Part]] | bool | None:
         return [(by_name[part.name], part) for part in b]
     matched = list(zip(a, b, strict=True))
     return matched if all(x.same_name(y) for x, y in matched) else False
+
+
+def _indexed(parts: list[Part]) -> list[Part]:
+    """x_1 = 2, x_2 = 3 are two values of x."""
+    bases = {part.name.partition("_")[0] for part in parts}
+    if len(parts) > 1 and len(bases) == 1 and all(re.fullmatch(r"[a-zA-Z]_\d", part.name) for part in parts):
+        return [replace(part, name=bases.copy().pop()) for part in parts]
+    return parts
+
+
+def same_list(tidied: str) -> list[Part]:
+    """The parts of a list that gives values of one thing, x = 1, 2 or x_1 = 1, x_2 = 2, all with its name."""
+    parts = _indexed([named(part) for part in split(tidied)])
+    if parts and parts[0].name and not any(part.name for part in parts[1:]):
+        return [replace(part, name=parts[0].name) for part in parts]
+    return parts
+
+
+def modulus(tidied: str) -> tuple[str, str]:
+    """A residue and what it is taken modulo: n = 1 (mod 3) as 1 and 3; "" where there is no modulus."""
+    found = _MODULUS.search(tidied)
+    if found is None:
+        return tidied, ""
+    return tidied[: found.start()].rpartition(r"\equiv")[2].strip(" ,("), (found[1] or found[2] or found[3]).strip()
 
 
 def several_differ(given: str, gold: str) -> bool:
@@ -110,7 +139,8 @@ def of_integers(tidied: str) -> tuple[str, str]:
 def condition(tidied: str) -> tuple[str, str]:
     """What stands before a condition in brackets at the end, and the condition: `x + y = 1 (x > 0)`."""
     found = _CONDITION.search(tidied)
-    if found is None or "=" not in tidied[: found.start()]:
+    before = tidied[: found.start()] if found else ""
+    if found is None or not re.search(r"=|[a-zA-Z]\s*\^", before) or _ORDER.search(before):
         return tidied, ""
     return tidied[: found.start()].strip(), found[1].strip()
 
@@ -135,8 +165,11 @@ def chain(tidied: str) -> tuple[str, ...]:
 
 def statements(given: str, gold: str) -> bool | None:
     """Numbers of true statements, (1)(3) or ①③: the same ones, in any order; None where the gold is none of these."""
+    gold, given = (re.sub(r"\s*(?:\band\b|和|与)\s*", ",", text) for text in (gold, given))
     if not _STATEMENTS.fullmatch(gold) or (len(gold) == 3 and gold[0] == "("):
         return None
+    if re.fullmatch(r"\([1-9](?:,[1-9])+\)", given):
+        given = given[1:-1]
     if not _STATEMENTS.fullmatch(given) and not _NUMBERED.fullmatch(given):
         return False if re.fullmatch(r"[\d\s()①-⑨,]+", given) else None
     a, b = (sorted(re.findall(r"\d", "".join(_CIRCLED.get(char, char) for char in text))) for text in (given, gold))

@@ -30,8 +30,9 @@ _BARE_FUNCTION = re.compile(
     r"(?<![\\a-zA-Z])(?=(?:arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z{]))"
 )
 _INLINE = re.compile(r"(?<![\w.}^_])(\d+)\s*/\s*(\d+)(?=\s+(?:\\[a-zA-Z]|[a-zA-Z(]))")  # 8/3 ln 3, not 8/3x
+_JOINED = re.compile(r"(?:\s*,)*\s*(?:\\text\{\s*,?\s*(?:and|or|和|或)\s*\}|\b(?:and|or)\b)\s*(?:,\s*)*")
 _TEN_TO = re.compile(r"(?<=\d)[eE]([+-]?\d{1,3})(?![\w.])")
-_BESIDE_BINOMIAL = re.compile(r"(?<=\})\s*(?=\\binom)")  # read as a sum where nothing stands between
+_BESIDE_BINOMIAL = re.compile(r"(?<=[\d)}])\s*(?=\\binom)")  # read as a sum where nothing stands between
 _MEMBER = re.compile(r"^[a-zA-Z] ?\\in ?(?=[(\[])")
 _TRIG = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _OF_DEGREES = re.compile(
@@ -53,13 +54,27 @@ def read(tidied: str, raw: str) -> list[Value]:
     """What the answer can be read as: SymPy values, none where it cannot be read."""
     if raw and (_SENTENCE.search(tidied) or _SEVERAL.search(tidied)):
         return _values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback"))
-    stripped = _UNIT.sub("", _in_radians(_MEMBER.sub("", tidied))).strip() or tidied
-    for latex in dict.fromkeys((stripped, _LEFT_SIDE.sub("", stripped))):
-        if values := _values(
-            parse(f"${_with_commas(latex)}$", [_LATEX], parsing_timeout=None, fallback_mode="no_fallback")
-        ):
-            return values
-    return _values(parse(raw, parsing_timeout=None, fallback_mode="no_fallback")) if raw else []
+    return read_whole(tidied) or _parsed(_LEFT_SIDE.sub("", _bare(tidied)))
+
+
+def read_whole(tidied: str) -> list[Value]:
+    """What the answer can be read as without leaving out its left side."""
+    return _parsed(_bare(tidied))
+
+
+def left_side(tidied: str) -> str:
+    """What stands before the only equals sign, "" where there is none."""
+    found = _LEFT_SIDE.match(tidied)
+    return found.group() if found else ""
+
+
+def _bare(tidied: str) -> str:
+    return _UNIT.sub("", _in_radians(_MEMBER.sub("", tidied))).strip() or tidied
+
+
+@lru_cache(maxsize=4096)
+def _parsed(latex: str) -> list[Value]:
+    return _values(parse(f"${_with_commas(latex)}$", [_LATEX], parsing_timeout=None, fallback_mode="no_fallback"))
 
 
 def _in_radians(tidied: str) -> str:
@@ -93,7 +108,7 @@ def _with_commas(latex: str) -> str:
     r"""`\text{and}` and `\text{or}` become commas, as Math-Verify reads lists, and `sin x` becomes `\sin x`."""
     latex = _TEN_TO.sub(r"\\cdot10^{\1}", _BESIDE_BINOMIAL.sub(r"\\cdot ", latex))
     latex = _INLINE.sub(r"\\frac{\1}{\2}", _BARE_FUNCTION.sub(r"\\", latex))
-    return re.sub(r"\\text\{\s*(?:,?\s*)(?:and|or)\s*\}|\b(?:and|or)\b", ",", latex)
+    return _JOINED.sub(",", latex)
 
 
 def _values(parsed: Sequence[object]) -> list[Value]:

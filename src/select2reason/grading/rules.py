@@ -35,10 +35,28 @@ def is_gold(text: str | None) -> bool:
 
 def meant(given: str, gold: str) -> str:
     """What a tidied answer is to be compared with: of a gold "C. 12" the label, or the text where the answer is one."""
-    labelled = _LABEL_AND_TEXT.match(gold)
+    labelled = _LABEL_AND_TEXT.match(without_text(gold))
     if not labelled:
         return gold
-    return labelled[1] or labelled[2] if chosen(given) else gold[labelled.end() :]
+    letter = _letters(given) or _letters(given.upper() if len(given) == 1 else "")
+    return _label(labelled) if letter else without_text(gold)[labelled.end() :]
+
+
+def unlabelled(given: str, gold: str) -> str:
+    """An answer without its label, where the gold answer has none and is no choice: "(C) 12" for 12."""
+    labelled = _LABEL_AND_TEXT.match(without_text(given))
+    plain = labelled is not None and _letters(gold) is None and _LABEL_AND_TEXT.match(without_text(gold)) is None
+    return without_text(given)[labelled.end() :] if labelled and plain else given
+
+
+def labels_differ(given: str, gold: str) -> bool | None:
+    """Of two answers that both begin with a label, whether the labels differ; None where not both do."""
+    a, b = (_LABEL_AND_TEXT.match(without_text(text)) for text in (given, gold))
+    return None if a is None or b is None else _label(a) != _label(b)
+
+
+def _label(found: re.Match[str]) -> str:
+    return (found[1] or found[2] or found[3]).upper()
 
 
 def decide(given: str, gold: str) -> bool | None:
@@ -132,7 +150,9 @@ _LED_IN = re.compile(
     r"^(?:the\s+)?(?:correct\s+)?(?:options?|choices?|answers?|选项|答案|选)\s*(?:is|are|[:：是])?\s*", re.IGNORECASE
 )
 _LED_OUT = re.compile(r"\s+(?:is|are)\s+(?:the\s+)?(?:correct|right)(?:\s+(?:answer|option|choice)s?)?$", re.IGNORECASE)
-_LABEL_AND_TEXT = re.compile(r"(?:\(([A-Ka-k])\)|([A-K])[.):])\s*(?=\S)(?!\s*[,;]?\s*\(?[A-K]\b)")
+_LABEL_AND_TEXT = re.compile(
+    r"(?:\(([A-Ka-k])\)\s*|([A-K])[.)]\s+|([A-K]):\s+)(?=[\w$\\{(-])(?!\s*[,;]?\s*\(?[A-K]\b)(?!.*\b[A-K][.:)])(?!is\b)"
+)
 
 
 def _choices(given: str, gold: str) -> bool | None:
@@ -149,7 +169,7 @@ def chosen(given: str) -> str | None:
     """The letters that a tidied answer chooses, with or without the choice's text; None where it is no choice."""
     letters = _letters(given) or _letters(given.upper() if len(given) == 1 else "")
     led = _LABEL_AND_TEXT.match(without_text(given)) if letters is None else None
-    return (led[1] or led[2]).upper() if led else letters
+    return _label(led) if led else letters
 
 
 def _letters(tidied: str) -> str | None:

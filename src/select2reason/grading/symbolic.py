@@ -14,14 +14,22 @@ from typing import Literal, TypeAlias
 from select2reason.grading import parts
 from select2reason.grading.numbers import read_number
 from select2reason.grading.parts import Part
-from select2reason.grading.reading import may_be_formula, read, same_angle, units_differ, words_around
+from select2reason.grading.reading import (
+    left_side,
+    may_be_formula,
+    read,
+    read_whole,
+    same_angle,
+    units_differ,
+    words_around,
+)
 from select2reason.grading.rules import decide
-from select2reason.grading.tidy import tidy
+from select2reason.grading.tidy import key, tidy
 from select2reason.grading.values import same
 
 Told: TypeAlias = bool | Literal["next"] | None  # what one way of comparing tells; "next": it does not apply
 
-_LONGEST_FORMULA = 150  # characters
+_LONGEST_FORMULA, _LONGEST_ANSWER = 150, 300  # characters; beyond them it is prose
 
 
 def compare(given: str, gold: str, *, given_raw: str, gold_raw: str) -> bool | None:
@@ -30,7 +38,7 @@ def compare(given: str, gold: str, *, given_raw: str, gold_raw: str) -> bool | N
     The raw texts are read where an answer is a sentence, or holds several formulas.
     """
     told = _by_sentence(given, gold, given_raw, gold_raw)
-    for way in _WAYS:
+    for way in _WAYS if max(len(given), len(gold)) <= _LONGEST_ANSWER else ():
         if told != "next":
             return told
         told = way(given, gold)
@@ -39,6 +47,21 @@ def compare(given: str, gold: str, *, given_raw: str, gold_raw: str) -> bool | N
 
 def _by_brackets(given: str, gold: str) -> Told:
     return False if _brackets_differ(given, gold) else "next"
+
+
+_DANGLING = re.compile(r"^(?:\\[lg]e(?![a-zA-Z])|[<>])|[-+]$")
+
+
+def _by_ends(given: str, gold: str) -> Told:
+    """At least 3 is not 3, and 5+ is not 5: the parser drops a sign that has but one side."""
+    return False if bool(_DANGLING.search(given)) != bool(_DANGLING.search(gold)) else "next"
+
+
+def _by_modulus(given: str, gold: str) -> Told:
+    (of_given, a), (of_gold, b) = parts.modulus(given), parts.modulus(gold)
+    if not a and not b:
+        return "next"
+    return _alone(of_given, of_gold) if not a or not b or a == b else False
 
 
 def _by_family(given: str, gold: str) -> Told:
@@ -94,6 +117,12 @@ def _all_paired(given: list[str], gold: list[str]) -> bool | None:
     return True
 
 
+_LIMITING = {
+    "not", "no", "never", "except", "without", "than", "least", "most", "more", "less", "fewer", "greater", "larger",
+    "smaller", "between", "up", "all", "any", "every", "不", "非", "至", "除", "大", "小", "多", "少",
+}  # fmt: skip
+
+
 def _by_sentence(given: str, gold: str, given_raw: str, gold_raw: str) -> Told:
     """Answers that are words around formulas: the words must agree, and every formula; where only formulas are given,
     or asked for, a sentence with one formula is that formula, and one with several cannot be judged."""
@@ -110,6 +139,8 @@ def _by_sentence(given: str, gold: str, given_raw: str, gold_raw: str) -> Told:
     some = a if a.words else b
     if not some.formulas:
         return "next"
+    if _LIMITING & set(some.words):
+        return None
     other = gold if a.words else given
     told = [_alone(*((tidy(x), other) if a.words else (other, tidy(x)))) for x in some.formulas]
     return told[0] if len(told) == 1 else False if set(told) == {False} else None
@@ -125,6 +156,8 @@ def _by_named_parts(given: str, gold: str) -> Told:
 
 _WAYS: tuple[Callable[[str, str], Told], ...] = (
     _by_brackets,
+    _by_ends,
+    _by_modulus,
     _by_family,
     _by_named_parts,
     _by_ratio,
@@ -133,9 +166,12 @@ _WAYS: tuple[Callable[[str, str], Told], ...] = (
 )
 
 
+_TUPLE_NAME = re.compile(r"^\((?:[a-zA-Z](?:_\w)?\s*,?\s*)+\)\s*=\s*(?=\()")
+
+
 def _without_names(given: str, gold: str) -> tuple[str, str]:
     """f(x) = 1 is 1, and f(x) = 1, f(x) = x is 1, x; but not where the two sides name different things."""
-    a, b = ([parts.named(part) for part in parts.split(text)] for text in (given, gold))
+    a, b = (parts.same_list(_TUPLE_NAME.sub("", text)) for text in (given, gold))
     shared = [{part.name for part in some} for some in (a, b)]
     if any(len(names) > 1 for names in shared) or not a or not b or not a[0].same_name(b[0]):
         return given, gold
@@ -156,6 +192,9 @@ def _renamed(given: Part, gold: Part) -> tuple[str, str]:
 def _whole(given: str, gold: str, given_raw: str, gold_raw: str) -> bool | None:
     """By the values that the two are read as."""
     given, gold = same_angle(given, gold)
+    lefts = key(left_side(given)), key(left_side(gold))
+    if all(lefts) and lefts[0] != lefts[1] and not (read_whole(given) and read_whole(gold)):
+        return None  # P(A) = 1/2 for P(B) = 1/2: names that are not understood
     expected, answers = read(gold, gold_raw), read(given, given_raw)
     if not expected:
         return None
@@ -170,18 +209,17 @@ def _whole(given: str, gold: str, given_raw: str, gold_raw: str) -> bool | None:
 
 
 _DERIVATIVE = re.compile(r"\\d+ot(?![a-z])|''|\\frac\{d\^?|\\prime\s*\\prime")  # in equations that are not understood
-_LOST = re.compile(r"'|\^\s*(?:\{\s*)?(?:T|\\top)(?![a-zA-Z])|\^\s*(?:\{\s*)?\*")
+_LOST = re.compile(
+    r"'|\^\s*(?:\{\s*)?(?:T|\\top)(?![a-zA-Z])|\^\s*(?:\{\s*)?\*|\\(?:gcd|lcm|deg|dim|max|min|operatorname)(?![a-z])"
+)
 
 
 def _complete(given: str, gold: str) -> bool:
-    """Whether nothing that the LaTeX parser drops stands on one side alone: primes, transposes, what k is in."""
+    """Whether there is nothing that the LaTeX parser drops: primes, transposes, functions that it does not know, sets
+    with what their elements are in."""
     if max(len(given), len(gold)) > _LONGEST_FORMULA:  # words, with their own apostrophes
         return True
-    a, b = (
-        [found.group().replace(" ", "").replace("{", "") for found in _LOST.finditer(text)] for text in (given, gold)
-    )
-    sets = [r"\{" in text and r"\in" in text for text in (given, gold)]
-    return a == b and not any(sets)
+    return not any(_LOST.search(text) or (r"\{" in text and r"\in" in text) for text in (given, gold))
 
 
 # --- brackets -------------------------------------------------------------------------------------------------------

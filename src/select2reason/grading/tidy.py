@@ -71,7 +71,12 @@ _STEPS = tuple(
         (r"\\not\s*=", r"\\ne "),
         (r"\\colon(?![a-zA-Z])", ":"),
         (r"\\lg(?![a-zA-Z])", r"\\log_{10}"),
-        (r"(?<![a-zA-Z\\])C_\{?(\w+)\}?\s?\^\{?(\w+)\}?(?![a-zA-Z])", r"\\binom{\1}{\2}"),
+        (r"\\text\{ ?C ?\}(?=_)", "C"),
+        (r"_\{\((\w+)\)\}", r"_{\1}"),
+        (r"\\frac\s+(?=\{)", r"\\frac"),
+        (r"(\\frac\{[^{}]*\})\s+(?=\{)", r"\1"),
+        (r"\\frac\s*(\\pi|[a-zA-Z\d])\s*(?=\{)", r"\\frac{\1}"),
+        (r"(\\frac\{[^{}]*\})\s*([a-zA-Z])(?![a-zA-Z])", r"\1{\2}"),
         (r"(?<=[\w)])\*\*(?=[\w(])", "^"),
         (r"\.(\d*)\\dot\{?(\d)\}?(?:(\d*)\\dot\{?(\d)\}?)?$", r".\1\\overline{\2\3\4}"),
         (r"\.(\d*?)(\d)\2{2,}(?:\.\.\.|…|\\l?dots|\\cdots)$", r".\1\\overline{\2}"),
@@ -105,7 +110,17 @@ def tidy(text: str) -> str:
     text = text.replace("\\" * 4, "\\" * 2)  # the same of a row's end
     for pattern, replacement in _STEPS:
         text = pattern.sub(replacement, text)
+    text = _CHOOSE.sub(_binomial, text)
     return _unwrapped(text)
+
+
+_CHOOSE = re.compile(r"(?<![a-zA-Z\\])C_(?:\{(\w+)\}|(\w))\s?\^(?:\{(\w+)\}|(\w))(?![a-zA-BD-Z\d(])")
+
+
+def _binomial(found: re.Match[str]) -> str:
+    """C_n^k as a binomial; C_1^2 is a constant squared."""
+    n, k = found[1] or found[2], found[3] or found[4]
+    return rf"\binom{{{n}}}{{{k}}}" if not (n.isdigit() and k.isdigit()) or int(n) >= int(k) > 0 else found.group()
 
 
 def key(tidied: str) -> str:
