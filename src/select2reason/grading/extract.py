@@ -7,12 +7,11 @@ Markers, strongest first: `\boxed{...}` (also `\fbox`, `\boxed 5`; boxes joined 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-
-import orjson
 
 from select2reason.tags import TAGS
 
@@ -142,14 +141,14 @@ def _whole_object(text: str) -> str | None:
     if not (bare.startswith("{") and bare.endswith("}") and "nswer" in bare):
         return None
     try:
-        read = orjson.loads(bare)
-    except orjson.JSONDecodeError:
+        read = json.loads(bare, parse_float=str, parse_int=str)  # numbers as they are written
+    except (json.JSONDecodeError, RecursionError):
         return None
     named = {str(name).lower().replace(" ", "_"): value for name, value in read.items()}
     value = next((named[name] for name in ("final_answer", "answer") if named.get(name) is not None), None)
-    if isinstance(value, list) and all(isinstance(part, str | int | float) for part in value):
-        value = ", ".join(map(str, value))
-    plain = value if isinstance(value, str | None) else orjson.dumps(value).decode()
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        value = ", ".join(value)
+    plain = value if isinstance(value, str | None) else json.dumps(value, ensure_ascii=False)
     inside = list(_boxes(plain or ""))
     return inside[-1].content if inside else _bare(plain) if plain and not _BLANK.fullmatch(plain) else None
 
@@ -181,11 +180,14 @@ _PHRASE = re.compile(
       | (?:^|\n)\#\#\#\#(?=[ ]*(?:[-$.(\\\[*]|\d+(?![.)]\s)|[A-K]\s*(?:\n|$)|[a-z]\s*=))
       | (?:^|\n)A:(?=\s)
       | <answer>
-      | \bchoose\ (?=\(?[A-K]\)?\s*(?:[.,\n]|$))
-      | \b(?:option|choice)\ (?=\(?[A-K]\)?\ is\ (?:the\ )?(?:correct|right|answer))
-      | 【答案】 | 答案[*_\s]*(?:应该|应|就)?\s*(?:[是为选：:]+|等于)[*_]*
-      | (?:故|应|因此|所以|只能|正确的?)?选(?:择|项)?\s*[：:]?\s*(?=[(（]?[A-K]{1,5}[)）]?\s*(?:[.．。,，、\n]|$))""",
+      | 【答案】 | 答案[*_\s]*(?:应该|应|就)?\s*(?:[是为：:]+|选择?|等于)[*_]*""",
     re.IGNORECASE | re.VERBOSE,
+)
+_CHOICE_PHRASE = re.compile(  # asked where nothing plainer is said
+    r"""\b(?:option|choice)\ (?=\(?[A-K]\)?\ is\ (?:the\ )?(?:correct|right|answer))
+      | (?:故|应|因此|所以|综上|(?:^|\n))\s*选(?:择|项)?\s*[：:]?\s*(?=[(（]?[A-K]{1,5}[)）]?\s*(?:[.．。]|\s*\n|\s*$))
+      | 选项[是为]\s*(?=[A-K])""",
+    re.VERBOSE,
 )
 _SENTENCE_END = re.compile(
     r"""\.(?=\s+[A-Z]|\s*\n|\s*$) | \n | 。 | ．(?!\d) | </answer> | \s+I\ hope\b | ,?\ (?:because|since|as)[ ]
@@ -198,7 +200,7 @@ _DELIMITERS = " \t\r\n*_`\"'"
 
 
 def _last_phrase(text: str) -> str | None:
-    for found in reversed(list(_PHRASE.finditer(text))):
+    for found in (*reversed(list(_PHRASE.finditer(text))), *reversed(list(_CHOICE_PHRASE.finditer(text)))):
         rest = text[found.end() : found.end() + 4 * _LONGEST]
         if found.group() == "<answer>" and "</answer>" in rest:
             return _bare(" ".join(rest.partition("</answer>")[0].split()))
@@ -210,7 +212,7 @@ def _last_phrase(text: str) -> str | None:
 
 _CONCLUSION = re.compile(r"\bfinal answer is\b\s*:?", re.IGNORECASE)
 _REMARK = re.compile(  # what is said of an answer, and not what it is
-    r"(?:important|consistent|correct|clear|unique|checked|verified|confirmed|reasonable|valid|obtained|rounded|given|"
+    r"(?:found|shown|below|important|consistent|correct|clear|unique|checked|verified|confirmed|reasonable|valid|obtained|rounded|given|"
     r"expressed|written|based|the\ following|as|also|now|should|that|this|not)\b(?!\ *[=:])",
     re.IGNORECASE | re.VERBOSE,
 )

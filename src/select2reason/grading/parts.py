@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 _AND = re.compile(
     r"\\text\{\s*,?\s*(?:and|or|和|或)\s*\}|\b(?:and|or)\b|(?<=\d)(?:and|or)(?=\d)|[;和或与]|\\(?:quad|,|;)"
 )
-_NAMED = re.compile(r"(?P<name>[a-zA-Z](?:_(?:\w|\{\w+\})|')?)\s*(?:\((?P<of>[a-z])\))?\s*=(?P<value>[^=<>]+)")
+_NAMED = re.compile(r"(?P<name>[a-zA-Z](?:_(?:\w|\{\s*\\?\w+\s*\})|')?)\s*(?:\((?P<of>[a-z])\))?\s*=(?P<value>[^=<>]+)")
 _CONDITION = re.compile(r"\s*[,(]\s*([a-zA-Z][^(),=]*?(?:[<>]|\\[lg]e(?![a-z])|\\ne(?![a-z]))[^(),]*)\)?$")
 _MODULUS = re.compile(r"\(?\s*\\[pb]?mod(?![a-zA-Z])\s*(?:\{([^{}]*)\}|(\w+))\s*\)?\s*$|\(\s*mod\s+(\w+)\s*\)\s*$")
 _FAMILY = re.compile(

@@ -191,6 +191,8 @@ def _renamed(given: Part, gold: Part) -> tuple[str, str]:
 
 def _whole(given: str, gold: str, given_raw: str, gold_raw: str) -> bool | None:
     """By the values that the two are read as."""
+    if given.endswith("%") != gold.endswith("%"):  # 12 1/3 % for 12 1/3: the unit left out
+        return _whole(given.rstrip("% "), gold.rstrip("% "), "", "")
     given, gold = same_angle(given, gold)
     lefts = key(left_side(given)), key(left_side(gold))
     if all(lefts) and lefts[0] != lefts[1] and not (read_whole(given) and read_whole(gold)):
@@ -202,8 +204,6 @@ def _whole(given: str, gold: str, given_raw: str, gold_raw: str) -> bool | None:
         return None if may_be_formula(given) and read_number(gold) is None else False
     if any(same(answer, value) for answer in answers for value in expected):
         return True if _complete(given, gold) else None
-    if given.endswith("%") != gold.endswith("%"):  # 12 1/3 % for 12 1/3: the unit left out
-        return any(same(x, y) for x in read(given.rstrip("% "), "") for y in read(gold.rstrip("% "), ""))
     derived = _DERIVATIVE.search(given) or _DERIVATIVE.search(gold)
     return None if derived and read_number(given) is None and read_number(gold) is None else False
 

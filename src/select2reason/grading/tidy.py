@@ -59,6 +59,7 @@ _STEPS = tuple(
         (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
         (r"(\\frac\{[^{}]*\})\s*(\d)", r"\1{\2}"),
         (r"\\sqrt\s*(\d)", r"\\sqrt{\1}"),
+        (r"\^\s*-\s*(\d+)", r"^{-\1}"),
         (r"\\text\{ ?([eid]|\\pi) ?\}", r"\1"),
         (
             r"\\(?:vec|overrightarrow|boldsymbol|bm)\s*(?:\{\s*(\\?[a-zA-Z]{1,7})\s*\}|\s([a-zA-Z])(?![a-zA-Z]))",
