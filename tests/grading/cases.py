@@ -142,7 +142,7 @@ ANGLES_AND_UNITS: list[Case] = [
     (r"3\sqrt2\text{ km}", r"3\sqrt2\text{ cm}", False), (r"3\sqrt2\text{ cm}", r"3\sqrt2", True), ("5 km/h", "5 m/s", False),
     (r"5\text{ cm}^2", r"5\text{ cm}^3", False), (r"10^\circ C", r"10^\circ F", False), (r"\sqrt{2}\text{ million}", r"\sqrt2", False),
     (r"\sqrt3\text{ or more}", r"\sqrt3", False), (r"1.6\times10^{-19}\,\text{C}", "1.6e-19", True), ("10^{-7}", "1e-7", True),
-    (r"\frac{1}{10^7}", "1e-7", True), (r"5\,\Omega", "5", True),
+    (r"\frac{1}{10^7}", "1e-7", True), (r"5\,\Omega", "5", True), ("1.7 Å", "1.7", True),
 ]  # fmt: skip
 
 WRITINGS: list[Case] = [

@@ -28,6 +28,7 @@ from select2reason.tags import TAGS
         (r"\boxed{-2} \quad \text{and} \quad \boxed{1}.", "-2, 1"),
         (r"$x = \boxed{2}$ or $x = \boxed{3}$", "2, 3"),
         (r"\boxed{5}. So again \boxed{5}", "5"),
+        (r"I write \(\boxed{\)}, \boxed{78}", "78"),
         ("\\boxed{1} is wrong.\n\n\\boxed{2}", "2"),
         (r"\boxed{255} was one step. The final answer is $10,455$. I hope it is correct.", "10,455"),
     ],

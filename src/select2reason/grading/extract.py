@@ -108,7 +108,7 @@ def _boxes(text: str) -> Iterator[_Box]:
         elif token == "}" and opened:
             box = opened.pop()
             content = text[box[1] : found.start()].strip() if box and box[0] > inner else ""
-            if box and content.strip(". "):
+            if box and re.search(r"[\w∅]", content):
                 inner = box[0]
                 yield _Box(box[0], found.end(), content)
 

@@ -240,7 +240,7 @@ def _with_unit(number: Number, rest: str, *, attached: bool) -> Number | None:
 
 def _is_unit(rest: str, lower: str, attached: bool) -> bool:
     """Units known by name; else words of three letters or more, set apart from the number: `5x`, `3 xy` are algebra."""
-    if _CJK_UNIT.fullmatch(rest) or rest in ("$", "€", "£", "¥"):
+    if _CJK_UNIT.fullmatch(rest) or rest in ("$", "€", "£", "¥", "Å", "Ω"):
         return True
     words = re.findall(r"[a-z]+", lower)
     if not _WORD_UNIT.fullmatch(rest) or not words or len(words) > 5 or _NO_UNIT_WORDS & set(words):
