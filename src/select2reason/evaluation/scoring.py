@@ -12,7 +12,7 @@ import polars as pl
 from select2reason import tags, trace
 from select2reason.answering import verdicts
 from select2reason.backends.base import Completion, Sampling
-from select2reason.evaluation.conclusions import conclusions
+from select2reason.evaluation.conclusions import Conclusions, conclusions
 from select2reason.evaluation.majority import majorities
 from select2reason.evaluation.metrics import Figure, mean, pass_at_k
 from select2reason.evaluation.problems import Asking, Problem, ProblemSet
@@ -113,10 +113,7 @@ def score_benchmark(found: ProblemSet, asking: Asking, samples: Path, grader: Gr
         for start in range(0, len(problems), _BATCH):
             some = problems[start : start + _BATCH]
             completions = list(kept.of(keys[start : start + _BATCH], asking.sampling.n))
-            problems_, answers = _graded(found, asking, some, completions, grader)
-            chats = pl.DataFrame({"row": [one.row for one in some], "chat": keys[start : start + _BATCH]})
-            answers = answers.join(chats.cast({"row": pl.UInt32}), on="row", how="left", maintain_order="left")
-            parts.append((problems_, _as(answers, ANSWER_COLUMNS)))
+            parts.append(_graded(found, asking, some, completions, grader))
             advance(len(some))
         missing = sum(len(kept.missing(key, asking.sampling)) for key in dict.fromkeys(keys))
         held = kept.answers
@@ -135,19 +132,15 @@ def _graded(
     completions: Sequence[Sequence[Completion]],
     grader: Grader,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Some problems and their answers, as frames."""
-    texts = [[one.text for one in some] for some in completions]
-    concluded = conclusions(found.benchmark.form, problems, texts, grader)
+    """Some problems (PROBLEM_COLUMNS) and their answers (ANSWER_COLUMNS)."""
+    concluded = conclusions(
+        found.benchmark.form, problems, [[one.text for one in some] for some in completions], grader
+    )
     judged = verdicts(concluded.results, [problem.gold for problem in problems], grader)
-    rows = [
-        (problem.row, number, result, None if (at, result) in concluded.unclear else verdict, one.tokens, one.cut_off)
-        for at, (problem, *some) in enumerate(zip(problems, concluded.results, judged, completions, strict=True))
-        for number, (result, verdict, one) in enumerate(zip(*some, strict=True))
-    ]
-    columns = ["row", "sample", "answer", "correct", "tokens", "cut_off"]
-    answers = pl.DataFrame(rows, {name: ANSWER_COLUMNS[name] for name in columns}, orient="row")
-    words = _rethinking([text for some in texts for text in some])
-    answers = answers.with_columns(benchmark=pl.lit(found.benchmark.name), rethinking_tokens=words)
+    chats = [asking.asked(problem).key for problem in problems]
+    answers = _answers(chats, problems, completions, concluded, judged).with_columns(
+        benchmark=pl.lit(found.benchmark.name)
+    )
     most = majorities(concluded.results, grader)
     asked = pl.DataFrame(
         {
@@ -161,11 +154,31 @@ def _graded(
         },
         schema_overrides={"row": pl.UInt32, "sample": pl.UInt32},
     )
-    sampling = asking.sampling
-    how = {"n": sampling.n, "temperature": sampling.temperature, "max_tokens": sampling.max_tokens}
-    named = asked.with_columns(pl.lit(value).alias(name) for name, value in how.items())
-    by_problem = _by_problem(named.with_columns(benchmark=pl.lit(found.benchmark.name)), answers)
-    return _as(by_problem, PROBLEM_COLUMNS), answers
+    drawn = {name: getattr(asking.sampling, name) for name in ("n", "temperature", "max_tokens")}
+    alike = {"benchmark": found.benchmark.name, **drawn}
+    asked = asked.with_columns(pl.lit(value).alias(name) for name, value in alike.items())
+    return _as(_by_problem(asked, answers), PROBLEM_COLUMNS), _as(answers, ANSWER_COLUMNS)
+
+
+def _answers(
+    chats: Sequence[str],
+    problems: Sequence[Problem],
+    completions: Sequence[Sequence[Completion]],
+    concluded: Conclusions,
+    judged: Sequence[Sequence[bool | None]],
+) -> pl.DataFrame:
+    """One row a sample; what is unclear is not judged."""
+    each = zip(chats, problems, concluded.results, judged, completions, strict=True)
+    rows = [
+        (problem.row, chat, number, result, verdict, one.tokens, one.cut_off, (at, result) in concluded.unclear)
+        for at, (chat, problem, *some) in enumerate(each)
+        for number, (result, verdict, one) in enumerate(zip(*some, strict=True))
+    ]
+    columns = ["row", "chat", "sample", "answer", "correct", "tokens", "cut_off"]
+    schema = {**{name: ANSWER_COLUMNS[name] for name in columns}, "unclear": pl.Boolean}
+    words = _rethinking([one.text for some in completions for one in some])
+    frame = pl.DataFrame(rows, schema, orient="row").with_columns(rethinking_tokens=words)
+    return frame.with_columns(correct=pl.when(~pl.col("unclear")).then("correct"))
 
 
 def _by_problem(asked: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
