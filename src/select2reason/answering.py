@@ -1,4 +1,4 @@
-"""Questions put to a model, its answers kept and graded: the one piece that rollouts and evaluation share.
+"""Questions put to a model and its answers kept: the one piece that rollouts and evaluation share.
 
 A folder holds the answers of one model under one prompt and temperature, so that what is drawn later goes with what is
 there; the model is loaded only where an answer is missing.
@@ -14,9 +14,8 @@ from pathlib import Path
 import orjson
 
 from select2reason.backends import BackendSettings, open_backend
-from select2reason.backends.base import Completion, Sampling
+from select2reason.backends.base import Sampling
 from select2reason.errors import OutputError
-from select2reason.grading import Grader, gold_answer
 from select2reason.progress import say, stage
 from select2reason.sampling import Asked, Samples, draw
 
@@ -25,12 +24,20 @@ _TOGETHER = {"vllm": 1024, "openai": 4096, "transformers": 32}  # answers in one
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Questions, how their answers are drawn, and where they are kept; `name` is for the plan."""
+    """Distinct questions, how their answers are drawn, and where they are kept; `name` is for the plan.
+
+    Raises OutputError where answers were kept under a larger limit.
+    """
 
     name: str
     questions: Sequence[Asked]
     sampling: Sampling
     kept: Samples
+
+    def __post_init__(self) -> None:
+        if self.kept.max_tokens > self.sampling.max_tokens:  # they would not go with shorter ones
+            told = f"{self.kept.path} holds answers of up to {self.kept.max_tokens:,} tokens"
+            raise OutputError(f"{told}; give --max-tokens {self.kept.max_tokens} or more, or choose another --out")
 
     @property
     def missing(self) -> int:
@@ -77,18 +84,15 @@ def same_model(engine: BackendSettings) -> list[str]:
     return list(replace(engine, max_model_len=None).fingerprint)
 
 
-def check_limit(kept: Samples, sampling: Sampling) -> None:
-    """Raise OutputError where answers were kept under a larger limit: they would not go with shorter ones."""
-    if kept.max_tokens > sampling.max_tokens:
-        told = f"{kept.path} holds answers of up to {kept.max_tokens:,} tokens"
-        raise OutputError(f"{told}; give --max-tokens {kept.max_tokens} or more, or choose another --out")
+def same_draws(sampling: Sampling) -> dict[str, float]:
+    """What all draws of a folder have in common, for `claim`: more of them, and longer ones, may be added."""
+    return {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed}
 
 
 def draw_missing(engine: BackendSettings, drawings: Sequence[Drawing]) -> int:
     """Draw every answer that is not kept yet; the number of them. Says what is there and what is to do before."""
     wanted = 0
     for one in drawings:
-        check_limit(one.kept, one.sampling)
         wanted += (missing := one.missing)
         held = len(one.questions) * one.sampling.n - missing
         told = (
@@ -102,19 +106,3 @@ def draw_missing(engine: BackendSettings, drawings: Sequence[Drawing]) -> int:
             group = max(1, _TOGETHER[engine.kind] // one.sampling.n)
             draw(backend, one.questions, one.sampling, one.kept, group=group, progress=advance)
     return wanted
-
-
-def verdicts(
-    results: Sequence[Sequence[str | None]], golds: Sequence[str | None], grader: Grader
-) -> list[list[bool | None]]:
-    """Whether each final answer of each question is right, by its gold answer or its solution (as `Grader.grade`)."""
-    expected = [gold_answer(gold) for gold in golds]
-    pairs = [(result, gold) for some, gold in zip(results, expected, strict=True) for result in some]
-    found = iter(grader.grade(pairs))
-    return [[next(found) for _ in some] for some in results]
-
-
-def mean_tokens(answers: Sequence[Completion]) -> float | None:
-    """Mean length of the answers whose length the engine told; None where it told none."""
-    tokens = [one.tokens for one in answers if one.tokens is not None]
-    return sum(tokens) / len(tokens) if tokens else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -45,6 +45,11 @@ def asked(question: str, system: str = PAPER_SYSTEM) -> Asked:
     turns: Messages = [{"role": "user", "content": question}]
     prompt = [{"role": "system", "content": system}, *turns] if system else turns
     return Asked(key_of(prompt), prompt)  # type: ignore[arg-type]
+
+
+def distinct(questions: Iterable[Asked]) -> list[Asked]:
+    """Each chat once, in order."""
+    return list({question.key: question for question in questions}.values())
 
 
 def holds_answers(path: Path) -> bool:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from select2reason.answering import Drawing, claim, draw_missing, mean_tokens, same_model, verdicts
+from select2reason.answering import Drawing, claim, draw_missing, same_draws, same_model
 from select2reason.backends import BackendSettings
 from select2reason.backends.base import Completion, Sampling
 from select2reason.errors import UsageError
-from select2reason.grading import Grader, final_answer
+from select2reason.grading import Grader, final_answer, verdicts
 from select2reason.progress import say, stage
-from select2reason.sampling import PAPER_SYSTEM, Asked, Samples, asked, holds_answers
+from select2reason.sampling import PAPER_SYSTEM, Asked, Samples, asked, distinct, holds_answers
 from select2reason.tables import Table, write_table
 
 if TYPE_CHECKING:
@@ -82,18 +82,11 @@ def roll_out(
     where no row has a gold answer, OutputError where OUT holds the answers of another model or prompt.
     """
     chosen = _chosen(table, sample, sampling.seed)
-    settings = {
-        "engine": same_model(engine),
-        "system": system,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "seed": sampling.seed,
-    }
+    settings = {"engine": same_model(engine), "system": system, **same_draws(sampling)}
     claim(out / SETTINGS, settings, holds_answers=holds_answers(out / COMPLETIONS))
     questions = [asked(str(question), system) for question in chosen["question"]]
-    distinct = list({question.key: question for question in questions}.values())
     with Samples(out / COMPLETIONS) as kept:
-        drawn = draw_missing(engine, [Drawing("", distinct, sampling, kept)])
+        drawn = draw_missing(engine, [Drawing("", distinct(questions), sampling, kept)])
         rates = _graded(chosen, questions, kept, sampling.n)
     write_table(rates, out / RATES)
     return _outcome(out, table, rates, drawn, sampling)
@@ -155,6 +148,7 @@ def _rate(
 ) -> tuple[object, ...]:
     """_COLUMNS from `n` on, of one question. An answer that cannot be judged counts for nothing; the standard error is
     that of a share, sqrt(p (1 - p) / n)."""
+    tokens = [one.tokens for one in answers if one.tokens is not None]
     known = [verdict for verdict in judged if verdict is not None]
     n, right = len(known), sum(known)
     rate = right / n if n else None
@@ -168,7 +162,7 @@ def _rate(
         right == 0 if n else None,
         sum(one.cut_off for one in answers),
         sum(result is None for result in results),
-        mean_tokens(answers),
+        sum(tokens) / len(tokens) if tokens else None,
     )
 
 

@@ -45,6 +45,14 @@ class Paired:
 
 
 @dataclass(frozen=True, slots=True)
+class Other:
+    """Another evaluation: where it is, and its problems (PROBLEM_COLUMNS)."""
+
+    folder: Path
+    problems: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Ours against the evaluation in `against`; `notes` say what was not alike."""
 
@@ -53,8 +61,8 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def read_other(folder: Path, ours: Path) -> pl.DataFrame:
-    """The problems of another evaluation. Raises UsageError where the folder holds none, or is our own."""
+def read_other(folder: Path, ours: Path) -> Other:
+    """Another evaluation. Raises UsageError where the folder holds none, or is our own."""
     file = folder / PROBLEMS
     if folder.resolve() == ours.resolve():
         raise UsageError(f"--against {folder}: that is this evaluation itself; give the folder of another one")
@@ -65,24 +73,26 @@ def read_other(folder: Path, ours: Path) -> pl.DataFrame:
         raise UsageError(
             f"--against {folder}: it has no {', '.join(sorted(missing))}; make it anew with --from-samples"
         )
-    return frame
+    return Other(folder, frame)
 
 
-def check_in_common(keys: set[tuple[str, str]], theirs: pl.DataFrame, against: Path) -> None:
+def check_in_common(keys: set[tuple[str, str]], other: Other) -> None:
     """Before anything is drawn: raise UsageError where no (benchmark, key) of ours is among theirs."""
-    if not keys & set(theirs.select("benchmark", "key").iter_rows()):
-        raise UsageError(f"--against {against}: it has no problem in common with this evaluation")
+    if not keys & set(other.problems.select("benchmark", "key").iter_rows()):
+        raise UsageError(f"--against {other.folder}: it has no problem in common with this evaluation")
 
 
-def compare(ours: pl.DataFrame, theirs: pl.DataFrame, against: Path) -> Comparison:
+def compare(ours: pl.DataFrame, other: Other) -> Comparison:
     """Compare problem by problem; a problem is the same where its benchmark's name, question and gold answer are. One
     that stands several times is compared as often: the first with the first."""
-    a, b = (frame.with_columns(copy=pl.int_range(pl.len()).over("benchmark", "key")) for frame in (ours, theirs))
+    a, b = (
+        frame.with_columns(copy=pl.int_range(pl.len()).over("benchmark", "key")) for frame in (ours, other.problems)
+    )
     names = [name for name in a["benchmark"].unique(maintain_order=True) if name in set(b["benchmark"])]
     found = [_paired(name, *(frame.filter(pl.col("benchmark") == name) for frame in (a, b))) for name in names]
     if len(found) > 1:
         found.append(_paired(ALL, *(frame.filter(pl.col("benchmark").is_in(names)) for frame in (a, b))))
-    return Comparison(against, tuple(found), tuple(_notes(a, b, names)))
+    return Comparison(other.folder, tuple(found), tuple(_notes(a, b, names)))
 
 
 def _paired(name: str, ours: pl.DataFrame, theirs: pl.DataFrame) -> Paired:

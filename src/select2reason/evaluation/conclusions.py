@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from select2reason.benchmarks import Form
-from select2reason.evaluation.problems import Problem
+from select2reason.evaluation.problems import LETTERS, Problem
 from select2reason.grading import Grader, final_answer
 from select2reason.grading.rules import chosen
 from select2reason.grading.tidy import tidy
@@ -49,7 +49,7 @@ def _letters(
     verdicts = iter(grader.grade([(one, option) for n, one in texts for option in problems[n].options]))
     letters: dict[tuple[int, str], str | None] = {}
     for n, one in texts:
-        told = {letter: next(verdicts) for letter, _ in zip("ABCDEFGHIJK", problems[n].options, strict=False)}
+        told = {letter: next(verdicts) for letter, _ in zip(LETTERS, problems[n].options, strict=False)}
         alike = [letter for letter, verdict in told.items() if verdict]
         gold = problems[n].gold or ""
         if alike:

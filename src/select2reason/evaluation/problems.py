@@ -26,7 +26,7 @@ from select2reason.sampling import Asked, asked
 from select2reason.sources import find_files, kind_of
 from select2reason.tables import read_frame, read_table
 
-_LETTERS = "ABCDEFGHIJK"  # what the grader reads as choices
+LETTERS = "ABCDEFGHIJK"  # what the grader reads as choices
 _HOW = {
     "choice": r"Put nothing but the letter of the right option into \boxed{}.",
     "roles": r"Put the answer into \boxed{} as a list, for example: Ann is a knight, Bob is a knave.",
@@ -76,7 +76,7 @@ def read_problems(
     `data` is the folder where the benchmarks' files are, or one file. Raises UsageError or PoolError where there is no
     such benchmark, file or column, or no problem has a gold answer.
     """
-    benchmark = known(name)
+    benchmark = built_in = known(name)
     if benchmark is None:
         benchmark, source, rows = _own_table(name, dict(columns or {}))
     elif columns:
@@ -84,7 +84,7 @@ def read_problems(
     else:
         source, rows = _known(benchmark, data)
     if not rows["gold"].count():
-        fix = "" if known(name) else "; name its column: --columns gold=COLUMN"
+        fix = "" if built_in else "; name its column: --columns gold=COLUMN"
         raise UsageError(f"{source}: no problem has a gold answer to grade by{fix}")
     return ProblemSet(benchmark, source, list(_problems(benchmark.form, rows, limit)), rows.height)
 
@@ -199,10 +199,10 @@ def _options(value: object, row: int) -> list[str] | None:
     listed = value.to_list() if isinstance(value, pl.Series) else value
     if not isinstance(listed, list) or not listed:
         return None
-    if len(listed) > len(_LETTERS):
-        raise PoolError(f"row {row + 1} has {len(listed)} options; at most {len(_LETTERS)} can be told by letters")
+    if len(listed) > len(LETTERS):
+        raise PoolError(f"row {row + 1} has {len(listed)} options; at most {len(LETTERS)} can be told by letters")
     options = [(as_text(one) or "").strip() for one in listed]
-    labelled = [re.match(rf"\(?{letter}[).．:：、]\s*", text) for letter, text in zip(_LETTERS, options, strict=False)]
+    labelled = [re.match(rf"\(?{letter}[).．:：、]\s*", text) for letter, text in zip(LETTERS, options, strict=False)]
     if all(labelled):
         return [text[found.end() :] for found, text in zip(labelled, options, strict=True) if found]
     return options
@@ -210,25 +210,21 @@ def _options(value: object, row: int) -> list[str] | None:
 
 def as_letters(golds: Sequence[str | None], options: Sequence[Sequence[str] | None]) -> list[str | None]:
     """Gold answers of choices as letters, whether they were letters, the options' texts, or their numbers from 0."""
-    told = [(gold, shown) for gold, shown in zip(golds, options, strict=True) if gold is not None and shown]
-    if all(gold in shown for gold, shown in told):
-        return [
-            gold if gold is None or not shown else _LETTERS[list(shown).index(gold)]
-            for gold, shown in zip(golds, options, strict=True)
-        ]
-    if all(_NUMBERS.fullmatch(gold) and all(int(n) < len(shown) for n in _each(gold)) for gold, shown in told):
-        return [
-            gold if gold is None or not shown else "".join(_LETTERS[int(n)] for n in _each(gold))
-            for gold, shown in zip(golds, options, strict=True)
-        ]
+    both = list(zip(golds, options, strict=True))
+    for letters_of in (_letter_of_text, _letters_of_numbers):
+        told = {(gold, tuple(shown)): letters_of(gold, shown) for gold, shown in both if gold is not None and shown}
+        if all(told.values()):
+            return [gold if gold is None or not shown else told[gold, tuple(shown)] for gold, shown in both]
     return list(golds)
 
 
-_NUMBERS = re.compile(r"\d+(?:, \d+)*")
+def _letter_of_text(gold: str, shown: Sequence[str]) -> str | None:
+    return LETTERS[list(shown).index(gold)] if gold in shown else None
 
 
-def _each(numbers: str) -> list[str]:
-    return numbers.split(", ")
+def _letters_of_numbers(gold: str, shown: Sequence[str]) -> str | None:
+    numbers = [int(number) for number in gold.split(", ")] if re.fullmatch(r"\d+(?:, \d+)*", gold) else []
+    return "".join(LETTERS[n] for n in numbers) if all(n < len(shown) for n in numbers) else None
 
 
 def _gold(value: object) -> str | None:
@@ -258,7 +254,7 @@ def _problems(form: Form, rows: pl.DataFrame, limit: int | None) -> Iterator[Pro
 
 
 def _asked(question: str, options: Sequence[str], form: Form) -> str:
-    laid_out = "\n".join(f"{letter}. {option}" for letter, option in zip(_LETTERS, options, strict=False))
+    laid_out = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
     chinese = form == "choice" and re.search(r"[\u4e00-\u9fff]", question + laid_out)
     how = _HOW_ZH if chinese else _HOW.get(form, "")
     return "\n\n".join(part for part in (question, "" if _shown(question, options) else laid_out, how) if part)
@@ -267,7 +263,7 @@ def _asked(question: str, options: Sequence[str], form: Form) -> str:
 def _shown(question: str, options: Sequence[str]) -> bool:
     """Whether the question lays its options out itself, each behind its letter."""
     at = 0
-    for letter, option in zip(_LETTERS, options, strict=False):
+    for letter, option in zip(LETTERS, options, strict=False):
         found = re.compile(rf"\(?{letter}[).．:：、]\s*{re.escape(option)}").search(question, at)
         if found is None:
             return False

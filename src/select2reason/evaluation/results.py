@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +40,12 @@ _AGAINST = (
 )
 
 
+_READING = (
+    "Differences problem by problem, ours minus theirs, with their 95% interval; where an interval holds 0, these "
+    "problems do not tell the two apart."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """What came of an evaluation. `average` is the mean of the benchmarks' pass@1, each counted once; None for a single
@@ -69,25 +74,28 @@ def write_results(done: Evaluation) -> None:
 
 def render(done: Evaluation) -> str:
     """The page: figures in Markdown tables, each mean with its standard error, then the notes."""
-    parts = [f"# {_escaped(done.model)}", "", *table(_HEAD, [_row(score) for score in done.benchmarks]), ""]
-    if done.average is not None:
-        parts += [
-            f"Mean of the pass@1 of {len(done.benchmarks)} benchmarks, each counted once: {done.average:.3f}.",
-            "",
-        ]
-    parts += [line for score in done.benchmarks for line in _samplings(score)]
-    if done.comparison is not None:
-        parts += ["", *_compared(done.comparison)]
-    if done.notes:
-        parts += ["", *(f"- {_escaped(note)}" for note in done.notes)]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)) + "\n"
+    blocks = [
+        [f"# {_escaped(done.model)}"],
+        table(_HEAD, [_row(score) for score in done.benchmarks]),
+        _mean(done),
+        [_sampling(score) for score in done.benchmarks],
+        *([] if done.comparison is None else _compared(done.comparison)),
+        [f"- {_escaped(note)}" for note in done.notes],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _mean(done: Evaluation) -> list[str]:
+    if done.average is None:
+        return []
+    return [f"Mean of the pass@1 of {len(done.benchmarks)} benchmarks, each counted once: {done.average:.3f}."]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table, its columns aligned for reading as plain text."""
     widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
-    for row in [head, ["-" * width for width in widths], *rows]:
-        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+    every = [head, ["-" * width for width in widths], *rows]
+    return ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in every]
 
 
 def _row(score: Score) -> list[str]:
@@ -106,7 +114,7 @@ def _row(score: Score) -> list[str]:
     ]
 
 
-def _samplings(score: Score) -> Iterator[str]:
+def _sampling(score: Score) -> str:
     sampling, of = score.sampling, score.pass_at_1.problems
     how = f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}" if sampling.temperature else "greedy"
     told = f"- {score.benchmark} ({_escaped(score.source)}): n = {sampling.n}, {how}, seed {sampling.seed}"
@@ -114,7 +122,7 @@ def _samplings(score: Score) -> Iterator[str]:
     passes = [f"pass@{k} {figure(value, of=of)}" for k, value in score.pass_at_k.items()]
     low, high = (_number(value) for value in (score.pass_at_1_low, score.pass_at_1_high))
     bounds = [f"pass@1 with the {score.not_judged:,} not judged as wrong {low}, as right {high}"]
-    yield "; ".join([told, *passes, *(bounds if score.not_judged else [])])
+    return "; ".join([told, *passes, *(bounds if score.not_judged else [])])
 
 
 def figure(value: Figure, form: str = ".3f", *, of: int | None = None) -> str:
@@ -128,16 +136,17 @@ def figure(value: Figure, form: str = ".3f", *, of: int | None = None) -> str:
     )
 
 
-def _compared(comparison: Comparison) -> Iterator[str]:
-    yield f"## Against {_escaped(str(comparison.against))}"
-    yield ""
-    yield from table(_AGAINST, [_against(one) for one in comparison.benchmarks])
-    yield ""
-    yield (
-        "Differences problem by problem, ours minus theirs, with their 95% interval; where an interval holds 0, these "
-        "problems do not tell the two apart."
-    )
-    yield ""
+def _compared(comparison: Comparison) -> list[list[str]]:
+    """The blocks of a comparison."""
+    return [
+        [f"## Against {_escaped(str(comparison.against))}"],
+        table(_AGAINST, [_against(one) for one in comparison.benchmarks]),
+        [_READING],
+        list(_remarks(comparison)),
+    ]
+
+
+def _remarks(comparison: Comparison) -> Iterator[str]:
     if comparison.benchmarks and comparison.benchmarks[-1].benchmark == ALL:
         yield f"- {ALL}: every problem counts once, so that large benchmarks count more."
     for one in comparison.benchmarks:

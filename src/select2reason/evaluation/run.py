@@ -16,16 +16,17 @@ from pathlib import Path
 import orjson
 import polars as pl
 
-from select2reason.answering import Drawing, check_limit, claim, draw_missing, same_model
+from select2reason.answering import Drawing, claim, draw_missing, same_draws, same_model
 from select2reason.backends import BackendSettings
 from select2reason.benchmarks import Benchmark
 from select2reason.errors import OutputError, UsageError
-from select2reason.evaluation.comparison import PROBLEMS, check_in_common, compare, read_other
+from select2reason.evaluation.comparison import PROBLEMS, Other, check_in_common, compare, read_other
 from select2reason.evaluation.problems import Asking, ProblemSet, load_problems, write_problems
 from select2reason.evaluation.results import ANSWERS, Evaluation, write_results
 from select2reason.evaluation.scoring import Score, Scored, score_benchmark
 from select2reason.grading import Grader
-from select2reason.sampling import PAPER_SYSTEM, Samples, holds_answers
+from select2reason.sampling import PAPER_SYSTEM, Samples, distinct, holds_answers
+from select2reason.tables import write_table
 
 ASKED, SAMPLES = "problems.jsonl", "samples.jsonl"  # in each benchmark's folder
 _MODEL_NOTE, _DRAW_NOTE = "evaluation.json", "sampling.json"
@@ -58,19 +59,19 @@ def evaluate(
     Raises OutputError where OUT holds the answers of another model, prompt or temperature, or to other problems;
     UsageError where a benchmark is named twice, or `against` is no evaluation with a problem in common.
     """
-    theirs = None if against is None else read_other(against, out)
+    other = None if against is None else read_other(against, out)
     names = _distinct([one.benchmark.name for one in found])
     askings = [_asking(one.benchmark, engine, overrides or Overrides(), system) for one in found]
-    if theirs is not None and against is not None:
+    if other is not None:
         keys = {(one.benchmark.name, problem.key) for one in found for problem in one.problems}
-        check_in_common(keys, theirs, against)
+        check_in_common(keys, other)
     held = any(holds_answers(path) for path in out.glob(f"*/{SAMPLES}"))
     claim(out / _MODEL_NOTE, {"engine": same_model(engine), "system": system}, holds_answers=held)
     with ExitStack() as opened:
         drawings = [_drawing(*one, out, opened) for one in zip(found, askings, strict=True)]
         drawn = draw_missing(engine, drawings)
     others = [name for name in _held(out) if name not in names]  # of earlier runs: the results are of all that is there
-    return _score_all(out, out, [*names, *others], (theirs, against), drawn=drawn, workers=workers)
+    return _score_all(out, out, [*names, *others], other, drawn=drawn, workers=workers)
 
 
 def regrade(
@@ -80,14 +81,14 @@ def regrade(
 
     `names` are the benchmarks wanted, by default all. Raises UsageError where the folder holds no samples.
     """
-    theirs = None if against is None else read_other(against, out)
+    other = None if against is None else read_other(against, out)
     there = _held(samples)
     if not there:
         raise UsageError(f"--from-samples {samples}: no samples there; give a folder that `evaluate` wrote")
     if unknown := [name for name in names if name not in there]:
         raise UsageError(f"--from-samples {samples} holds no {unknown[0]}; it holds {', '.join(there)}")
     _own_results(out, samples)
-    return _score_all(samples, out, _distinct(names) or there, (theirs, against), drawn=0, workers=workers)
+    return _score_all(samples, out, _distinct(names) or there, other, drawn=0, workers=workers)
 
 
 def _held(samples: Path) -> list[str]:
@@ -123,13 +124,11 @@ def _drawing(found: ProblemSet, asking: Asking, out: Path, opened: ExitStack) ->
         if not {one.key for one in before.problems} & {one.key for one in found.problems}:
             told = f"{folder} holds the answers to other problems, of {before.source}"
             raise OutputError(f"{told}; choose another --out, or name the file differently")
-    guarded = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed}
-    claim(folder / _DRAW_NOTE, guarded, holds_answers=holds_answers(folder / SAMPLES))
+    claim(folder / _DRAW_NOTE, same_draws(sampling), holds_answers=holds_answers(folder / SAMPLES))
     kept = opened.enter_context(Samples(folder / SAMPLES))
-    check_limit(kept, sampling)
+    drawing = Drawing(found.benchmark.name, distinct(map(asking.asked, found.problems)), sampling, kept)
     write_problems(found, asking, folder / ASKED)
-    distinct = {one.key: one for one in map(asking.asked, found.problems)}
-    return Drawing(found.benchmark.name, list(distinct.values()), sampling, kept)
+    return drawing
 
 
 def _asking(benchmark: Benchmark, engine: BackendSettings, overrides: Overrides, system: str) -> Asking:
@@ -145,7 +144,7 @@ def _score_all(
     samples: Path,
     out: Path,
     names: Sequence[str],
-    other: tuple[pl.DataFrame | None, Path | None],
+    other: Other | None,
     *,
     drawn: int,
     workers: int | None,
@@ -159,7 +158,6 @@ def _score_all(
             scored.append(score_benchmark(found, asking, samples / name / SAMPLES, grader))
     problems = pl.concat([one.problems for one in scored])
     scores = tuple(one.score for one in scored)
-    theirs, against = other
     done = Evaluation(
         out=out,
         samples=samples,
@@ -169,19 +167,13 @@ def _score_all(
         drawn=drawn,
         benchmarks=scores,
         average=_average(scores),
-        comparison=None if theirs is None or against is None else compare(problems, theirs, against),
+        comparison=None if other is None else compare(problems, other),
         notes=tuple(note for score in scores for note in _notes(score)),
     )
-    _write(pl.concat([one.answers for one in scored]), out / ANSWERS)
-    _write(problems, out / PROBLEMS)
+    write_table(pl.concat([one.answers for one in scored]), out / ANSWERS)
+    write_table(problems, out / PROBLEMS)
     write_results(done)
     return done
-
-
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    part = path.with_suffix(".part")
-    frame.write_parquet(part, compression="zstd")
-    part.replace(path)
 
 
 def _average(scores: Sequence[Score]) -> float | None:

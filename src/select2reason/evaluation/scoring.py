@@ -10,13 +10,12 @@ import numpy as np
 import polars as pl
 
 from select2reason import tags, trace
-from select2reason.answering import verdicts
 from select2reason.backends.base import Completion, Sampling
 from select2reason.evaluation.conclusions import Conclusions, conclusions
 from select2reason.evaluation.majority import majorities
 from select2reason.evaluation.metrics import Figure, mean, pass_at_k
 from select2reason.evaluation.problems import Asking, Problem, ProblemSet
-from select2reason.grading import Grader, gold_answer
+from select2reason.grading import Grader, gold_answer, verdicts
 from select2reason.grading.rules import is_gold
 from select2reason.progress import stage
 from select2reason.sampling import Samples

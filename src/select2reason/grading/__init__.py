@@ -10,6 +10,6 @@ worker processes.
 """
 
 from select2reason.grading.extract import final_answer, gold_answer
-from select2reason.grading.grader import Grader
+from select2reason.grading.grader import Grader, verdicts
 
-__all__ = ["Grader", "final_answer", "gold_answer"]
+__all__ = ["Grader", "final_answer", "gold_answer", "verdicts"]

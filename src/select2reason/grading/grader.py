@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from select2reason.errors import RunError
+from select2reason.grading.extract import gold_answer
 from select2reason.grading.rules import decide, is_gold, labels_differ, meant, unlabelled
 from select2reason.grading.tidy import key, tidy
 
@@ -167,6 +168,17 @@ class Grader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def verdicts(
+    results: Sequence[Sequence[str | None]], golds: Iterable[str | None], grader: Grader
+) -> list[list[bool | None]]:
+    """Whether each final answer of each question is right, by the question's gold answer or its solution (as
+    `Grader.grade`)."""
+    expected = [gold_answer(gold) for gold in golds]
+    pairs = [(result, gold) for some, gold in zip(results, expected, strict=True) for result in some]
+    found = iter(grader.grade(pairs))
+    return [[next(found) for _ in some] for some in results]
 
 
 @dataclass(slots=True, eq=False)

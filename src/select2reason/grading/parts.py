@@ -96,7 +96,7 @@ def _indexed(parts: list[Part]) -> list[Part]:
     """x_1 = 2, x_2 = 3 are two values of x."""
     bases = {part.name.partition("_")[0] for part in parts}
     if len(parts) > 1 and len(bases) == 1 and all(re.fullmatch(r"[a-zA-Z]_\d", part.name) for part in parts):
-        return [replace(part, name=bases.copy().pop()) for part in parts]
+        return [replace(part, name=next(iter(bases))) for part in parts]
     return parts
 
 

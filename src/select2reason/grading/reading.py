@@ -39,6 +39,7 @@ _OF_DEGREES = re.compile(
     r"(\\?(?:sin|cos|tan|cot|sec|csc)(?:\s*\^\s*(?:\{\s*\d\s*\}|\d))?)\s*(\d+(?:\.\d+)?)\s*\^\\circ"
 )
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?|(?<=[ ({])[a-zA-Z])\s*\^\\circ")
+_ANGLE = re.compile(r"([^,;°]+?)\s*\^\\circ")
 _NAMES = "|".join(name for name in UNIT_NAMES if name.isascii() and name.isalpha() and len(name) > 1)
 _NO_UNIT = "and|or|not|no|none|more|less|hundred|thousand|million|billion|trillion"
 _UNIT = re.compile(
@@ -99,9 +100,6 @@ def units_differ(given: str, gold: str) -> bool:
     a, b = (list(_UNIT.finditer(text)) for text in (given, gold))
     ends = [some[-1] for some, text in ((a, given), (b, gold)) if some and some[-1].end() == len(text)]
     return len(ends) == 2 and different_units(*(re.sub(r"\\text|[{}]", "", end.group()).lower() for end in ends))
-
-
-_ANGLE = re.compile(r"([^,;°]+?)\s*\^\\circ")
 
 
 def _with_commas(latex: str) -> str:

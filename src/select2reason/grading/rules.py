@@ -6,6 +6,7 @@ Each rule gives True or False where it is sure, and None where the symbolic comp
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from select2reason.grading.numbers import read_number, same_number
 from select2reason.grading.parts import chain, statements
@@ -35,28 +36,31 @@ def is_gold(text: str | None) -> bool:
 
 def meant(given: str, gold: str) -> str:
     """What a tidied answer is to be compared with: of a gold "C. 12" the label, or the text where the answer is one."""
-    labelled = _LABEL_AND_TEXT.match(without_text(gold))
-    if not labelled:
+    labelled = _labelled(gold)
+    if labelled is None:
         return gold
-    letter = _letters(given) or _letters(given.upper() if len(given) == 1 else "")
-    return _label(labelled) if letter else without_text(gold)[labelled.end() :]
+    letter, text = labelled
+    return letter if _bare_letters(given) else text
 
 
 def unlabelled(given: str, gold: str) -> str:
     """An answer without its label, where the gold answer has none and is no choice: "(C) 12" for 12."""
-    labelled = _LABEL_AND_TEXT.match(without_text(given))
-    plain = labelled is not None and _letters(gold) is None and _LABEL_AND_TEXT.match(without_text(gold)) is None
-    return without_text(given)[labelled.end() :] if labelled and plain else given
+    labelled = _labelled(given)
+    return given if labelled is None or _letters(gold) is not None or _labelled(gold) else labelled[1]
 
 
 def labels_differ(given: str, gold: str) -> bool | None:
     """Of two answers that both begin with a label, whether the labels differ; None where not both do."""
-    a, b = (_LABEL_AND_TEXT.match(without_text(text)) for text in (given, gold))
-    return None if a is None or b is None else _label(a) != _label(b)
+    a, b = _labelled(given), _labelled(gold)
+    return None if a is None or b is None else a[0] != b[0]
 
 
-def _label(found: re.Match[str]) -> str:
-    return (found[1] or found[2] or found[3]).upper()
+@lru_cache(maxsize=4096)  # a gold is met once for each sampled answer
+def _labelled(tidied: str) -> tuple[str, str] | None:
+    """The letter of a choice and its text, of an answer such as "C. 12"; None of any other."""
+    plain = without_text(tidied)
+    found = _LABEL_AND_TEXT.match(plain)
+    return ((found[1] or found[2] or found[3]).upper(), plain[found.end() :]) if found else None
 
 
 def decide(given: str, gold: str) -> bool | None:
@@ -167,9 +171,14 @@ def _choices(given: str, gold: str) -> bool | None:
 
 def chosen(given: str) -> str | None:
     """The letters that a tidied answer chooses, with or without the choice's text; None where it is no choice."""
-    letters = _letters(given) or _letters(given.upper() if len(given) == 1 else "")
-    led = _LABEL_AND_TEXT.match(without_text(given)) if letters is None else None
-    return _label(led) if led else letters
+    letters = _bare_letters(given)
+    led = _labelled(given) if letters is None else None
+    return led[0] if led else letters
+
+
+def _bare_letters(given: str) -> str | None:
+    """The letters of an answer that is nothing but these; a single one may be small."""
+    return _letters(given) or _letters(given.upper() if len(given) == 1 else "")
 
 
 def _letters(tidied: str) -> str | None:

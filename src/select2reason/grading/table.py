@@ -14,12 +14,12 @@ import polars as pl
 from select2reason import tags
 from select2reason.errors import UsageError
 from select2reason.frames import as_text, texts
-from select2reason.grading.extract import final_answer, gold_answer
-from select2reason.grading.grader import Grader
+from select2reason.grading.extract import final_answer
+from select2reason.grading.grader import Grader, verdicts
 from select2reason.progress import stage
 from select2reason.tables import beside, check_file, write_table
 
-CORRECT = "correct"
+CORRECT, _TAKEN = "correct", "taken"
 _BATCH = 2_048  # rows in the hands of the workers at once
 
 
@@ -65,11 +65,11 @@ def grade_table(
         parts = []
         for start in range(0, frame.height, _BATCH):
             parts.append(_graded(given.slice(start, _BATCH), golds.slice(start, _BATCH), grader))
-            advance(len(parts[-1]))
-    verdicts = pl.concat(parts)
-    added = [verdicts, *([] if taken is None else [_taken(given).rename(taken)])]
+            advance(parts[-1].height)
+    graded = pl.concat(parts)
+    added = [graded[CORRECT], *([] if taken is None else [graded[_TAKEN].rename(taken)])]
     write_table(beside(frame, pl.DataFrame(added)), out)
-    return _counted(out, given, verdicts)
+    return _counted(out, given, graded[CORRECT])
 
 
 def _column(frame: pl.DataFrame, name: str, option: str) -> pl.Series:
@@ -86,22 +86,18 @@ def _column(frame: pl.DataFrame, name: str, option: str) -> pl.Series:
     return texts(column)
 
 
-def _graded(given: pl.Series, golds: pl.Series, grader: Grader) -> pl.Series:
+def _graded(given: pl.Series, golds: pl.Series, grader: Grader) -> pl.DataFrame:
+    """The verdict of each prediction and the answer that was taken from it, in lists where they came in lists."""
     listed = given.dtype == pl.List(pl.String)
-    rows: list[list[str | None]] = [row or [] for row in given.to_list()] if listed else [[text] for text in given]
-    pairs = [(said(text), gold_answer(gold)) for row, gold in zip(rows, golds, strict=True) for text in row]
-    verdicts = iter(grader.grade(pairs))
-    found = [[next(verdicts) for _ in row] for row in rows]
+    rows: list[list[str | None] | None] = given.to_list() if listed else [[text] for text in given]
+    taken = [[said(text) for text in row or []] for row in rows]
+    told = verdicts(taken, golds, grader)
     if listed:
-        whole = [None if row is None else told for row, told in zip(given.to_list(), found, strict=True)]
-        return pl.Series(CORRECT, whole, dtype=pl.List(pl.Boolean))
-    return pl.Series(CORRECT, [row[0] for row in found], dtype=pl.Boolean)
-
-
-def _taken(given: pl.Series) -> pl.Series:
-    if given.dtype == pl.List(pl.String):
-        return pl.Series([None if row is None else [said(text) for text in row] for row in given.to_list()])
-    return pl.Series([said(text) for text in given], dtype=pl.String)
+        found = [(None, None) if row is None else both for row, *both in zip(rows, told, taken, strict=True)]
+        schema = {CORRECT: pl.List(pl.Boolean), _TAKEN: pl.List(pl.String)}
+        return pl.DataFrame(found, schema, orient="row")
+    alone = [(verdict, one) for (verdict,), (one,) in zip(told, taken, strict=True)]
+    return pl.DataFrame(alone, {CORRECT: pl.Boolean, _TAKEN: pl.String}, orient="row")
 
 
 def said(prediction: str | None) -> str | None:
@@ -113,14 +109,14 @@ def said(prediction: str | None) -> str | None:
     return found if found is not None or thought else prediction
 
 
-def _counted(out: Path, given: pl.Series, verdicts: pl.Series) -> Grades:
-    every = pl.DataFrame([_flat(given).alias("given"), _flat(verdicts).alias("correct")])
+def _counted(out: Path, given: pl.Series, correct: pl.Series) -> Grades:
+    every = pl.DataFrame([_flat(given).alias("given"), _flat(correct).alias("correct")])
     judged = every.filter(pl.col("correct").is_not_null())
     blank = judged["given"].fill_null("").str.strip_chars() == ""
     right = int(judged["correct"].sum())
     return Grades(
         out=out,
-        rows=len(verdicts),
+        rows=len(correct),
         without=sum(row is None or not row for row in given.to_list()) if isinstance(given.dtype, pl.List) else 0,
         answers=every.height,
         right=right,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, TypeAlias
 
 from math_verify import verify
 from sympy import (  # type: ignore[import-untyped]
@@ -48,8 +47,7 @@ from sympy import FiniteSet as SympySet
 from sympy.core.relational import Relational  # type: ignore[import-untyped]
 
 from select2reason.grading.numbers import Number, read_number, same_value
-
-Value: TypeAlias = Any  # of SymPy, which has no types: a Basic or a matrix
+from select2reason.grading.reading import Value
 
 _PRECISION = 50  # decimal digits for values of exact expressions
 _EXACT, _ROUNDED = Fraction(1, 10**30), Fraction(1, 10**9)  # relative: without and with decimals in the expression
