@@ -25,7 +25,7 @@ from select2reason.grading.reading import (
 )
 from select2reason.grading.rules import decide
 from select2reason.grading.tidy import key, tidy
-from select2reason.grading.values import same
+from select2reason.grading.values import all_paired, same
 
 Told: TypeAlias = bool | Literal["next"] | None  # what one way of comparing tells; "next": it does not apply
 
@@ -85,7 +85,7 @@ def _by_number_of_parts(given: str, gold: str) -> Told:
     if parts.several_differ(given, gold) or units_differ(given, gold):
         return False
     lists = parts.repeated(given, gold)
-    return _all_paired(*lists) if lists else "next"
+    return all_paired(*lists, _alone) if lists else "next"
 
 
 def _by_condition(given: str, gold: str) -> Told:
@@ -104,17 +104,6 @@ def _alone(given: str, gold: str) -> bool | None:
 def _all_true(verdicts: Iterable[bool | None]) -> bool | None:
     told = list(verdicts)
     return False if False in told else None if None in told else True
-
-
-def _all_paired(given: list[str], gold: list[str]) -> bool | None:
-    """Whether each part of one list has its own in the other, in any order."""
-    left = list(gold)
-    for part in given:
-        match = next((other for other in left if _alone(part, other)), None)
-        if match is None:
-            return False
-        left.remove(match)
-    return True
 
 
 _LIMITING = {

@@ -7,8 +7,9 @@ points, and sets, tuples, intervals and matrices part by part; Math-Verify decid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import TypeVar
 
 from math_verify import verify
 from sympy import (  # type: ignore[import-untyped]
@@ -48,6 +49,8 @@ from sympy.core.relational import Relational  # type: ignore[import-untyped]
 
 from select2reason.grading.numbers import Number, read_number, same_value
 from select2reason.grading.reading import Value
+
+T = TypeVar("T")
 
 _PRECISION = 50  # decimal digits for values of exact expressions
 _EXACT, _ROUNDED = Fraction(1, 10**30), Fraction(1, 10**9)  # relative: without and with decimals in the expression
@@ -130,9 +133,14 @@ def _allsame(a: Sequence[Value], b: Sequence[Value]) -> bool:
 def _in_any_order(a: Sequence[Value], b: Sequence[Value]) -> bool | None:
     if len(a) > _LARGEST_SET:
         return None if len(a) == len(b) else False
+    return all_paired(a, b, same)
+
+
+def all_paired(a: Sequence[T], b: Sequence[T], equal: Callable[[T, T], bool | None]) -> bool:
+    """Whether each part of one list has one of its own in the other, in any order, and none is left."""
     left = list(b)
     for part in a:
-        match = next((other for other in left if same(part, other)), None)
+        match = next((other for other in left if equal(part, other)), None)
         if match is None:
             return False
         left.remove(match)
