@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from select2reason import building
@@ -237,6 +237,7 @@ ROWS = st.dictionaries(NAMES | st.text(max_size=3), VALUES | TURNS, max_size=5) 
     rows=st.lists(ROWS | VALUES, min_size=1, max_size=6),
     head=st.sampled_from(["", "response", "generations", "messages"]),
 )
+@example(rows=[{"generations": [{"": None, "\0": None}]}], head="response")
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_rows_are_read_or_set_aside(
     tmp_path: Path, rows: list[Any], head: str, monkeypatch: pytest.MonkeyPatch

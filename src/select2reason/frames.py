@@ -56,8 +56,9 @@ def _can_be_stored(kind: pa.DataType, levels: int) -> bool:
     if levels == 0 or any(is_kind(kind) for is_kind in _NOT_STORED):
         return False
     if pa.types.is_struct(kind):
-        fields = [kind.field(i).type for i in range(kind.num_fields)]
-        return bool(fields) and all(_can_be_stored(field, levels - 1) for field in fields)
+        fields = [kind.field(i) for i in range(kind.num_fields)]
+        named = bool(fields) and not any("\0" in field.name for field in fields)  # Polars ends names there
+        return named and all(_can_be_stored(field.type, levels - 1) for field in fields)
     inner = getattr(kind, "value_type", None)  # of lists and dictionaries
     return inner is None or _can_be_stored(inner, levels - 1)
 
