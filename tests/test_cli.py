@@ -128,6 +128,10 @@ def test_version() -> None:
         (["--difficulty", "column:nope"], "no column nope"),
         (["--tokenizer", "nowhere.json"], "no tokenizer.json at nowhere.json"),
         (["--token-budget", "3"], "no row can be selected"),
+        (["--verify", "pool"], "no correctness flags; name them with --columns"),
+        (["--verify", "grade"], "no gold answers; name them with --columns"),
+        (["--benchmark-files", "nope.jsonl"], "no such file, folder or glob: nope.jsonl"),
+        (["--benchmark-files", "b.jsonl", "--contamination", "off"], "--benchmark-files are looked for by"),
     ],
 )
 def test_wrong_options_are_one_line(args: list[str], message: str, write_rows: WriteRows, tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_rules_have_columns_whatever_is_done_with_them(pool: Path, tmp_path: Pat
     table = run(pool, tmp_path / "out", replace(SAFE, keep=("cut_off", "duplicate"), verify="off", cutoff_len=0))
     flagged = {name: table[name].arg_true().to_list() for name in ("cut_off", "no_trace", "wrong_answer", "duplicate")}
     assert flagged == {"cut_off": [2], "no_trace": [3], "wrong_answer": [1], "duplicate": [8]}
-    for name in ("looping", "no_answer", "language_switch", "contaminated", "over_cutoff"):
+    for name in ("no_answer", "over_cutoff"):  # not asked for
         assert table[name].null_count() == table.height, name
     assert set(table["reason"]) == {"no_trace", "same_question", "ranked_below", "selected"}
 
@@ -373,7 +373,15 @@ def test_analyze_writes_the_study(pool: Path, tmp_path: Path) -> None:
     study = pipeline.analyze(PoolSettings(pools=(str(pool),)), scores, tmp_path / "out", cutoff_tokens=16_384)
     assert json.loads((tmp_path / "out" / "study.json").read_text()) == study
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"report.html", "study.json", "scores.parquet", "manifest.json", "quarantine.jsonl"}
+    files = {
+        "report.html",
+        "study.json",
+        "scores.parquet",
+        "manifest.json",
+        "quarantine.jsonl",
+        "contamination.parquet",
+    }
+    assert names == files
     assert "selected" not in pl.read_parquet(tmp_path / "out" / "scores.parquet").columns
 
 
@@ -401,7 +409,8 @@ def test_the_default_settings_are_the_paper_s_tenth(pool: Path, tmp_path: Path) 
 def test_the_demo_shows_the_reasons_that_this_version_finds(tmp_path: Path) -> None:
     outcome = pipeline.demo(tmp_path / "demo")
     shown = set(outcome.counts)
-    assert shown >= {"no_trace", "cut_off", "wrong_answer", "duplicate", "over_cutoff", "same_question", "ranked_below"}
+    assert shown >= {"no_trace", "looping", "cut_off", "no_answer", "wrong_answer", "language_switch", "duplicate"}
+    assert shown >= {"over_cutoff", "same_question", "ranked_below"}
     assert outcome.selected == outcome.eligible // 10
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -153,3 +153,11 @@ def test_scores_of_another_shape_are_refused(pool: Pool) -> None:
     pl.DataFrame({"score": [1]}).write_parquet(shard_path(spec(Lengths()).folder(pool.root), 2))
     with pytest.raises(RunError, match="does not fit the pool"):
         read_scores(pool, spec(Lengths()))
+
+
+def test_small_batches_are_put_together_within_a_shard(pool: Pool) -> None:
+    scorer = Lengths()
+    together = replace(spec(scorer), batch_rows=7)
+    score(pool, together)
+    assert scorer.seen == [9, 1] * 3  # row groups of 3, 3, 3 and 1 in each of 3 shards
+    assert read_scores(pool, together)["score"].to_list() == list(range(1, 31))

@@ -18,7 +18,6 @@ from select2reason.trace import (
     TraceScorer,
     find_repeats,
     normalise,
-    normalised_question,
 )
 
 BUILTIN = load_tokenizer()
@@ -101,16 +100,14 @@ def test_total_tokens_are_those_of_the_trained_example() -> None:
     assert measured(rows)["total_tokens"].to_list() == expected
 
 
-def test_equal_questions_and_traces_have_equal_keys() -> None:
-    table = measured([("What  is\nit?", "", "t", ""), (" what is it? ", "", "t", ""), ("What is it", "", "u", "")])
-    question, trace = table["question_key"], table["trace_key"]
-    assert question[0] == question[1] != question[2]
+def test_equal_traces_have_equal_keys() -> None:
+    trace = measured([("Q", "", "t", ""), ("Another", "", "t", ""), ("Q", "", "u", "")])["trace_key"]
     assert trace[0] == trace[1] != trace[2]
 
 
-def test_normalised_question() -> None:
-    frame = pl.DataFrame({"q": ["  Find\t\tthe\nSUM. "]}).select(normalised_question(pl.col("q")))
-    assert frame.item() == "find the sum."
+def test_response_tokens_are_those_of_the_response() -> None:
+    rows = [("What?", "<think>", "\nOkay.\n\nSo 4.\n", "</think>\n\n4"), ("What?", "", "No tags.", "")]
+    assert measured(rows)["response_tokens"].to_list() == [count(head + trace + tail) for _, head, trace, tail in rows]
 
 
 def test_repeats_know_where_no_safe_cut_is() -> None:

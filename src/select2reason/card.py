@@ -7,6 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from select2reason.cost import FORMULA
+
 _CARD = """\
 ---
 configs:
@@ -23,14 +25,14 @@ tags:
 
 Chosen by [Select2Reason](https://arxiv.org/abs/2505.17266): {how}.
 
-| | rows | tokens |
-|---|---|---|
-| pool | {rows:,} | {pool_tokens:,} |
-| eligible | {eligible:,} | {eligible_tokens:,} |
-| selected | {selected:,} | {selected_tokens:,} |
+| | rows | tokens | H100 hours, one epoch |
+|---|---|---|---|
+| pool | {rows:,} | {pool_tokens:,} | {hours[pool]:,.2f} |
+| eligible | {eligible:,} | {eligible_tokens:,} | {hours[eligible]:,.2f} |
+| selected | {selected:,} | {selected_tokens:,} | {hours[selected]:,.2f} |
 
 Tokens are those of the whole example in Qwen2.5's chat template, system prompt included, counted with the tokenizer
-`{tokenizer}`.
+`{tokenizer}`. The hours are an estimate: {formula}.
 
 ## Why rows were left out
 
@@ -39,7 +41,8 @@ Tokens are those of the whole example in Qwen2.5's chat template, system prompt 
 ## Files
 
 `data/` holds the examples, best first; `scores.parquet` one row for every example of the pool with its scores, ranks
-and reason; `manifest.json` versions, digests and every parameter; `report.html` the figures; `quarantine.jsonl` the
+and reason; `contamination.parquet`, where benchmarks were looked for, one row for every hit; `manifest.json` versions,
+digests and every parameter; `report.html` the figures; `quarantine.jsonl` the
 {quarantined:,} rows that could not be read.
 
 ## Sources and licence
@@ -78,6 +81,8 @@ def dataset_card(manifest: Mapping[str, Any], table: pl.DataFrame) -> str:
         pool_tokens=sums[0],
         eligible_tokens=sums[1],
         selected_tokens=sums[2],
+        hours=manifest["gpu_hours"],
+        formula=FORMULA,
         tokenizer=_plain(manifest["parameters"]["tokenizer"]),
         reasons=f"| reason | rows |\n|---|---|\n{listed}" if listed else "No row was left out.",
         sources=sources,

@@ -28,6 +28,8 @@ from select2reason.trace import SYSTEM_PROMPT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+CONTAMINATION = "contamination.parquet"
+"""The file of evidence, where benchmarks were looked for: one row a hit."""
 _FILE_BYTES = 512 << 20  # of text in one data file, the customary size on the Hub
 _SCORES = ("difficulty", "trace_tokens", "total_tokens", "rank_joint")
 _MADE = (

@@ -22,16 +22,18 @@ import polars as pl
 from select2reason import export, report
 from select2reason import pool as pools
 from select2reason.card import dataset_card
+from select2reason.cost import gpu_hours
 from select2reason.errors import OutputError, UsageError
 from select2reason.opening import open_pool
 from select2reason.pool import Pool
 from select2reason.progress import say, stage
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.recipe import DROPPING, PoolSettings, ScoreSettings, SelectSettings
-from select2reason.scored import Scored, find_scorers, score_pool
+from select2reason.scored import Checks, Scored, find_scorers, score_pool
 from select2reason.selection import OUTCOMES, Selection, Strategy
 from select2reason.selection import select as choose
-from select2reason.table import candidates, refuse_without_flags, with_selection
+from select2reason.table import candidates, with_selection
+from select2reason.verification import Verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,6 +62,7 @@ class SelectOutcome:
     pool_tokens: int
     eligible_tokens: int
     selected_tokens: int
+    gpu_hours: Mapping[str, float]  # of the pool, the eligible and the selected rows (`cost.gpu_hours`)
     counts: Mapping[str, int]
     notes: tuple[str, ...]
 
@@ -81,7 +84,7 @@ def select(
     Raises UsageError for settings or input that cannot be used, RunError where the work fails.
     """
     export.check_out(out, force=force)
-    scorers = find_scorers(scores)
+    scorers = find_scorers(scores, verify=chosen.verify)
 
     def check(own: Sequence[str]) -> None:
         scorers.estimator.check(own)
@@ -89,9 +92,8 @@ def select(
 
     opened = open_pool(pool, scorers.of_rows, check=check)
     carried = export.carried_names(opened.pool.own_columns(), pool.carry)
-    if chosen.verify == "pool":
-        refuse_without_flags(opened.pool)
-    scored = score_pool(opened, scorers, pool, cutoff_tokens=chosen.cutoff_tokens, dropping=chosen.dropping)
+    checks = Checks(chosen.verify, chosen.by_gold, chosen.cutoff_tokens, chosen.dropping)
+    scored = score_pool(opened, scorers, pool, checks)
     rivals = candidates(
         scored.table,
         scored.pool,
@@ -100,12 +102,13 @@ def select(
     )
     selection = _choose(rivals, chosen)
     table = with_selection(scored.table, selection)
-    outcome = _outcome(out, scored, table, selection)
+    outcome = _outcome(out, scored, table, selection, cutoff_tokens=chosen.cutoff_tokens)
     _refuse_empty(outcome)
     manifest = _manifest(scored, command, {**asdict(scores), **_parameters(chosen), **_reading(pool)}) | {
         "eligible": outcome.eligible,
         "asked": outcome.asked,
         "selected": outcome.selected,
+        "gpu_hours": dict(outcome.gpu_hours),
         "counts": dict(outcome.counts),
         "notes": list(outcome.notes),
     }
@@ -116,13 +119,14 @@ def select(
                 manifest=manifest,
                 examples=_examples(scored.pool, table, rivals, chosen, selection.rows, spill=folder / "examples"),
                 alternatives=_alternatives(rivals, chosen, selection),
+                findings=_findings(scored.pool, table, spill=folder / "findings"),
             )
         )
         with stage("writing", outcome.selected) as advance:
             export.write_data(scored.pool, selection.rows, table, folder, carried=carried, advance=advance)
         page = drawn.result()
         (folder / "report.html").write_text(page, encoding="utf-8")
-        _write_rest(folder, scored.pool, table, manifest, card=dataset_card(manifest, table))
+        _write_rest(folder, scored, table, manifest, card=dataset_card(manifest, table))
     return outcome
 
 
@@ -146,8 +150,12 @@ def _alternatives(rivals: Candidates, chosen: SelectSettings, selection: Selecti
     return {str(name): rows for name, rows in taken.items()}
 
 
-def _outcome(out: Path, scored: Scored, table: pl.DataFrame, selection: Selection) -> SelectOutcome:
+def _outcome(
+    out: Path, scored: Scored, table: pl.DataFrame, selection: Selection, *, cutoff_tokens: int
+) -> SelectOutcome:
     tokens = table["total_tokens"].cast(pl.Int64)
+    eligible = tokens.filter(table["rank_joint"].is_not_null())
+    chosen = tokens.filter(table["selected"])
     found = dict(table["reason"].value_counts().iter_rows())
     return SelectOutcome(
         out=out,
@@ -157,8 +165,12 @@ def _outcome(out: Path, scored: Scored, table: pl.DataFrame, selection: Selectio
         asked=selection.asked,
         selected=len(selection.rows),
         pool_tokens=int(tokens.sum()),
-        eligible_tokens=int(tokens.filter(table["rank_joint"].is_not_null()).sum()),
-        selected_tokens=int(tokens[selection.rows].sum()) if len(selection.rows) else 0,
+        eligible_tokens=int(eligible.sum()),
+        selected_tokens=int(chosen.sum()),
+        gpu_hours={
+            name: round(gpu_hours(side, cutoff_tokens=cutoff_tokens), 3)
+            for name, side in {"pool": tokens, "eligible": eligible, "selected": chosen}.items()
+        },
         counts={reason: found[reason] for reason in OUTCOMES if reason in found},
         notes=(*scored.notes, *_notes(table, selection)),
     )
@@ -173,9 +185,9 @@ def _notes(table: pl.DataFrame, selection: Selection) -> Iterator[str]:
         yield f"{missing:,} rows have no difficulty; they rank last in difficulty"
     unsaid = table["wrong_answer"].null_count()
     if unsaid == table.height:
-        yield "the pool does not say which answers are right, so none was checked"
+        yield "it is not known of any answer whether it is right: no flags, and nothing was graded"
     elif unsaid:
-        yield f"of {unsaid:,} rows the pool does not say whether the answer is right; they were not checked"
+        yield f"of {unsaid:,} rows it is not known whether the answer is right; they were not left out for it"
 
 
 def _refuse_empty(outcome: SelectOutcome) -> None:
@@ -183,7 +195,12 @@ def _refuse_empty(outcome: SelectOutcome) -> None:
         return
     counts = ", ".join(f"{reason} {count:,}" for reason, count in outcome.counts.items())
     worst = max(outcome.counts, key=lambda reason: outcome.counts[reason])
-    own_fix = {"over_budget": "raise --token-budget", "over_cutoff": "raise --cutoff-len"}
+    own_fix = {
+        "contaminated": "look for no benchmark with --contamination off",
+        "wrong_answer": "leave answers alone with --verify off",
+        "over_budget": "raise --token-budget",
+        "over_cutoff": "raise --cutoff-len",
+    }
     fix = own_fix.get(worst, "keep rows with --keep REASON, or use --preset paper")
     raise UsageError(f"no row can be selected ({counts}); {fix}")
 
@@ -207,24 +224,41 @@ def _texts(pool: Pool, table: pl.DataFrame, rows: Rows, spill: Path) -> pl.DataF
     return pl.concat([export.as_examples(found).drop("messages"), scores], how="horizontal")
 
 
+def _findings(pool: Pool, table: pl.DataFrame, *, spill: Path) -> dict[str, Sequence[report.Finding]]:
+    """For each rule some of the rows that it flags, with what it found there."""
+    shown = report.rows_to_show(table)
+    rows = np.unique(np.array([row for some in shown.values() for row in some], np.uint32))
+    texts = [pl.DataFrame(schema=dict.fromkeys(pools.TEXT, pl.String)), *pool.take(rows, pools.TEXT, spill=spill)]
+    return report.findings(shown, pl.concat([pl.concat(texts), table[rows]], how="horizontal"))
+
+
 # --- analyze --------------------------------------------------------------------------------------------------------
 
 
 def analyze(
-    pool: PoolSettings, scores: ScoreSettings, out: Path, *, cutoff_tokens: int, force: bool = False, command: str = ""
+    pool: PoolSettings,
+    scores: ScoreSettings,
+    out: Path,
+    *,
+    cutoff_tokens: int,
+    verify: Verify = "auto",
+    force: bool = False,
+    command: str = "",
 ) -> dict[str, object]:
     """The rethinking study (METHOD 1) and the health of a pool, without choosing; the study as plain data."""
     export.check_out(out, force=force)
-    scorers = find_scorers(scores)
+    scorers = find_scorers(scores, verify=verify)
     opened = open_pool(pool, scorers.of_rows, check=scorers.estimator.check)
-    scored = score_pool(opened, scorers, pool, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"])
-    manifest = _manifest(scored, command, {**asdict(scores), "cutoff_len": cutoff_tokens, **_reading(pool)})
-    study = report.rethinking_study(scored.table).to_dict()
+    scored = score_pool(opened, scorers, pool, Checks(verify, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"]))
+    parameters = {**asdict(scores), "cutoff_len": cutoff_tokens, "verify": verify, **_reading(pool)}
+    manifest = _manifest(scored, command, parameters)
+    study = report.rethinking_study(scored.table).to_dict() | {"health": report.flag_counts(scored.table)}
     with export.whole_folder(out, force=force) as folder:
-        page = report.analysis_page(scored.table, manifest=manifest)
+        findings = _findings(scored.pool, scored.table, spill=folder / "findings")
+        page = report.analysis_page(scored.table, manifest=manifest, findings=findings)
         (folder / "report.html").write_text(page, encoding="utf-8")
         export.write_json(folder / "study.json", study)
-        _write_rest(folder, scored.pool, scored.table, manifest, card=None)
+        _write_rest(folder, scored, scored.table, manifest, card=None)
     return study
 
 
@@ -241,11 +275,11 @@ class ScoreOutcome:
     notes: tuple[str, ...]
 
 
-def score_only(pool: PoolSettings, scores: ScoreSettings) -> ScoreOutcome:
+def score_only(pool: PoolSettings, scores: ScoreSettings, *, verify: Verify = "auto") -> ScoreOutcome:
     """Only the scores, into the cache, where `select` finds them."""
-    scorers = find_scorers(scores)
+    scorers = find_scorers(scores, verify=verify)
     opened = open_pool(pool, scorers.of_rows, check=scorers.estimator.check)
-    scored = score_pool(opened, scorers, pool, cutoff_tokens=0, dropping=frozenset())
+    scored = score_pool(opened, scorers, pool, Checks(verify))
     missing = scored.table["difficulty"].null_count()
     return ScoreOutcome(scored.pool.root, scored.pool.rows, missing, scored.notes)
 
@@ -290,15 +324,18 @@ def _manifest(scored: Scored, command: str, parameters: Mapping[str, object]) ->
             "sources": scored.opened.sources,
         },
         "scorers": {spec.name: spec.fingerprint for spec in scored.scorers.specs},
+        "length_ceilings": list(scored.ceilings),
     }
 
 
 def _write_rest(
-    folder: Path, pool: Pool, table: pl.DataFrame, manifest: Mapping[str, object], *, card: str | None
+    folder: Path, scored: Scored, table: pl.DataFrame, manifest: Mapping[str, object], *, card: str | None
 ) -> None:
     table.write_parquet(folder / "scores.parquet", compression="zstd")
     with (folder / "quarantine.jsonl").open("wb") as lines:
-        lines.writelines(orjson.dumps(row) + b"\n" for row in pool.quarantine())
+        lines.writelines(orjson.dumps(row) + b"\n" for row in scored.pool.quarantine())
+    if scored.evidence is not None:
+        scored.evidence.write_parquet(folder / export.CONTAMINATION, compression="zstd")
     if card is not None:
         (folder / "README.md").write_text(card, encoding="utf-8")
     export.write_json(folder / "manifest.json", {**manifest, "outputs": export.file_digests(folder)})

@@ -16,9 +16,9 @@ from select2reason.difficulty.judge import JudgePrompt
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.selection import REASONS, Strategy
 from select2reason.tokens import BUILTIN
+from select2reason.verification import Verify
 
 Preset = Literal["safe", "paper"]
-Verify = Literal["auto", "pool", "off"]
 
 PAPER_FRACTION = Decimal("0.10")  # METHOD 4: the headline result takes 10%
 PAPER_CUTOFF_LEN = 16_384  # METHOD 6: cutoff of the paper's fine-tuning, in tokens
@@ -49,12 +49,15 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class ScoreSettings:
-    """How traces are measured and questions judged; `engine` and `judge` are of --difficulty judge alone."""
+    """How traces are measured, questions judged and benchmarks looked for; `engine` and `judge` are of --difficulty
+    judge alone."""
 
     tokenizer: str = BUILTIN
     difficulty: str = "builtin"
     engine: BackendSettings | None = None
     judge: JudgePrompt | None = None
+    contamination: bool = True
+    benchmark_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,11 @@ class SelectSettings:
         return self.preset == "paper" and self.per_question is None
 
     @property
+    def by_gold(self) -> bool:
+        """Whether --verify auto grades answers that have no flag: the paper's recipe goes by the pool's flags."""
+        return self.preset == "safe"
+
+    @property
     def cutoff_tokens(self) -> int:
         """The cutoff in force, in tokens of the whole example; 0 = none."""
         return PRESETS[self.preset]["cutoff_len"] if self.cutoff_len is None else self.cutoff_len
@@ -101,7 +109,7 @@ class SelectSettings:
         asked = {"over_cutoff"} if self.cutoff_len else set()
         off = {*self.keep}
         if self.verify == "off":
-            off.add("wrong_answer")
+            off |= {"wrong_answer", "no_answer"}
         if self.preset == "paper" and not self.one_generation:
             off.add("cut_off")
         return (DROPPING[self.preset] | asked) - off

@@ -1,13 +1,17 @@
-"""All that is known of a pool's rows before a choice is made: traces measured, questions judged, flags laid out."""
+"""All that is known of a pool's rows before a choice is made: traces measured, questions judged and compared, answers
+verified, flags laid out."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
-from select2reason import cache, questions
+from select2reason import cache, contamination, questions
+from select2reason.asking import HITS, question_spec
+from select2reason.contamination import Prints
 from select2reason.difficulty import Estimator, ask, find_estimator
 from select2reason.opening import Opened
 from select2reason.pool import Pool
@@ -15,38 +19,60 @@ from select2reason.progress import say, stage
 from select2reason.recipe import PoolSettings, ScoreSettings
 from select2reason.scoring import ScorerSpec, read_scores, score
 from select2reason.scoring.base import missing_shards
-from select2reason.table import score_table
+from select2reason.table import Measured, length_ceilings, score_table
+from select2reason.tables import read_table
 from select2reason.trace import measure_spec
+from select2reason.verification import Verify, answers_spec, verify
 
 _SAMPLE = 2_000  # questions of which the estimator's notes judge what kind of pool this is
 
 
 @dataclass(frozen=True, slots=True)
+class Checks:
+    """How answers are verified, and under which rules rows are dropped; see `verification.verify`."""
+
+    verify: Verify = "auto"
+    by_gold: bool = True
+    cutoff_tokens: int = 0
+    dropping: Collection[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Scorers:
-    """What measures traces, and where difficulty comes from."""
+    """What measures traces and questions, and where difficulty comes from. `prints` is None where no benchmark is
+    looked for, `answers` where no answer is verified."""
 
     traces: ScorerSpec
+    questions: ScorerSpec
+    answers: ScorerSpec | None
+    prints: Prints | None
     estimator: Estimator
 
     @property
     def of_rows(self) -> list[ScorerSpec]:
         """Those that score the pool's rows, while it is read if they keep up."""
         spec = self.estimator.spec
-        return [self.traces, *([spec] if spec and not spec.distinct else [])]
+        own = spec if spec and not spec.distinct else None
+        every = (self.traces, self.questions, self.answers, own)
+        return [one for one in every if one is not None]
 
     @property
     def specs(self) -> list[ScorerSpec]:
         """All of them."""
-        return [self.traces, *([self.estimator.spec] if self.estimator.spec else [])]
+        spec = self.estimator.spec
+        return [*self.of_rows, *([spec] if spec and spec.distinct else [])]
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A pool and its score table; `notes` are the estimator's."""
+    """A pool and its score table; `evidence` has a row for each hit in a benchmark (None: not looked for), `ceilings`
+    are the lengths at which its generations were stopped, `notes` what its user should know."""
 
     opened: Opened
     table: pl.DataFrame
     scorers: Scorers
+    evidence: pl.DataFrame | None
+    ceilings: tuple[int, ...]
     notes: tuple[str, ...]
 
     @property
@@ -55,15 +81,25 @@ class Scored:
         return self.opened.pool
 
 
-def find_scorers(scores: ScoreSettings) -> Scorers:
-    """The scorers that these settings name. Raises UsageError for a tokenizer or a difficulty that is not known."""
+def find_scorers(scores: ScoreSettings, *, verify: Verify = "auto") -> Scorers:
+    """The scorers that these settings name. Raises UsageError for a tokenizer or a difficulty that is not known, and
+    for a benchmark file that asks nothing."""
     estimator = find_estimator(scores.difficulty, engine=scores.engine, prompt=scores.judge)
-    return Scorers(measure_spec(scores.tokenizer), estimator)
+    answers = None if verify == "off" else answers_spec()
+    prints = _prints(scores)
+    return Scorers(measure_spec(scores.tokenizer), question_spec(prints), answers, prints, estimator)
 
 
-def score_pool(
-    opened: Opened, scorers: Scorers, settings: PoolSettings, *, cutoff_tokens: int, dropping: Collection[str]
-) -> Scored:
+def _prints(scores: ScoreSettings) -> Prints | None:
+    """The prints that come with the program, and those of the user's own files under the files' names."""
+    if not scores.contamination:
+        return None
+    own = {Path(name).stem: read_table([name]).question.to_list() for name in scores.benchmark_files}
+    bundled = contamination.load_prints()
+    return contamination.joined(bundled, contamination.make_prints(own)) if own else bundled
+
+
+def score_pool(opened: Opened, scorers: Scorers, settings: PoolSettings, checks: Checks) -> Scored:
     """Score what is not scored yet, and lay the score table out."""
     pool, estimator = opened.pool, scorers.estimator
     _say_plan(pool, scorers.of_rows, opened.meanwhile)
@@ -71,10 +107,18 @@ def score_pool(
         if missing := missing_shards(pool, spec):
             with stage(spec.name, sum(pool.shards[shard] for shard in missing)) as advance:
                 score(pool, spec, progress=advance)
+    verified = verify(pool, checks.verify, by_gold=checks.by_gold)
     difficulty = _difficulty(pool, estimator, settings)
     traces = read_scores(pool, scorers.traces)
-    table = score_table(pool, traces, difficulty, cutoff_tokens=cutoff_tokens, dropping=dropping)
-    return Scored(opened, table, scorers, tuple(estimator.notes(difficulty, _sample(pool))))
+    asked = read_scores(pool, scorers.questions)
+    evidence = None if scorers.prints is None else contamination.evidence(asked[HITS], scorers.prints)
+    measured = Measured(traces, asked, difficulty, verified, evidence)
+    ceilings = length_ceilings(traces)
+    table = score_table(pool, measured, ceilings=ceilings, cutoff_tokens=checks.cutoff_tokens, dropping=checks.dropping)
+    notes = [*estimator.notes(difficulty, _sample(pool))]
+    if verified.not_judged:
+        notes.append(f"of {verified.graded:,} answers that were graded {verified.not_judged:,} could not be judged")
+    return Scored(opened, table, scorers, evidence, tuple(ceilings), tuple(notes))
 
 
 def _difficulty(pool: Pool, estimator: Estimator, settings: PoolSettings) -> pl.DataFrame:

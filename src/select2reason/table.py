@@ -6,49 +6,91 @@ throughout. The table never holds text.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from select2reason.errors import UsageError
+from select2reason.contamination.overlap import OTHER_NUMBERS, SAME
+from select2reason.health.endings import at_ceiling, ceilings
+from select2reason.health.loops import looping
+from select2reason.near_duplicates import question_groups
 from select2reason.pool import Pool
 from select2reason.selection import ELIGIBLE, OUTCOMES, REASONS, ROW_RULES, Candidates, Selection, first_reason
+from select2reason.verification import Verified
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
-_NOT_MEASURED = ("looping", "no_answer", "language_switch", "contaminated")
 _COLUMNS = (
     *("row", "difficulty", "trace_tokens", "trace_tokens_raw", "total_tokens", "rethinking_tokens"),
-    *("looping", "cut_off", "no_trace", "no_answer", "wrong_answer", "language_switch", "contaminated"),
-    *("duplicate", "over_cutoff", "question_group"),
+    *("looping", "cut_off", "no_trace", "damaged_tags", "no_answer", "wrong_answer", "language_switch", "runs_on"),
+    *("contaminated", "duplicate", "over_cutoff", "question_group"),
+    *("loop_share", "loop_start", "benchmark", "other_numbers"),
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the scorers gave, each a frame with one row an example, in pool order. `evidence` has one row a hit
+    (`contamination.evidence`), and is None where no benchmark was looked for."""
+
+    traces: pl.DataFrame
+    questions: pl.DataFrame
+    difficulty: pl.DataFrame
+    verified: Verified
+    evidence: pl.DataFrame | None = None
+
+
 def score_table(
-    pool: Pool, traces: pl.DataFrame, difficulty: pl.DataFrame, *, cutoff_tokens: int, dropping: Collection[str]
+    pool: Pool, measured: Measured, *, ceilings: Sequence[int], cutoff_tokens: int, dropping: Collection[str]
 ) -> pl.DataFrame:
     """All that is known of each row, in pool order.
 
-    traces: what trace.TraceScorer gives. difficulty: `difficulty` and whatever else its scorer adds. `wrong_answer` is
-    the pool's own verdict, null where it has none; `over_cutoff` is null without a cutoff. Of equal examples the first
-    that no other rule in `dropping` drops is the original, the others are `duplicate`.
+    `cut_off`: never closed, said by the pool to have ended early, or ended in mid-sentence at one of `ceilings`.
+    `wrong_answer` and `no_answer` are null where there is no verdict, or no gold answer to compare with; an answer that
+    was found right is there. `over_cutoff` is null without a cutoff. `benchmark` names that of the closest hit, and
+    `other_numbers` says that it is one of its problems with other numbers. Of equal examples the first that no other
+    rule in `dropping` drops is the original, the others are `duplicate`.
     """
-    own = pool.narrow(["correct", "cut_off"])
+    own = pool.narrow(["cut_off"])
     too_long = pl.col("total_tokens") > cutoff_tokens if cutoff_tokens else pl.lit(None, pl.Boolean)
-    table = pl.concat([traces, own, difficulty], how="horizontal").with_columns(
-        *(pl.lit(None, pl.Boolean).alias(name) for name in _NOT_MEASURED),
+    stopped = pl.col("unfinished") & at_ceiling(pl.col("response_tokens"), ceilings)
+    answered, right = measured.verified.answered, measured.verified.right
+    parts = [measured.traces, own, measured.difficulty, measured.questions.select("question_key")]
+    table = pl.concat(parts, how="horizontal").with_columns(
         row=pl.int_range(pl.len(), dtype=pl.UInt32),
-        wrong_answer=~pl.col("correct").cast(pl.Boolean),
-        cut_off=pl.col("cut_off").fill_null(False),
+        looping=looping(),
+        cut_off=pl.col("cut_off").fill_null(False) | stopped,
+        no_answer=pl.when(answered.is_not_null()).then(~answered & ~right.fill_null(False)),
+        wrong_answer=pl.lit(~right),
         over_cutoff=too_long,
-        question_group=_first_seen(traces["question_key"]),
+        question_group=question_groups(measured.questions),
+        **_closest(measured.evidence, pool.rows),
     )
     table = table.with_columns(duplicate=_duplicates(table, sorted(set(dropping) & set(ROW_RULES) - {"duplicate"})))
-    return table.select(*_COLUMNS, *(name for name in difficulty.columns if name != "difficulty"))
+    return table.select(*_COLUMNS, *(name for name in measured.difficulty.columns if name != "difficulty"))
+
+
+def length_ceilings(traces: pl.DataFrame) -> list[int]:
+    """The lengths at which generations of the pool were stopped (`health.endings.ceilings`)."""
+    return ceilings(traces["response_tokens"].to_numpy(), traces["unfinished"].to_numpy())
+
+
+def _closest(evidence: pl.DataFrame | None, rows: int) -> dict[str, pl.Series]:
+    """Of each row what its closest hit says."""
+    if evidence is None:
+        unknown = pl.repeat(None, rows, dtype=pl.Boolean, eager=True)
+        names = pl.repeat(None, rows, dtype=pl.String, eager=True)
+        return {"contaminated": unknown, "other_numbers": unknown, "benchmark": names}
+    places = pl.DataFrame({"row": pl.int_range(rows, dtype=pl.UInt32, eager=True)})
+    first = evidence.unique("row", keep="first", maintain_order=True)
+    closest = places.join(first, on="row", how="left", maintain_order="left")
+    kind = closest["kind"].fill_null("")
+    return {"contaminated": kind == SAME, "other_numbers": kind == OTHER_NUMBERS, "benchmark": closest["benchmark"]}
 
 
 def _duplicates(table: pl.DataFrame, rules: Sequence[str]) -> pl.Series:
@@ -56,14 +98,6 @@ def _duplicates(table: pl.DataFrame, rules: Sequence[str]) -> pl.Series:
     ordered = table.select("question_key", "trace_key", "row", dropped=dropped).sort("dropped", "row")
     repeated = ordered.select("row", duplicate=~pl.struct("question_key", "trace_key").is_first_distinct())
     return repeated.sort("row")["duplicate"]
-
-
-def _first_seen(keys: pl.Series) -> pl.Series:
-    """Keys as numbers from 0 in the order in which they first occur."""
-    _, first, code = np.unique(keys.to_numpy(), return_index=True, return_inverse=True)
-    number = np.empty(len(first), np.uint32)
-    number[np.argsort(first, kind="stable")] = np.arange(len(first), dtype=np.uint32)
-    return pl.Series(number[code], dtype=pl.UInt32)
 
 
 def candidates(table: pl.DataFrame, pool: Pool, *, dropping: Collection[str], one_generation: bool) -> Candidates:
@@ -115,11 +149,3 @@ def with_selection(table: pl.DataFrame, selection: Selection) -> pl.DataFrame:
         selected=reason == "selected",
         reason=reason,
     )
-
-
-def refuse_without_flags(pool: Pool) -> None:
-    """For --verify pool: a pool that says nothing about its answers cannot be verified by itself."""
-    if pool.narrow(["correct"])["correct"].null_count() == pool.rows:
-        raise UsageError(
-            "--verify pool, but the pool has no correctness flags; name them with --columns correct=COLUMN"
-        )

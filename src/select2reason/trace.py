@@ -1,4 +1,4 @@
-"""What can be measured of a trace without a model (METHOD 3, 9.7 to 9.9): steps, repeats, tokens, rethinking tokens.
+"""What can be measured of a trace without a model (METHOD 3, 9.7 to 9.9): steps, tokens, rethinking tokens, health.
 
 Both lengths, raw and normalised, and the length of the whole example as it will be trained come out of one pass of the
 tokenizer: counts are additive over cuts between a line break and a non-space, so what a repeat or a tag adds is counted
@@ -19,13 +19,16 @@ import polars as pl
 
 from select2reason.cache import key_of
 from select2reason.frames import WHITE
+from select2reason.health.endings import damaged_tags, runs_on, unfinished
+from select2reason.health.language import switches
+from select2reason.health.loops import Loops, find_loops, number_tokens
 from select2reason.scoring.base import ScorerSpec
-from select2reason.tokens import Tokenizer, load_tokenizer
+from select2reason.tokens import Encoded, Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 1  # raised whenever a measure changes its meaning
+VERSION = 2  # raised whenever a measure changes its meaning
 SYSTEM_PROMPT = r"Please reason step by step, and put your final answer within \boxed{}."  # METHOD 6
 RETHINKING_WORDS = ("wait", "alternatively", "maybe", "however")  # METHOD 1, 9.8
 RETHINKING_WORDS_ZH = ("等等", "或者", "也许", "可能", "但是", "不过", "然而")
@@ -36,6 +39,7 @@ _TEMPLATE = (  # what stands around "user" + question and "assistant" + response
     "<|im_end|>\n<|im_start|>",
     "<|im_end|>\n",
 )
+_REPLY = "assistant\n"
 _SPREAD = 0x9E3779B97F4A7C15  # odd and far from any pattern: keeps equal steps of different traces apart
 _THREADS = max(3, min(8, os.cpu_count() or 1))  # batches at once, some of them at the tokenizer; 30 MB each
 _LAST_LINE_CHARS = 400  # a trace whose last line is longer than this is counted once more, whole
@@ -44,9 +48,15 @@ OUTPUTS: dict[str, type[pl.DataType]] = {
     "trace_tokens": pl.UInt32,
     "trace_tokens_raw": pl.UInt32,
     "total_tokens": pl.UInt32,
+    "response_tokens": pl.UInt32,  # of the total, those of head, trace and tail
     "rethinking_tokens": pl.UInt32,
     "no_trace": pl.Boolean,
-    "question_key": pl.UInt64,
+    "loop_share": pl.Float32,  # part of the trace's tokens that go on saying what was said
+    "loop_start": pl.UInt32,  # the token of the trace at which the first loop is certain; null where there is none
+    "unfinished": pl.Boolean,  # the response ends in mid-sentence
+    "language_switch": pl.Boolean,
+    "damaged_tags": pl.Boolean,
+    "runs_on": pl.Boolean,
     "trace_key": pl.UInt64,
 }
 
@@ -73,26 +83,52 @@ class TraceScorer:
         """Tokens of the chat template and the system prompt, alike for every example."""
         return int(self.tokenizer.count(pl.Series(_TEMPLATE)).sum())
 
+    @cached_property
+    def numbers(self) -> NDArray[np.bool_]:
+        """Which tokens are numbers."""
+        return number_tokens(self.tokenizer)
+
+    @cached_property
+    def opening_tokens(self) -> int:
+        """Tokens of what the template puts before every reply, in its own turn."""
+        return int(self.tokenizer.count(pl.Series([_REPLY]))[0])
+
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """One row per example: lengths in tokens, rethinking tokens of the normalised trace, and keys of equality."""
+        """One row per example: lengths in tokens, rethinking tokens of the normalised trace, health, a key."""
         trace, cuts = batch["trace"], self.tokenizer.cuts_at_newlines
         repeats = find_repeats(trace)
-        sums = _normalised_length(repeats, batch.height, cuts=cuts), _example_length(batch, cuts=cuts)
-        raw, normalised, total = _resolved(self.tokenizer, trace, sums)
-        words = _rethinking_tokens(trace, repeats)
-        return batch.select(
-            trace_tokens=pl.lit(pl.Series(normalised)),
-            trace_tokens_raw=pl.lit(pl.Series(raw)),
-            total_tokens=pl.lit(pl.Series(total + self.template_tokens)),
-            rethinking_tokens=pl.lit(pl.Series(words)),
-            no_trace=pl.col("trace").str.strip_chars(WHITE) == "",
-            question_key=normalised_question(pl.col("question")).hash(seed=0),
-            trace_key=pl.col("trace").hash(seed=0),
+        sums = _normalised_length(repeats, batch.height, cuts=cuts), *_example_length(batch, cuts=cuts)
+        counted = _counted(self.tokenizer, self.numbers, trace, sums)
+        normalised, question, reply = counted.sums
+        lengths = pl.DataFrame(
+            {
+                "trace_tokens": normalised,
+                "trace_tokens_raw": counted.raw,
+                "total_tokens": question + reply + self.template_tokens,
+                "response_tokens": reply - self.opening_tokens,
+                "rethinking_tokens": _rethinking_tokens(trace, repeats),
+                "loop_share": counted.loops.share,
+                "loop_start": pl.Series(counted.loops.start).replace(-1, None),
+            }
         )
+        return pl.concat([lengths, _health(batch)], how="horizontal")
 
     def close(self) -> None:
         """Let the tokenizer rest."""
         self.tokenizer.rest()
+
+
+def _health(batch: pl.DataFrame) -> pl.DataFrame:
+    head, trace, tail = pl.col("head"), pl.col("trace"), pl.col("tail")
+    tagless = (head == "") & (tail == "")
+    return batch.select(
+        no_trace=trace.str.strip_chars(WHITE) == "",
+        unfinished=unfinished(pl.when(tail != "").then(tail).otherwise(trace)),
+        language_switch=pl.lit(switches(batch["question"], batch["trace"])),
+        damaged_tags=damaged_tags(head, trace, tail),
+        runs_on=runs_on(pl.when(tagless).then(trace).otherwise(tail)),
+        trace_key=trace.hash(seed=0),
+    )
 
 
 # --- lengths as sums ------------------------------------------------------------------------------------------------
@@ -115,18 +151,29 @@ class Sum:
     parts: Sequence[Part]
 
 
-def _resolved(tokenizer: Tokenizer, trace: pl.Series, sums: Sequence[Sum]) -> list[NDArray[np.int64]]:
-    """Tokens of the raw traces, then each of the sums: one call of the tokenizer for all of it."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one call of the tokenizer gave: tokens of each raw trace (n,), what each of the sums comes to (n,),
+    and the loops in the traces."""
+
+    raw: NDArray[np.int64]
+    sums: list[NDArray[np.int64]]
+    loops: Loops
+
+
+def _counted(tokenizer: Tokenizer, numbers: NDArray[np.bool_], trace: pl.Series, sums: Sequence[Sum]) -> Counted:
     texts = [trace, *(part.texts for one in sums for part in one.parts)]
-    counts = tokenizer.count(pl.concat([one.alias("") for one in texts])).astype(np.int64)
-    raw, *added = np.split(counts, np.cumsum([len(one) for one in texts])[:-1])
-    lengths, next_added = [raw], iter(added)
+    encoded = tokenizer.encode(pl.concat([one.alias("") for one in texts]))
+    ends = encoded.offsets[: len(trace) + 1]
+    loops = find_loops(Encoded(encoded.ids[: ends[-1]], ends), numbers)
+    raw, *added = np.split(np.diff(encoded.offsets), np.cumsum([len(one) for one in texts])[:-1])
+    lengths, next_added = [], iter(added)
     for one in sums:
         tokens = np.where(one.from_raw, raw, 0)
         for part in one.parts:
             np.add.at(tokens, part.rows, part.sign * next(next_added))
         lengths.append(tokens)
-    return lengths
+    return Counted(raw, lengths, loops)
 
 
 # --- repeats --------------------------------------------------------------------------------------------------------
@@ -161,11 +208,6 @@ def normalise(trace: str) -> str:
             seen.add(step.strip())
             kept.append(step)
     return STEP_BREAK.join(kept)
-
-
-def normalised_question(question: pl.Expr) -> pl.Expr:
-    """The form in which two questions count as the same: lower case, single spaces, no outer white space."""
-    return question.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,20 +274,20 @@ def _rethinking(text: pl.Expr) -> pl.Expr:
 # --- the whole example ----------------------------------------------------------------------------------------------
 
 
-def _example_length(batch: pl.DataFrame, *, cuts: bool) -> Sum:
-    """Tokens of each example in Qwen2.5's ChatML with the system prompt, question and full response (METHOD 9.9).
+def _example_length(batch: pl.DataFrame, *, cuts: bool) -> tuple[Sum, Sum]:
+    """Tokens of each example's question and reply in Qwen2.5's ChatML (METHOD 9.9), less what all examples share.
 
     The reply is "assistant", a line break, head, trace and tail: the trace's tokens and what its edges add to them.
     """
     edges = _edges(batch)
     anew = edges["whole"].to_numpy() if cuts else np.ones(batch.height, np.bool_)
     framed = edges.filter(~anew)
-    reply = batch.filter(anew).select("assistant\n" + pl.col("head") + pl.col("trace") + pl.col("tail")).to_series()
+    reply = batch.filter(anew).select(_REPLY + pl.col("head") + pl.col("trace") + pl.col("tail")).to_series()
     signs = {"before": 1, "lead": -1, "last": -1, "after": 1}
-    return Sum(
+    asked = Sum(np.zeros(batch.height, np.bool_), [Part(np.arange(batch.height), "user\n" + batch["question"])])
+    return asked, Sum(
         ~anew,
         [
-            Part(np.arange(batch.height), "user\n" + batch["question"]),
             Part(np.flatnonzero(anew), reply),
             *(Part(np.flatnonzero(~anew), framed[name], sign) for name, sign in signs.items()),
         ],
@@ -262,9 +304,7 @@ def _edges(batch: pl.DataFrame) -> pl.DataFrame:
     end = pl.col("trace").str.tail(_LAST_LINE_CHARS)
     at_line_end = end.str.ends_with("\n") & (pl.col("tail").str.contains(r"\A\S") | (pl.col("tail") == ""))
     last = pl.when(at_line_end).then(pl.lit("")).otherwise(end.str.extract(r"\n(\S[^\n]*)\z"))
-    edges = batch.select(
-        lead=lead, last=last, before="assistant\n" + pl.col("head") + lead, after=last + pl.col("tail")
-    )
+    edges = batch.select(lead=lead, last=last, before=_REPLY + pl.col("head") + lead, after=last + pl.col("tail"))
     cut_first = pl.col("before").str.ends_with("\n") & (pl.col("lead").str.ends_with("\n") | (pl.col("lead") == ""))
     return edges.with_columns(
         whole=~(cut_first & pl.col("last").is_not_null()).fill_null(False) | (batch["trace"].str.strip_chars() == "")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from select2reason.backends import BackendSettings
     from select2reason.difficulty.judge import JudgePrompt
-    from select2reason.recipe import PoolSettings
+    from select2reason.recipe import PoolSettings, ScoreSettings
     from select2reason.tables import Table
 
 MOST = 2**63 - 1  # the largest whole number that a manifest can hold
@@ -304,6 +304,47 @@ class Judging:
 
         system = PAPER_SYSTEM if self.judge_system is None else self.judge_system
         return JudgePrompt(system, "{question}" if self.judge_prompt is None else self.judge_prompt)
+
+
+@dataclass(frozen=True)
+class Checking:
+    """How answers are verified, and which benchmarks are looked for."""
+
+    verify: Annotated[
+        Literal["auto", "pool", "grade", "off"],
+        typer.Option(
+            help="Who says which answers are wrong: `pool` its own flags, `grade` the grader by the gold answers, "
+            "`auto` the flags and for rows without one the grader, `off` nobody.",
+            rich_help_panel=RULES,
+        ),
+    ] = "auto"
+    contamination: Annotated[
+        Literal["on", "off"],
+        typer.Option(help="Look for problems of the benchmarks; `safe` leaves them out.", rich_help_panel=RULES),
+    ] = "on"
+    benchmark_files: Annotated[
+        str,
+        typer.Option(
+            help="Benchmarks of your own to look for as well: `FILE,...` of any table of questions.",
+            rich_help_panel=RULES,
+        ),
+    ] = ""
+
+    def score_settings(self, tokenizer: str, difficulty: str, engine: Engine, judging: Judging) -> ScoreSettings:
+        """Everything that is scored, as the pipeline takes it."""
+        from select2reason.recipe import ScoreSettings
+
+        if self.benchmark_files and self.contamination == "off":
+            raise UsageError("--benchmark-files are looked for by --contamination on; leave one of the two out")
+        settings, prompt = judge_options(difficulty, engine, judging)
+        return ScoreSettings(
+            tokenizer=tokenizer,
+            difficulty=difficulty,
+            engine=settings,
+            judge=prompt,
+            contamination=self.contamination == "on",
+            benchmark_files=words(self.benchmark_files),
+        )
 
 
 def judge_options(

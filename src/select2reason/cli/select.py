@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -19,6 +19,7 @@ from select2reason.cli.options import (
     RULES,
     SCORE,
     AsJson,
+    Checking,
     Difficulty,
     Engine,
     Force,
@@ -28,7 +29,6 @@ from select2reason.cli.options import (
     Reading,
     TokenizerName,
     command_line,
-    judge_options,
     print_json,
     print_paths,
     words,
@@ -37,7 +37,7 @@ from select2reason.errors import UsageError
 
 if TYPE_CHECKING:
     from select2reason.pipeline import SelectOutcome
-    from select2reason.recipe import ScoreSettings, SelectSettings
+    from select2reason.recipe import SelectSettings
 
 
 @dataclass(frozen=True)
@@ -88,19 +88,12 @@ class Choosing:
             rich_help_panel=RULES,
         ),
     ] = None
-    verify: Annotated[
-        Literal["auto", "pool", "off"],
-        typer.Option(
-            help="Leave out wrong answers: by the pool's flags where it has them, only with them, or not.",
-            rich_help_panel=RULES,
-        ),
-    ] = "auto"
     keep: Annotated[
         str,
         typer.Option(help="Reasons for which no row is left out, e.g. `cut_off,duplicate`.", rich_help_panel=RULES),
     ] = ""
 
-    def settings(self) -> SelectSettings:
+    def settings(self, checking: Checking) -> SelectSettings:
         """As the pipeline takes them. Raises UsageError for more than one size, or a reason that does not exist."""
         from select2reason.recipe import PAPER_FRACTION, SelectSettings
         from select2reason.selection import parse_fraction
@@ -119,7 +112,7 @@ class Choosing:
             preset=self.preset,
             cutoff_len=self.cutoff_len,
             per_question=self.per_question,
-            verify=self.verify,
+            verify=checking.verify,
             keep=_reasons(self.keep),
         )
 
@@ -132,13 +125,6 @@ def _reasons(keep: str) -> tuple[str, ...]:
         hint = own if "same_question" in unknown else f"it knows {', '.join(ROW_RULES)}"
         raise UsageError(f"--keep knows no reason {', '.join(unknown)}; {hint}")
     return words(keep)
-
-
-def _score_settings(tokenizer: str, difficulty: str, engine: Engine, judging: Judging) -> ScoreSettings:
-    from select2reason.recipe import ScoreSettings
-
-    settings, prompt = judge_options(difficulty, engine, judging)
-    return ScoreSettings(tokenizer=tokenizer, difficulty=difficulty, engine=settings, judge=prompt)
 
 
 @app.command(
@@ -159,6 +145,7 @@ def select(
     pools: Pools,
     out: Out,
     choosing: Choosing,
+    checking: Checking,
     reading: Reading,
     engine: Engine,
     judging: Judging,
@@ -176,8 +163,8 @@ def select(
 
     outcome = pipeline.select(
         reading.settings(pools, carry=carry),
-        _score_settings(tokenizer, difficulty, engine, judging),
-        choosing.settings(),
+        checking.score_settings(tokenizer, difficulty, engine, judging),
+        choosing.settings(checking),
         out,
         force=force,
         command=command_line(),
@@ -190,6 +177,7 @@ def select(
 def analyze(
     pools: Pools,
     out: Out,
+    checking: Checking,
     reading: Reading,
     engine: Engine,
     judging: Judging,
@@ -209,22 +197,30 @@ def analyze(
 
     study = pipeline.analyze(
         reading.settings(pools),
-        _score_settings(tokenizer, difficulty, engine, judging),
+        checking.score_settings(tokenizer, difficulty, engine, judging),
         out,
         cutoff_tokens=cutoff_len,
+        verify=checking.verify,
         force=force,
         command=command_line(),
     )
     if as_json:
         print_json(study, out=out)
     else:
-        print_paths([out / name for name in ("report.html", "study.json", "scores.parquet", "manifest.json")])
+        from select2reason.export import CONTAMINATION
+
+        for rule, count in cast("dict[str, dict[str, int]]", study["health"]).items():
+            known = f"{count['flagged']:,} of {count['measured']:,}" if count["measured"] else "not measured"
+            typer.echo(f"{rule:<16} {known}")
+        names = ["report.html", "study.json", "scores.parquet", "manifest.json", CONTAMINATION]
+        print_paths([path for name in names if (path := out / name).exists()])
 
 
 @app.command(epilog="Example: `select2reason score pool.parquet --difficulty judge --backend vllm`")
 @grouped
 def score(
     pools: Pools,
+    checking: Checking,
     reading: Reading,
     engine: Engine,
     judging: Judging,
@@ -235,7 +231,8 @@ def score(
     """Only the scores, into the cache: for a long run on a GPU machine; `select` then finds them there."""
     from select2reason import pipeline
 
-    outcome = pipeline.score_only(reading.settings(pools), _score_settings(tokenizer, difficulty, engine, judging))
+    scores = checking.score_settings(tokenizer, difficulty, engine, judging)
+    outcome = pipeline.score_only(reading.settings(pools), scores, verify=checking.verify)
     if as_json:
         print_json(outcome)
         return
@@ -271,21 +268,30 @@ def _print_outcome(outcome: SelectOutcome, *, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from select2reason.export import CONTAMINATION
+
     table = Table(title=None, box=None, pad_edge=False)
     table.add_column("")
     table.add_column("rows", justify="right")
     table.add_column("tokens", justify="right")
-    table.add_row("pool", f"{outcome.pool_rows:,}", f"{outcome.pool_tokens:,}")
-    table.add_row("eligible", f"{outcome.eligible:,}", f"{outcome.eligible_tokens:,}")
-    table.add_row("[bold]selected[/]", f"[bold]{outcome.selected:,}[/]", f"[bold]{outcome.selected_tokens:,}[/]")
+    table.add_column("GPU hours", justify="right")
+    sides = {
+        "pool": (outcome.pool_rows, outcome.pool_tokens),
+        "eligible": (outcome.eligible, outcome.eligible_tokens),
+        "selected": (outcome.selected, outcome.selected_tokens),
+    }
+    for name, (rows, tokens) in sides.items():
+        style = "bold" if name == "selected" else ""
+        table.add_row(name, f"{rows:,}", f"{tokens:,}", f"{outcome.gpu_hours[name]:,.2f}", style=style)
     for reason, count in outcome.counts.items():
         if reason != "selected":
-            table.add_row(f"  {reason}", f"{count:,}", "")
+            table.add_row(f"  {reason}", f"{count:,}", "", "")
     Console(highlight=False).print(table)
+    typer.echo("GPU hours: of an H100, one epoch; an estimate, its formula is in the report")
     for note in outcome.notes:
         typer.echo(f"note: {note}")
-    names = ("data", "README.md", "scores.parquet", "manifest.json", "report.html", "quarantine.jsonl")
-    print_paths([outcome.out / name for name in names])
+    names = ["data", "README.md", "scores.parquet", "manifest.json", "report.html", "quarantine.jsonl"]
+    print_paths([path for name in [*names, CONTAMINATION] if (path := outcome.out / name).exists()])
 
 
 def _after_demo(out: Path) -> str:

@@ -2,7 +2,8 @@ r"""The final answer of a completion: what it says outside its think block, take
 
 Markers, strongest first: `\boxed{...}` (also `\fbox`, `\boxed 5`; boxes joined by "and" are one answer), a JSON field
 "answer" behind the last box, then whichever stands last of "the answer is ...", "Answer: ...", `#### ...`,
-`<answer>...</answer>` and 答案, then a last line that is nothing but a number, a formula or a choice.
+`<answer>...</answer>`, 答案 and উত্তর, then a last line that is nothing but a number, a formula or a choice, then a
+choice in bold.
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ _BLOCKS = (*TAGS, ("<|channel|>analysis<|message|>", "<|channel|>final<|message|
 _END_OF_TURN = re.compile(
     r"<\|(?:im_end|im_start|endoftext|eot_id|end|return|end_of_text|end_of_solution)\|>|</s>|<｜end▁of▁sentence｜>"
 )
-_ANOTHER_QUESTION = re.compile(
-    r"\n\s*(?:\#{1,4}\s*(?:question|instruction|problem)\s*:?\s*(?=\n)|(?:question|instruction):)", re.IGNORECASE
-)
+ANOTHER_QUESTION = r"(?i)\n\s*(?:\#{1,4}\s*(?:question|instruction|problem)\s*:?\s*\n|(?:question|instruction):)"
+_ANOTHER_QUESTION = re.compile(ANOTHER_QUESTION)
 _QUESTIONS = 3  # looked at before the whole is
 _LONGEST = 300  # characters of an answer said in words; anything longer is an explanation
 
@@ -37,7 +37,7 @@ def final_answer(text: str) -> str | None:
         if found := _marked(said[: another.start()]):
             return found
     found = _marked(said)
-    return _bare_line(said) if found is None else found or None
+    return (_bare_line(said) or _bold_choice(said)) if found is None else found or None
 
 
 def gold_answer(gold: str | None) -> str | None:
@@ -180,7 +180,8 @@ _PHRASE = re.compile(
       | (?:^|\n)\#\#\#\#(?=[ ]*(?:[-$.(\\\[*]|\d+(?![.)]\s)|[A-K]\s*(?:\n|$)|[a-z]\s*=))
       | (?:^|\n)A:(?=\s)
       | <answer>
-      | 【答案】 | 答案[*_\s]*(?:应该|应|就)?\s*(?:[是为：:]+|选择?|等于)[*_]*""",
+      | 【答案】 | 答案[*_\s]*(?:应该|应|就)?\s*(?:[是为：:]+|选择?|等于)[*_]*
+      | (?:সঠিক\ )?উত্তর(?:টি)?[*_\s]*(?:হলো|হল|হবে|হচ্ছে|[:：])[*_\s]*[:：]?""",
     re.IGNORECASE | re.VERBOSE,
 )
 _CHOICE_PHRASE = re.compile(  # asked where nothing plainer is said
@@ -190,7 +191,7 @@ _CHOICE_PHRASE = re.compile(  # asked where nothing plainer is said
     re.VERBOSE,
 )
 _SENTENCE_END = re.compile(
-    r"""\.(?=\s+[A-Z]|\s*\n|\s*$) | \n | 。 | ．(?!\d) | </answer> | \s+I\ hope\b | ,?\ (?:because|since|as)[ ]
+    r"""\.(?=\s+[A-Z]|\s*\n|\s*$) | \n | 。 | । | ．(?!\d) | </answer> | \s+I\ hope\b | ,?\ (?:because|since|as)[ ]
     | ,\ not[ ] | \ and\ that[ ] | \ is\ (?:the\ )?(?:correct|right) | [，,；]\s*(?:因为|理由|其中|故选) | （见""",
     re.VERBOSE,
 )
@@ -263,3 +264,12 @@ def _bare_line(text: str) -> str | None:
         if len(candidate) <= _LONGEST and "boxed" not in candidate and _BARE_LINE.fullmatch(candidate):
             return _bare(candidate)
     return None
+
+
+_BOLD_CHOICE = re.compile(r"\*\*\s*\(?([A-K])(?:\)|[.:।]|\s*\*\*)[^*\n]{0,200}")
+
+
+def _bold_choice(text: str) -> str | None:
+    """The last choice that is set in bold, as in "so it is **B. both**": the weakest sign of an answer."""
+    found = list(_BOLD_CHOICE.finditer(text[-_LONGEST:]))
+    return found[-1][1] if found else None

@@ -158,12 +158,21 @@ _LABEL_AND_TEXT = re.compile(
     r"(?:\(([A-Ka-k])\)\s*|([A-K])[.)]\s+|([A-K]):\s+)(?=[\w$\\{(-])(?!\s*[,;]?\s*\(?[A-K]\b)(?!.*\b[A-K][.:)])(?!is\b)"
 )
 
+_CHOICE_SAID = re.compile(  # "option **C** (98 W)", "B:64g", "D) '(0, 3)", "a colloid (C)": a choice and what it says
+    r"""(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|বিকল্প|অপশন)s?\s*)?[*\s'"]*
+        (?:([A-K])[*\s'"]*(?:[:।(]|[.)](?!\w)|$) | \(([A-K])\))
+      | .*\(([A-K])\)[\s*.।]*$""",
+    re.VERBOSE,
+)
+
 
 def _choices(given: str, gold: str) -> bool | None:
     expected = _letters(gold)
     if expected is None:
         return None
     letters = chosen(given)
+    if letters is None and len(expected) == 1 and (said := _CHOICE_SAID.match(given)):
+        letters = said[said.lastindex or 1]
     if letters is not None:
         return letters == expected
     return False if len(expected) == 1 and read_number(given) is not None else None

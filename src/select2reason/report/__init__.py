@@ -1,6 +1,19 @@
 """REPORT: one self-contained HTML page that shows what was chosen, from what, and why (METHOD 1-5, 9)."""
 
+from select2reason.report.facts import flag_counts
+from select2reason.report.findings import Finding, findings, rows_to_show
 from select2reason.report.page import Examples, analysis_page, selection_page
 from select2reason.report.study import Group, Study, rethinking_study
 
-__all__ = ["Examples", "Group", "Study", "analysis_page", "rethinking_study", "selection_page"]
+__all__ = [
+    "Examples",
+    "Finding",
+    "Group",
+    "Study",
+    "analysis_page",
+    "findings",
+    "flag_counts",
+    "rethinking_study",
+    "rows_to_show",
+    "selection_page",
+]

@@ -11,16 +11,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from select2reason.cost import gpu_hours
 from select2reason.report.study import finite
 
 FLAGS: Mapping[str, str] = {
     "no_trace": "the trace is empty",
-    "looping": "the trace repeats itself",
-    "cut_off": "the trace was never closed, or the pool says that it ended early",
-    "no_answer": "there is no final answer",
-    "wrong_answer": "the pool's own flag says that the answer is wrong",
-    "language_switch": "the trace changes to another language",
-    "contaminated": "the question is in a benchmark",
+    "looping": "the trace goes on saying what it has said",
+    "cut_off": "never closed, ended early by the pool's word, or stopped in mid-sentence at its length ceiling",
+    "damaged_tags": "think tags are nested or come twice, or a chat's turns are marked in its midst",
+    "no_answer": "there is a gold answer, and no final answer",
+    "wrong_answer": "the answer is wrong, by the pool's own flag or by the gold answer",
+    "language_switch": "a passage of the trace is in another script than the rest and the question",
+    "runs_on": "the reply goes on for long after its final answer, or asks itself another question",
+    "contaminated": "the question is a problem of a benchmark",
     "duplicate": "same question and trace as an earlier example",
     "over_cutoff": "longer than the trainer's cutoff",
 }
@@ -31,6 +34,13 @@ REASONS: Mapping[str, str] = {
     "over_budget": "did not fit into what was left of the token budget",
     "ranked_below": "eligible, but others ranked higher",
 }
+SWITCHES: Mapping[str, str] = {
+    **{name: f"--keep {name}" for name in FLAGS},
+    "wrong_answer": "--verify off",
+    "contaminated": "--contamination off",
+    "over_cutoff": "--cutoff-len 0",
+}
+"""What keeps the rows that a rule speaks against."""
 _COUNTS = ("trace_tokens", "trace_tokens_raw", "total_tokens", "rethinking_tokens")
 _TAIL = 0.9  # the long tail: longer than nine tenths of the pool's traces
 
@@ -107,10 +117,13 @@ def reasons(pool: pl.DataFrame) -> Sequence[Reason]:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One health flag; a side's share is null where it was measured for none of its examples."""
+    """One health flag; a side's share is null where it was measured for none of its examples. `dropped` examples were
+    left out for it first of all; `switch` is the option that keeps them."""
 
     name: str
     meaning: str
+    switch: str
+    dropped: int
     pool: int
     pool_measured: int
     selection: int
@@ -128,7 +141,15 @@ class Flag:
 def health(pool: pl.DataFrame, selection: pl.DataFrame | None) -> Sequence[Flag]:
     """Every flag of METHOD 9.12, whatever the reason says."""
     chosen = pool.clear() if selection is None else selection
-    return [Flag(f, why, *_true(pool[f]), *_true(chosen[f])) for f, why in FLAGS.items()]
+    dropped = dict(pool["reason"].value_counts().iter_rows()) if "reason" in pool.columns else {}
+    return [
+        Flag(f, why, SWITCHES[f], dropped.get(f, 0), *_true(pool[f]), *_true(chosen[f])) for f, why in FLAGS.items()
+    ]
+
+
+def flag_counts(pool: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """For each flag the examples for which it holds and those for which it was measured."""
+    return {flag.name: {"flagged": flag.pool, "measured": flag.pool_measured} for flag in health(complete(pool), None)}
 
 
 def _true(flag: pl.Series) -> tuple[int, int]:
@@ -179,3 +200,47 @@ def _alternative(
 def _share(flag: pl.Series) -> float | None:
     true, measured = _true(flag)
     return true / measured if measured else None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one epoch over some examples takes (`cost.gpu_hours`)."""
+
+    name: str
+    n: int
+    tokens: int
+    hours: float
+
+
+def costs(pool: pl.DataFrame, selection: pl.DataFrame | None, cutoff_tokens: int) -> Sequence[Cost]:
+    """Of the pool and, where there is a selection, of the eligible examples and of those selected."""
+    sides = {"pool": pool}
+    if selection is not None:
+        sides |= {"eligible": pool.filter(pl.col("rank_joint").is_not_null()), "selected": selection}
+    return [_cost(name, side["total_tokens"], cutoff_tokens) for name, side in sides.items()]
+
+
+def _cost(name: str, tokens: pl.Series, cutoff_tokens: int) -> Cost:
+    return Cost(name, len(tokens), int(tokens.sum()), gpu_hours(tokens, cutoff_tokens=cutoff_tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """Examples of the pool that are a problem of it, word for word or with other numbers."""
+
+    name: str
+    same: int
+    other_numbers: int
+
+
+def benchmarks(pool: pl.DataFrame) -> Sequence[Benchmark]:
+    """Those with hits, the most first; each example counts for the benchmark of its closest hit."""
+    if "benchmark" not in pool.columns or not pool["benchmark"].count():
+        return []
+    counts = (
+        pool.filter(pl.col("benchmark").is_not_null())
+        .group_by("benchmark")
+        .agg(pl.col("contaminated").sum(), pl.col("other_numbers").sum())
+    )
+    ordered = counts.sort("contaminated", "other_numbers", "benchmark", descending=[True, True, False])
+    return [Benchmark(name, same, other) for name, same, other in ordered.iter_rows()]

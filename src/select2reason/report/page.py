@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,9 @@ import polars as pl
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from select2reason.cost import FORMULA
 from select2reason.report import charts, distributions, facts, headline, plain, sentences
+from select2reason.report.findings import Finding
 from select2reason.report.remake import remake
 from select2reason.report.study import Study, rethinking_study
 
@@ -42,10 +45,11 @@ def selection_page(
     manifest: Mapping[str, object],
     examples: Examples,
     alternatives: Mapping[str, NDArray[np.uint32]],
+    findings: Mapping[str, Sequence[Finding]] = MappingProxyType({}),
 ) -> str:
     """The page about a selection; `scores` has `selected` and `reason`, a row for every example of the pool.
 
-    `alternatives` maps a strategy to the rows it would have taken at the same size.
+    `alternatives` maps a strategy to the rows it would have taken at the same size, `findings` a rule to rows it flags.
     """
     pool = facts.complete(scores)
     selection = pool.filter(pl.col("selected"))
@@ -55,7 +59,7 @@ def selection_page(
     parameters = sentences.section(manifest, "parameters")
     own = sentences.selection_notes(sides[1], flags, manifest, eligible)
     return _render(
-        _shared(pool, selection, manifest),
+        _shared(pool, selection, manifest, findings),
         title="Selection report",
         headlines=headline.of_selection(*sides, eligible, tail, manifest),
         selection=sides[1],
@@ -67,12 +71,17 @@ def selection_page(
     )
 
 
-def analysis_page(scores: pl.DataFrame, *, manifest: Mapping[str, object]) -> str:
-    """The page about a pool without a selection."""
+def analysis_page(
+    scores: pl.DataFrame,
+    *,
+    manifest: Mapping[str, object],
+    findings: Mapping[str, Sequence[Finding]] = MappingProxyType({}),
+) -> str:
+    """The page about a pool without a selection; `findings` as for `selection_page`."""
     pool = facts.complete(scores)
     side = facts.totals(pool, facts.tail_length(pool))
     return _render(
-        _shared(pool, None, manifest),
+        _shared(pool, None, manifest, findings),
         title="Pool report",
         headlines=headline.of_pool(side, headline.question_groups(pool), manifest),
         selection=None,
@@ -80,8 +89,14 @@ def analysis_page(scores: pl.DataFrame, *, manifest: Mapping[str, object]) -> st
     )
 
 
-def _shared(pool: pl.DataFrame, selection: pl.DataFrame | None, manifest: Mapping[str, object]) -> dict[str, object]:
+def _shared(
+    pool: pl.DataFrame,
+    selection: pl.DataFrame | None,
+    manifest: Mapping[str, object],
+    findings: Mapping[str, Sequence[Finding]],
+) -> dict[str, object]:
     study, flags = rethinking_study(pool), facts.health(pool, selection)
+    cutoff = int(sentences.number(sentences.section(manifest, "parameters").get("cutoff_len")) or 0)
     return {
         "pool_n": pool.height,
         "spreads": _spreads(pool, selection),
@@ -91,6 +106,11 @@ def _shared(pool: pl.DataFrame, selection: pl.DataFrame | None, manifest: Mappin
         "study_charts": _study_charts(study),
         "flags": flags,
         "flag_shares": [0.0, *(s for flag in flags for s in (flag.pool_share, flag.selection_share) if s)],
+        "findings": {flag.name: findings.get(flag.name, ()) for flag in flags} if findings else {},
+        "benchmarks": facts.benchmarks(pool),
+        "costs": facts.costs(pool, selection, cutoff),
+        "cost_formula": FORMULA,
+        "cutoff": cutoff,
         "remake": remake(manifest),
         "layout": sentences.section(manifest, "pool").get("layout"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import polars as pl
 from select2reason.errors import RunError
 from select2reason.pool import Pool, sound
 
-Schema = Mapping[str, type[pl.DataType]]
+Schema = Mapping[str, type[pl.DataType] | pl.DataType]
 
 
 class Scorer(Protocol):
@@ -43,8 +44,9 @@ class ScorerSpec:
     may be scored at once; more than 1 only where `score` bears being called so. A `light` scorer keeps up with the
     reading of a pool, and runs beside it. `wake` may begin to load what `make` will want, beside the caller. A
     `distinct` scorer is slow and reads questions alone, so it is given each distinct question once (questions.py).
-    `workers` processes share its shards, each with a GPU of its own; `make` is then sent to them. `prompt_tokens` is
-    what a prompt adds to its question, for the plan (None: it reads nothing worth planning).
+    Batches are put together until they have `batch_rows` rows, within a shard: for a scorer of short texts, whose every
+    call costs. `workers` processes share its shards, each with a GPU of its own; `make` is then sent to them.
+    `prompt_tokens` is what a prompt adds to its question, for the plan (None: it reads nothing worth planning).
     """
 
     name: str
@@ -58,6 +60,7 @@ class ScorerSpec:
     distinct: bool = False
     workers: Callable[[], int] = _one
     prompt_tokens: int | None = None
+    batch_rows: int = 1
 
     def folder(self, root: Path) -> Path:
         """Where this scorer's shards of the pool at `root` stand."""
@@ -73,6 +76,17 @@ def missing_shards(pool: Pool, spec: ScorerSpec) -> list[int]:
 def shard_path(folder: Path, shard: int) -> Path:
     """The file of one score shard."""
     return folder / f"{shard:05}.parquet"
+
+
+def write_shard(frame: pl.DataFrame, path: Path) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    try:
+        frame.write_parquet(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_scores(pool: Pool, spec: ScorerSpec) -> pl.DataFrame:

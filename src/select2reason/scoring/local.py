@@ -3,7 +3,6 @@ over one while it is built. Scorers with a GPU each work in processes of their o
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from select2reason.pool import Pool
-from select2reason.scoring.base import Scorer, ScorerSpec, missing_shards, shard_path
+from select2reason.scoring.base import Scorer, ScorerSpec, missing_shards, shard_path, write_shard
 
 Progress = Callable[[int], None]
 
@@ -52,6 +51,7 @@ class Scoring:
         self._under_way: deque[Future[pl.DataFrame] | Path] = deque()  # a path: the shard that ends there
         self._batches = 0  # of them
         self._scored: list[pl.DataFrame] = []
+        self._held: list[pl.DataFrame] = []  # what does not make up a batch yet
 
     def __enter__(self) -> Scoring:
         return self
@@ -63,13 +63,21 @@ class Scoring:
 
     def add(self, batch: pl.DataFrame) -> None:
         """Score a batch beside the caller; waits while as many as may be are under way."""
-        inputs = batch.select(self._spec.inputs)
-        self._under_way.append(self._threads.submit(_checked, self._scorer, inputs))
+        self._held.append(batch.select(self._spec.inputs))
+        if sum(map(len, self._held)) >= self._spec.batch_rows:
+            self._submit()
+
+    def _submit(self) -> None:
+        if not self._held:
+            return
+        self._under_way.append(self._threads.submit(_checked, self._scorer, pl.concat(self._held)))
+        self._held = []
         self._batches += 1
         self._take(all_but=self._spec.threads)
 
     def finish(self, root: Path, shard: int) -> None:
         """What was added since the last call is this shard of the pool at `root`; it is written once it is scored."""
+        self._submit()
         self._under_way.append(shard_path(self._spec.folder(root), shard))
 
     def drain(self) -> None:
@@ -80,24 +88,13 @@ class Scoring:
         while self._under_way and (self._batches > all_but or isinstance(self._under_way[0], Path)):
             first = self._under_way.popleft()
             if isinstance(first, Path):
-                _write(pl.concat(self._scored), first)
+                write_shard(pl.concat(self._scored), first)
                 self._scored = []
                 continue
             scored = first.result()
             self._batches -= 1
             self._scored.append(scored.select(pl.col(name).cast(dtype) for name, dtype in self._spec.outputs.items()))
             self._progress(scored.height)
-
-
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part")
-    try:
-        frame.write_parquet(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _checked(scorer: Scorer, batch: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,122 @@
+"""Questions of a pool that are the same or nearly the same: a sketch of each, then groups over the whole pool.
+
+The same: equal but for typesetting, white space and capitals. Nearly the same (METHOD 9.11): the very same numbers and
+signs of operation, no two different gold answers, and grams of which most are common, as MinHash estimates it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from select2reason import wording
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BANDS, _BAND = 8, 3  # questions that agree in one band of three minima are compared
+_MINIMA = _BANDS * _BAND
+_ALIKE = 17 / _MINIMA  # least share of equal minima; its expectation is the Jaccard similarity of the grams
+_LEAST_GRAMS = 8  # of a question that may be nearly the same as another; in a shorter one every word counts
+_FACTORS, _SHIFTS = np.random.default_rng(20_250_517).integers(1, 2**63, (2, _MINIMA), dtype=np.uint64)
+
+OUTPUTS: dict[str, type[pl.DataType] | pl.DataType] = {
+    "question_key": pl.UInt64,
+    "signs_key": pl.UInt64,
+    "gold_key": pl.UInt64,
+    "sketch": pl.Array(pl.UInt32, _MINIMA),
+}
+
+
+def sketches(asked: pl.Series, golds: pl.Series, found: wording.Words, grams: wording.Grams) -> pl.DataFrame:
+    """Keys and sketch of each question (`asked`: as `wording.asked` gives it), given its words and grams; columns as in
+    OUTPUTS. `gold_key` is null without a gold answer, `sketch` where the question is too short to be nearly the same as
+    another."""
+    long = grams.sizes >= _LEAST_GRAMS
+    minima = np.zeros((len(asked), _MINIMA), np.uint32)
+    if long.any():
+        kept = long[grams.rows]
+        hashes = grams.hashes[kept]
+        starts = np.concatenate([[0], np.cumsum(grams.sizes[long])[:-1]])
+        for place, (factor, shift) in enumerate(zip(_FACTORS, _SHIFTS, strict=True)):
+            mixed = (hashes * (factor | np.uint64(1)) + shift) >> np.uint64(32)
+            minima[long, place] = np.minimum.reduceat(mixed, starts)
+    gold = golds.str.to_lowercase().str.replace_all(r"[\s$]+", "")
+    return pl.DataFrame(
+        {
+            "question_key": wording.plain(asked).hash(seed=0),
+            "signs_key": _signs(found),
+            "gold_key": pl.DataFrame({"g": gold}).select(pl.when(pl.col("g") != "").then(pl.col("g").hash(seed=0)))[
+                "g"
+            ],
+            "sketch": pl.DataFrame({"s": minima}, schema={"s": OUTPUTS["sketch"]}).select(
+                pl.when(pl.Series(long)).then("s")
+            )["s"],
+        }
+    )
+
+
+def _signs(found: wording.Words) -> pl.Series:
+    """One number for all the numbers and operators of a question, whatever their order."""
+    mixed = found.hashes * np.uint64(0xD6E8FEB86659FD93)
+    counted = found.is_number | found.is_operator
+    values = np.where(counted, mixed ^ (mixed >> np.uint64(32)), np.uint64(0))
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values)])[found.starts]  # wraps, and so do differences
+    return pl.Series(np.diff(sums))
+
+
+def question_groups(sketched: pl.DataFrame) -> pl.Series:
+    """The group of each row (UInt32, from 0 in the order in which they first occur), by the columns of OUTPUTS."""
+    distinct, first, code = np.unique(sketched["question_key"].to_numpy(), return_index=True, return_inverse=True)
+    joined = _joined(sketched[first], len(distinct))
+    return _first_seen(joined[code])
+
+
+def _joined(questions: pl.DataFrame, height: int) -> NDArray[np.int64]:
+    """For each distinct question the one it goes with; itself where there is none."""
+    parent = np.arange(height)
+    pairs = _pairs(questions)
+    for a, b in pairs.tolist():
+        parent[max(_root(parent, a), _root(parent, b))] = min(_root(parent, a), _root(parent, b))
+    if not len(pairs):
+        return parent
+    return np.array([_root(parent, place) for place in parent.tolist()])
+
+
+def _root(parent: NDArray[np.int64], place: int) -> int:
+    while parent[place] != place:
+        parent[place] = parent[parent[place]]
+        place = int(parent[place])
+    return place
+
+
+def _pairs(questions: pl.DataFrame) -> NDArray[np.int64]:
+    """Pairs of questions that are nearly the same: (n, 2)."""
+    able = np.flatnonzero(questions["sketch"].is_not_null().to_numpy())
+    sketch = questions["sketch"][able].to_numpy().astype(np.uint32).reshape(len(able), _MINIMA)
+    signs = questions["signs_key"].to_numpy()[able]
+    found = [np.empty((0, 2), np.int64)]
+    for band in range(_BANDS):
+        key = signs.copy()
+        for minimum in sketch[:, band * _BAND : (band + 1) * _BAND].T:
+            key = key * np.uint64(0x9E3779B97F4A7C15) + minimum
+        order = np.argsort(key, kind="stable")
+        same = np.flatnonzero(key[order][1:] == key[order][:-1])
+        found.append(np.stack([order[same], order[same + 1]], axis=1))
+    pairs = np.unique(np.concatenate(found), axis=0)
+    alike = (sketch[pairs[:, 0]] == sketch[pairs[:, 1]]).mean(axis=1) >= _ALIKE if len(pairs) else np.empty(0, np.bool_)
+    pairs = able[pairs[alike]]
+    gold = questions["gold_key"]
+    agree: NDArray[np.bool_] = (gold[pairs[:, 0]] == gold[pairs[:, 1]]).fill_null(True).to_numpy()
+    chosen: NDArray[np.int64] = pairs[agree]
+    return chosen
+
+
+def _first_seen(codes: NDArray[np.int64]) -> pl.Series:
+    """Codes as numbers from 0 in the order in which they first occur."""
+    _, first, code = np.unique(codes, return_index=True, return_inverse=True)
+    number = np.empty(len(first), np.uint32)
+    number[np.argsort(first, kind="stable")] = np.arange(len(first), dtype=np.uint32)
+    return pl.Series(number[code], dtype=pl.UInt32)

@@ -1,0 +1,46 @@
+"""A passage in another script is found; foreign words, signs and whole traces in another language are no switch."""
+
+from __future__ import annotations
+
+from random import Random
+
+import polars as pl
+import pytest
+
+from select2reason.demo.flaws import switch_language
+from select2reason.health.language import switches
+
+ENGLISH = "So the sum of the first n numbers is what we want, and it grows like n squared. " * 6
+CHINESE = "所以我们需要计算前面的和，然后再检查一次结果是否正确。" * 12
+
+
+@pytest.mark.parametrize(
+    ("question", "trace", "switched"),
+    [
+        ("Find it.", ENGLISH + "同样的结论成立" + ENGLISH, True),
+        ("Find it.", ENGLISH + "Поэтому ответ равен трём" + ENGLISH, True),
+        ("Find it.", ENGLISH + "그래서답은" + ENGLISH, True),
+        ("Find it.", ENGLISH + CHINESE + ENGLISH, True),
+        ("求和", CHINESE + ENGLISH + CHINESE, True),
+        ("Find it.", ENGLISH, False),
+        ("Find it.", ENGLISH + " 即 " + ENGLISH, False),  # a word
+        ("Find it.", ENGLISH + " α → β, √2 ≤ ∑ 𝑥, naïve, “quoted” " + ENGLISH, False),
+        ("Find it.", CHINESE, False),  # written in Chinese throughout
+        ("求前面的和", ENGLISH + "前面的和" + ENGLISH, False),  # quotes its question
+        ("求和", CHINESE + r"\begin{aligned} x & = 1 \end{aligned}" + CHINESE, False),
+        ("Find it.", "", False),
+    ],
+)
+def test_switches(question: str, trace: str, switched: bool) -> None:
+    rows = [("Find it.", ENGLISH), (question, trace), ("Find it.", None)]
+    questions, traces = (pl.Series(column, dtype=pl.String) for column in zip(*rows, strict=True))
+    assert switches(questions, traces).to_list() == [False, switched, False]
+
+
+def test_the_demo_s_switches_are_found() -> None:
+    traces = ["\n\n".join(switch_language([ENGLISH] * 4, Random(seed))) for seed in range(20)]
+    assert switches(pl.Series(["Find it."] * 20), pl.Series(traces)).all()
+
+
+def test_no_rows() -> None:
+    assert switches(pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.String)).to_list() == []
