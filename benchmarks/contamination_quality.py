@@ -1,24 +1,28 @@
 """How many planted benchmark problems are found, and what is found in questions that should hold none.
 
-    python benchmarks/contamination_quality.py SHARED [--hits FILE]
+    python benchmarks/contamination_quality.py SHARED [--hits FILE] [--pool POOL]
 
 SHARED is the folder of real data. Every problem of the shipped benchmarks is planted three times: verbatim; lightly
 edited (LaTeX spacing, capitals, punctuation and one clause of other words); with other numbers. Then the DeepScaleR
-questions are searched; --hits writes every pair that was found there, to be read by eye.
+questions are searched; --hits writes every pair that was found there, to be read by eye. With --pool, a Parquet file in
+the OpenR1 layout, 1,000 of each kind are put into its rows and `select` finds them there.
 """
 
 import argparse
 import random
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 from fingerprint_benchmarks import questions
 
+from select2reason import pipeline
 from select2reason.benchmarks import BENCHMARKS
 from select2reason.contamination import find_hits, load_prints
 from select2reason.contamination.overlap import OTHER_NUMBERS, SAME
+from select2reason.recipe import PoolSettings, ScoreSettings, SelectSettings
 
 _REMARK = (
     "consider the situation below where someone has carefully written several remarks about these objects and we would"
@@ -105,6 +109,36 @@ def planted(folder: Path) -> None:
         print(f"{name}: {len(changed):,} planted, {share:.1%} as {expected} ({told})")
 
 
+def planted_in(pool: Path, folder: Path) -> None:
+    """The same through the whole program, in the rows of a pool."""
+    texts = [text for one in BENCHMARKS.values() if one.form != "roles" for text in questions(one, folder) or []]
+    draw = random.Random(1)
+    frame = pl.read_parquet(pool)
+    rows = draw.sample(range(frame.height), 3_000)
+    asked = frame["problem"].to_list()
+    kinds_of = {}
+    for place, row in enumerate(rows):
+        name, edit = [("verbatim", str), ("lightly edited", lightly_edited), ("other numbers", other_numbers)][
+            place // 1_000
+        ]
+        text = draw.choice([text for text in texts if text and re.search(r"\d", text)])
+        asked[row] = text if name == "verbatim" else edit(text, draw)
+        kinds_of[row] = name
+    with tempfile.TemporaryDirectory() as temporary:
+        frame.with_columns(problem=pl.Series(asked)).write_parquet(path := Path(temporary) / "planted.parquet")
+        settings = PoolSettings(pools=(str(path),), cache_dir=Path(temporary) / "cache")
+        pipeline.select(settings, ScoreSettings(), SelectSettings(), out := Path(temporary) / "out")
+        table = pl.read_parquet(out / "scores.parquet").with_columns(
+            planted=pl.Series([kinds_of.get(row, "nothing") for row in range(frame.height)])
+        )
+    found = table.group_by("planted").agg(
+        pl.len(), pl.col("contaminated").sum(), pl.col("other_numbers").sum(), pl.col("selected").sum()
+    )
+    for name, rows_of, same, other, selected in found.sort("planted").iter_rows():
+        told = f"contaminated {same:,}, other numbers {other:,}, selected {selected:,}"
+        print(f"in the pool, {name}: {rows_of:,} rows, {told}")
+
+
 def clean(data: Path, out: Path | None, benchmarks: Path) -> None:
     frame = pl.read_parquet(data / "difficulty" / "deepscaler_qwen25math7b_passrate.parquet", columns=["prompt"])
     asked = frame["prompt"].str.replace(r"\s*Let's think step by step.*$", "").unique(maintain_order=True)
@@ -128,8 +162,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path)
     parser.add_argument("--hits", type=Path)
+    parser.add_argument("--pool", type=Path)
     args = parser.parse_args()
     planted(args.shared / "data" / "benchmarks")
+    if args.pool:
+        planted_in(args.pool, args.shared / "data" / "benchmarks")
     clean(args.shared / "data", args.hits, args.shared / "data" / "benchmarks")
 
 

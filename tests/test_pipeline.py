@@ -324,7 +324,7 @@ def test_a_column_that_no_file_has_is_refused_before_they_are_read(
 
 def test_all_rows_dropped_is_an_error_with_the_counts(write_rows: WriteRows, tmp_path: Path) -> None:
     rows = [question_row(n, correctness_math_verify=[False]) for n in range(3)]
-    with pytest.raises(UsageError, match=r"no row can be selected \(wrong_answer 3\).*--keep"):
+    with pytest.raises(UsageError, match=r"no row can be selected \(wrong_answer 3\).*--verify off"):
         run(write_rows(rows), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

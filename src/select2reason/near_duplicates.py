@@ -95,7 +95,7 @@ def _root(parent: NDArray[np.int64], place: int) -> int:
 def _pairs(questions: pl.DataFrame) -> NDArray[np.int64]:
     """Pairs of questions that are nearly the same: (n, 2)."""
     able = np.flatnonzero(questions["sketch"].is_not_null().to_numpy())
-    sketch = questions["sketch"][able].to_numpy().astype(np.uint32).reshape(len(able), _MINIMA)
+    sketch = questions["sketch"][able].to_numpy().reshape(len(able), _MINIMA)
     signs = questions["signs_key"].to_numpy()[able]
     found = [np.empty((0, 2), np.int64)]
     for band in range(_BANDS):

@@ -40,7 +40,8 @@ def test_what_is_shown() -> None:
     shown = rows_to_show(TABLE)
     found = findings(shown, texts([1, 2, 3, 4]))
     loop = found["looping"][2]
-    assert "HERE IT TURNS" in loop.excerpt.head + loop.excerpt.tail  # token 200 of 400 is in the middle
+    assert loop.label == "trace, from character 3,207 to its end"  # token 200 of 400 is in the middle
+    assert loop.excerpt.tail.endswith("and round it goes ")
     assert loop.figures == "row 1 · 400 trace tokens · 90.0% of them loop, the first at token 200"
     assert found["contaminated"][0].excerpt.head == "What?"
     assert found["contaminated"][0].figures.endswith("in aime24")

@@ -62,8 +62,8 @@ def _place(rule: str, row: Mapping[str, object]) -> tuple[str, str]:
     trace, tail = str(row["trace"]), str(row["tail"])
     if rule == "looping":
         share = _number(row["loop_start"]) / max(1.0, _number(row["trace_tokens_raw"]))
-        at = max(0, int(share * len(trace)) - _AROUND_CHARS)
-        return f"trace, from character {at:,} on", trace[at : at + 2 * _AROUND_CHARS]
+        at = int(share * len(trace))
+        return f"trace, from character {at:,} to its end", trace[at:]
     if rule in ("cut_off", "no_answer", "wrong_answer", "runs_on", "damaged_tags"):
         end = (trace + tail)[-2 * _AROUND_CHARS :]
         gold = f"; the gold answer is {row['gold']}" if rule in ("no_answer", "wrong_answer") and row["gold"] else ""
