@@ -9,7 +9,8 @@ import typer
 
 from select2reason.cli.app import app
 from select2reason.cli.groups import grouped
-from select2reason.cli.options import MOST, READ, AsJson, Drawing, Engine, print_json, print_paths, words
+from select2reason.cli.model_options import Drawing, Engine
+from select2reason.cli.options import MOST, READ, AsJson, print_json, print_paths, words
 from select2reason.errors import UsageError
 
 

@@ -9,20 +9,16 @@ import typer
 
 from select2reason.cli.app import app
 from select2reason.cli.groups import grouped
+from select2reason.cli.model_options import SAMPLE, Drawing, Engine, Judging, judge_options
 from select2reason.cli.options import (
     MOST,
-    SAMPLE,
     AsJson,
     CacheDir,
     Difficulty,
-    Drawing,
-    Engine,
     Force,
-    Judging,
     OutFile,
     Questions,
     TableReading,
-    judge_options,
     print_json,
     print_paths,
 )

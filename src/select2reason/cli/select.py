@@ -12,6 +12,7 @@ import typer
 
 from select2reason.cli.app import app
 from select2reason.cli.groups import grouped
+from select2reason.cli.model_options import Checking, Engine, Judging
 from select2reason.cli.options import (
     CHOOSE,
     MOST,
@@ -19,11 +20,8 @@ from select2reason.cli.options import (
     RULES,
     SCORE,
     AsJson,
-    Checking,
     Difficulty,
-    Engine,
     Force,
-    Judging,
     Out,
     Pools,
     Reading,
