@@ -105,11 +105,6 @@ def test_equal_traces_have_equal_keys() -> None:
     assert trace[0] == trace[1] != trace[2]
 
 
-def test_response_tokens_are_those_of_the_response() -> None:
-    rows = [("What?", "<think>", "\nOkay.\n\nSo 4.\n", "</think>\n\n4"), ("What?", "", "No tags.", "")]
-    assert measured(rows)["response_tokens"].to_list() == [count(head + trace + tail) for _, head, trace, tail in rows]
-
-
 def test_repeats_know_where_no_safe_cut_is() -> None:
     traces = ["a\n\nb\n\na\n\nc", "a\n\nb\n\na", "a\n\n a\n\nb", "a\n\nb", "a\n\n b\n\na"]
     repeats = find_repeats(pl.Series(traces))

@@ -272,7 +272,7 @@ def _manifest(scored: Scored, command: str, parameters: Mapping[str, object]) ->
             "sources": scored.opened.sources,
         },
         "scorers": {spec.name: spec.fingerprint for spec in scored.scorers.specs},
-        "length_ceilings": list(scored.ceilings),
+        "length_ceilings": [one.top for one in scored.ceilings],
     }
 
 

@@ -13,6 +13,7 @@ from select2reason import cache, contamination, questions
 from select2reason.asking import HITS, question_spec
 from select2reason.contamination import Prints
 from select2reason.difficulty import Estimator, ask, find_estimator
+from select2reason.health.endings import Ceiling
 from select2reason.opening import Opened
 from select2reason.pool import Pool
 from select2reason.progress import say, stage
@@ -72,7 +73,7 @@ class Scored:
     table: pl.DataFrame
     scorers: Scorers
     evidence: pl.DataFrame | None
-    ceilings: tuple[int, ...]
+    ceilings: tuple[Ceiling, ...]
     notes: tuple[str, ...]
 
     @property

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from select2reason.contamination.overlap import OTHER_NUMBERS, SAME
-from select2reason.health.endings import at_ceiling, ceilings
+from select2reason.health.endings import Ceiling, at_ceiling, ceilings
 from select2reason.health.loops import looping
 from select2reason.near_duplicates import question_groups
 from select2reason.pool import Pool
@@ -46,7 +46,7 @@ class Measured:
 
 
 def score_table(
-    pool: Pool, measured: Measured, *, ceilings: Sequence[int], cutoff_tokens: int, dropping: Collection[str]
+    pool: Pool, measured: Measured, *, ceilings: Sequence[Ceiling], cutoff_tokens: int, dropping: Collection[str]
 ) -> pl.DataFrame:
     """All that is known of each row, in pool order.
 
@@ -58,7 +58,7 @@ def score_table(
     """
     own = pool.narrow(["cut_off"])
     too_long = pl.col("total_tokens") > cutoff_tokens if cutoff_tokens else pl.lit(None, pl.Boolean)
-    stopped = pl.col("unfinished") & at_ceiling(pl.col("response_tokens"), ceilings)
+    stopped = pl.col("unfinished") & at_ceiling(pl.col("total_tokens"), ceilings)
     answered, right = measured.verified.answered, measured.verified.right
     parts = [measured.traces, own, measured.difficulty, measured.questions.select("question_key")]
     table = pl.concat(parts, how="horizontal").with_columns(
@@ -75,9 +75,9 @@ def score_table(
     return table.select(*_COLUMNS, *(name for name in measured.difficulty.columns if name != "difficulty"))
 
 
-def length_ceilings(traces: pl.DataFrame) -> list[int]:
+def length_ceilings(traces: pl.DataFrame) -> list[Ceiling]:
     """The lengths at which generations of the pool were stopped (`health.endings.ceilings`)."""
-    return ceilings(traces["response_tokens"].to_numpy(), traces["unfinished"].to_numpy())
+    return ceilings(traces["total_tokens"].to_numpy(), traces["unfinished"].to_numpy())
 
 
 def _closest(evidence: pl.DataFrame | None, rows: int) -> dict[str, pl.Series]:

@@ -48,7 +48,6 @@ OUTPUTS: dict[str, type[pl.DataType]] = {
     "trace_tokens": pl.UInt32,
     "trace_tokens_raw": pl.UInt32,
     "total_tokens": pl.UInt32,
-    "response_tokens": pl.UInt32,  # of the total, those of head, trace and tail
     "rethinking_tokens": pl.UInt32,
     "no_trace": pl.Boolean,
     "loop_share": pl.Float32,  # part of the trace's tokens that go on saying what was said
@@ -88,11 +87,6 @@ class TraceScorer:
         """Which tokens are numbers."""
         return number_tokens(self.tokenizer)
 
-    @cached_property
-    def opening_tokens(self) -> int:
-        """Tokens of what the template puts before every reply, in its own turn."""
-        return int(self.tokenizer.count(pl.Series([_REPLY]))[0])
-
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
         """One row per example: lengths in tokens, rethinking tokens of the normalised trace, health, a key."""
         trace, cuts = batch["trace"], self.tokenizer.cuts_at_newlines
@@ -105,7 +99,6 @@ class TraceScorer:
                 "trace_tokens": normalised,
                 "trace_tokens_raw": counted.raw,
                 "total_tokens": question + reply + self.template_tokens,
-                "response_tokens": reply - self.opening_tokens,
                 "rethinking_tokens": _rethinking_tokens(trace, repeats),
                 "loop_share": counted.loops.share,
                 "loop_start": pl.Series(counted.loops.start).replace(-1, None),

@@ -81,16 +81,38 @@ def test_a_ceiling_is_found_from_the_lengths() -> None:
     tokens, odd = pool(16_384)
     found = ceilings(tokens, odd)
     assert len(found) == 1
-    assert 0.97 * 16_384 < found[0] <= 16_384
+    assert 0.97 * 16_384 < found[0].top <= 16_384
     stopped = pl.DataFrame({"tokens": tokens}).select(at_ceiling(pl.col("tokens"), found)).to_series().to_numpy()
     assert stopped[odd & (tokens > 15_900)].all()
     assert not stopped[tokens < 15_000].any()
 
 
 def test_two_ceilings_and_none() -> None:
-    assert len(ceilings(*pool(32_768, 8_192))) == 2
+    assert [round(one.top, -3) for one in ceilings(*pool(32_768, 8_192))] == [33_000, 8_000]
     assert ceilings(*pool()) == []
     assert ceilings(np.zeros(0, np.int64), np.zeros(0, np.bool_)) == []
+
+
+def test_long_prompts_blur_a_ceiling_and_do_not_hide_it() -> None:
+    tokens, odd = pool()
+    stopped = np.random.default_rng(1).random(len(tokens)) < 0.1
+    tokens[stopped] = 4_096 - np.random.default_rng(2).integers(200, 600, int(stopped.sum()))
+    (one,) = ceilings(tokens, odd | stopped)
+    assert one.low < 3_500 < 3_850 < one.top <= 4_096
+
+
+def test_where_all_end_without_a_stop_no_length_is_a_ceiling() -> None:
+    """As in a pool whose responses end in the letter of a choice."""
+    for seed in range(20):
+        tokens = np.exp(np.random.default_rng(seed).normal(7.5, 0.8, 800)).astype(np.int64)
+        assert ceilings(tokens, np.ones_like(tokens, np.bool_)) == []
+
+
+def test_odd_ends_here_and_there_are_no_ceiling() -> None:
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        tokens = np.exp(rng.normal(7.5, 0.8, 2_000)).astype(np.int64)
+        assert ceilings(tokens, rng.random(2_000) < 0.05) == []
 
 
 def test_a_pile_of_whole_responses_is_no_ceiling() -> None:

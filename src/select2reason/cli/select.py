@@ -136,6 +136,8 @@ Examples:
 `select2reason select pool.parquet --difficulty column:difficulty --weight 0.5 --out half-half`
 
 `select2reason select pool.parquet --difficulty judge --backend vllm --out judged`
+
+`select2reason select pool.jsonl --verify grade --benchmark-files my-test.jsonl --out checked`
 """
 )
 @grouped

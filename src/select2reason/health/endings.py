@@ -7,6 +7,7 @@ one length and few just below it, that length was the limit (`ceilings`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,11 +29,14 @@ _TURNS = [  # of chat templates: a trainer takes them for the end of a turn, whe
 ]
 _TAIL_CHARS = 1_000  # after the last box: 99% of real replies have fewer than 550
 _ASKED_ANEW = r"boxed\{(?s:.)*" + ANOTHER_QUESTION
-_BAND = 0.03  # a generation's length in another tokenizer, or with its prompt, is this near to its limit
+_BANDS = (0.03, 0.12)  # how near to a limit the lengths it stopped are, in this tokenizer and with their prompts
 _LEAST_TOKENS = 512  # a ceiling below this is none
 _LEAST_ROWS, _LEAST_SHARE = 5, 0.002  # that end in mid-sentence within the band, of all rows
 _MOSTLY = 0.5  # least part of the rows within the band that end in mid-sentence
-_PILED_UP = 4  # times as many as in the band below
+_PILED_UP = 4  # times as many as in the bands below and above
+_ORDINARY = (
+    0.25  # most of all shorter responses may end so: where an end in mid-sentence is the custom it tells nothing
+)
 
 
 def unfinished(response: pl.Expr) -> pl.Expr:
@@ -64,34 +68,52 @@ def runs_on(reply: pl.Expr) -> pl.Expr:
     return boxed & (~reply.str.tail(_TAIL_CHARS).str.contains("boxed", literal=True) | reply.str.contains(_ASKED_ANEW))
 
 
-def ceilings(tokens: NDArray[np.integer[Any]], unfinished: NDArray[np.bool_]) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """Where generations were stopped: those of more than `low` and up to `top` tokens that end in mid-sentence."""
+
+    low: int
+    top: int
+
+
+def ceilings(tokens: NDArray[np.integer[Any]], unfinished: NDArray[np.bool_]) -> list[Ceiling]:
     """The lengths at which generations were stopped, as the distribution shows it; longest first, mostly none or one.
 
-    tokens: of each response, (n,); unfinished: whether it ends in mid-sentence, (n,).
+    tokens: of each example, (n,); unfinished: whether it ends in mid-sentence, (n,). A limit may have been one of the
+    response or of the whole: the bands are wide enough for either.
     """
     lengths = np.sort(tokens.astype(np.int64))
     open_ended = np.sort(tokens[unfinished].astype(np.int64))
-    least = max(_LEAST_ROWS, _LEAST_SHARE * len(tokens))
-    found: list[int] = []
-    while len(open_ended) and open_ended[-1] >= _LEAST_TOKENS:
-        top = np.unique(open_ended[open_ended >= _LEAST_TOKENS])
-        within = _between(open_ended, top * (1 - _BAND), top)
-        below = _between(open_ended, top * (1 - 2 * _BAND), top * (1 - _BAND))
-        every = _between(lengths, top * (1 - _BAND), top)
-        piled = (within >= least) & (within >= _MOSTLY * every) & (within >= _PILED_UP * below)
-        if not piled.any():
-            break
-        best = int(top[np.flatnonzero(piled)[np.argmax(within[piled])]])
-        found.append(best)
-        low = best * (1 - _BAND)
-        lengths = lengths[(lengths <= low) | (lengths > best)]
-        open_ended = open_ended[(open_ended <= low) | (open_ended > best)]
-    return sorted(found, reverse=True)
+    found: list[Ceiling] = []
+    for band in _BANDS:
+        while (
+            one := _ceiling(lengths, open_ended, band, least=max(_LEAST_ROWS, _LEAST_SHARE * len(tokens)))
+        ) is not None:
+            found.append(one)
+            lengths, open_ended = (some[(some <= one.low) | (some > one.top)] for some in (lengths, open_ended))
+    return sorted(found, key=lambda one: -one.top)
 
 
-def at_ceiling(tokens: pl.Expr, found: Sequence[int]) -> pl.Expr:
-    """Whether a response is as long as one of the ceilings."""
-    near = [(tokens > top * (1 - _BAND)) & (tokens <= top) for top in found]
+def _ceiling(lengths: NDArray[np.int64], open_ended: NDArray[np.int64], band: float, *, least: float) -> Ceiling | None:
+    """The band with the most open ends that stands out from those below and above it; None where none does."""
+    top = np.unique(open_ended[open_ended >= _LEAST_TOKENS])
+    low = (top * (1 - band)).astype(np.int64)
+    within = _between(open_ended, low, top)
+    beside = np.maximum(
+        _between(open_ended, top * (1 - 2 * band), low), _between(open_ended, top, (top * (1 + band)).astype(np.int64))
+    )
+    shorter, open_shorter = (np.searchsorted(ordered, low, side="right") for ordered in (lengths, open_ended))
+    piled = (within >= least) & (within >= _MOSTLY * _between(lengths, low, top)) & (within >= _PILED_UP * beside)
+    piled &= open_shorter <= _ORDINARY * shorter
+    if not piled.any():
+        return None
+    best = np.flatnonzero(piled)[np.argmax(within[piled])]
+    return Ceiling(int(low[best]), int(top[best]))
+
+
+def at_ceiling(tokens: pl.Expr, found: Sequence[Ceiling]) -> pl.Expr:
+    """Whether an example is as long as one of the ceilings."""
+    near = [(tokens > one.low) & (tokens <= one.top) for one in found]
     return pl.any_horizontal(pl.lit(False), *near)
 
 
