@@ -78,6 +78,13 @@ def test_equal_rows_are_in_one_group(rows: list[tuple[str | None, str | None]]) 
     assert found[: len(rows)] == found[len(rows) :]
 
 
+def test_a_group_never_holds_two_gold_answers() -> None:
+    words = ["still", "now", "then"]
+    texts = [LONG.replace("wants", f"{word} wants") for word in words]
+    assert groups(*zip(texts, ["1", None, "2"], strict=True)) == [0, 0, 1]
+    assert groups(*zip(texts, ["1", "2", "1"], strict=True)) == [0, 1, 0]
+
+
 def test_many_of_one_question() -> None:
     rows = [(LONG.replace("wants", f"{word} wants"), "54") for word in ("still", "now", "then", "also", "therefore")]
     assert len(set(groups(*rows))) == 1

@@ -81,7 +81,7 @@ def test_each_rule_has_its_column_its_reason_and_its_line(pool: Path, benchmark:
         if name != "sound":
             assert table[name][place], name
             assert f"<summary><b>{name}</b>" in page, name
-    assert "kept with <code>--contamination off</code>" in page
+    assert "kept with <code>--keep contaminated</code>" in page
     assert "H100" in page
 
 
@@ -224,7 +224,7 @@ def test_traces_without_tags_that_stop_at_the_ceiling_are_cut_off(write_rows: Wr
     out = tmp_path / "out"
     table = run(write_rows(rows), out)
     assert table["cut_off"].to_list() == [False] * 40 + [True] * 10
-    (ceiling,) = json.loads((out / "manifest.json").read_text())["length_ceilings"]
+    (ceiling,) = json.loads((out / "manifest.json").read_text())["length_ceilings_tokens"]
     assert ceiling == table["total_tokens"].max()
 
 

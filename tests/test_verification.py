@@ -34,9 +34,13 @@ def test_without_tags_the_whole_response_speaks(response: str) -> None:
     assert said("", response, "")[0] == final_answer(response)
 
 
+def test_a_trace_alone_speaks_for_itself() -> None:
+    assert said("<think>\n", "So it is \\boxed{4}.", "\n</think>")[0] == "4"
+
+
 def test_with_tags_only_what_follows_the_thinking_speaks() -> None:
     assert said("<think>", "\\boxed{3}", "</think>\n\nIt is \\boxed{4}.") == ("4", "4")
-    assert said("<think>", "\\boxed{3}", "</think>") == (None, "4")
+    assert said("<think>", "\\boxed{3}", "</think>") == (None, "4")  # tags of its own, and nothing behind them
     assert said("<think>", "\\boxed{3}", "") == (None, "4")  # never closed
 
 

@@ -38,6 +38,8 @@ Tokens are those of the whole example in Qwen2.5's chat template, system prompt 
 
 {reasons}
 
+Answers: `--verify {verify}`. {benchmarks}
+{notes}
 ## Files
 
 `data/` holds the examples, best first; `scores.parquet` one row for every example of the pool with its scores, ranks
@@ -82,12 +84,22 @@ def dataset_card(manifest: Mapping[str, Any], table: pl.DataFrame) -> str:
         eligible_tokens=sums[1],
         selected_tokens=sums[2],
         hours=manifest["gpu_hours"],
+        verify=manifest["parameters"]["verify"],
+        benchmarks=_looked_for(manifest),
+        notes="".join(f"\n- {_plain(note)}" for note in ["", *manifest["notes"]]).removeprefix("\n- ") + "\n",
         formula=FORMULA,
         tokenizer=_plain(manifest["parameters"]["tokenizer"]),
         reasons=f"| reason | rows |\n|---|---|\n{listed}" if listed else "No row was left out.",
         sources=sources,
         command=manifest["command"].replace("`", ""),
     )
+
+
+def _looked_for(manifest: Mapping[str, Any]) -> str:
+    benchmarks = manifest["benchmarks"]
+    if benchmarks is None:
+        return "No benchmark was looked for."
+    return f"Benchmarks looked for: {', '.join(f'{_plain(name)} ({n:,})' for name, n in benchmarks.items())}."
 
 
 def _how(parameters: Mapping[str, Any]) -> str:

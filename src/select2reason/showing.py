@@ -17,6 +17,7 @@ from select2reason import export, report
 from select2reason import pool as pools
 from select2reason.pool import Pool
 from select2reason.recipe import SelectSettings
+from select2reason.scored import Scored
 from select2reason.selection import Candidates, Selection, Strategy
 
 if TYPE_CHECKING:
@@ -56,9 +57,14 @@ def _texts(pool: Pool, table: pl.DataFrame, rows: Rows, spill: Path) -> pl.DataF
     return pl.concat([export.as_examples(found).drop("messages"), scores], how="horizontal")
 
 
-def findings(pool: Pool, table: pl.DataFrame, *, spill: Path) -> dict[str, Sequence[report.Finding]]:
+def findings(scored: Scored, table: pl.DataFrame, *, spill: Path) -> dict[str, Sequence[report.Finding]]:
     """For each rule some of the rows that it flags, with what it found there."""
     shown = report.rows_to_show(table)
     rows = np.unique(np.array([row for some in shown.values() for row in some], np.uint32))
-    texts = [pl.DataFrame(schema=dict.fromkeys(pools.TEXT, pl.String)), *pool.take(rows, pools.TEXT, spill=spill)]
-    return report.findings(shown, pl.concat([pl.concat(texts), table[rows]], how="horizontal"))
+    taken = scored.pool.take(rows, pools.TEXT, spill=spill)
+    texts = pl.concat([pl.DataFrame(schema=dict.fromkeys(pools.TEXT, pl.String)), *taken])
+    known = pl.concat([texts, table[rows]], how="horizontal")
+    if scored.evidence is not None:
+        closest = scored.evidence.unique("row", keep="first", maintain_order=True)
+        known = known.join(closest.select("row", "problem", "overlap"), on="row", how="left", maintain_order="left")
+    return report.findings(shown, known)

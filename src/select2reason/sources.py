@@ -46,24 +46,28 @@ class SourceFile:
     kind: Kind
 
 
-def find_files(pool: str, *, split: str | None = None) -> list[SourceFile]:
-    """The files that POOL names, in a stable order: a file, a folder, or a glob. Raises PoolError where none is."""
+def find_files(pool: str, *, split: str | None = None, every_kind: bool = False) -> list[SourceFile]:
+    """The files that POOL names, in a stable order: a file, a folder, or a glob. Raises PoolError where none is.
+
+    Of a folder the files of one kind are taken, for the others mostly are about them, and that is said; with
+    `every_kind` all are.
+    """
     if not pool.strip():
         raise PoolError("the pool's name is empty; give a file, a folder, a glob or a Hub dataset id")
     try:
-        return _found(pool, split)
+        return _found(pool, split, every_kind)
     except PermissionError as error:
         raise PoolError(f"no permission to read {error.filename or pool}; check its rights") from error
     except (OSError, RuntimeError) as error:  # a name too long, no such user's home
         raise PoolError(f"cannot look for {pool[:200]} ({error}); give a file, a folder or a glob") from error
 
 
-def _found(pool: str, split: str | None) -> list[SourceFile]:
+def _found(pool: str, split: str | None, every_kind: bool) -> list[SourceFile]:
     path = Path(pool).expanduser()
     if path.is_file():
         return [_source(path)]
     if path.is_dir():
-        return [_source(file) for file in _in_folder(path, split)]
+        return [_source(file) for file in _in_folder(path, split, every_kind)]
     if has_magic(pool):
         names = sorted(glob(str(path), recursive=True))  # noqa: PTH207 -- Path.glob takes no absolute pattern
         found = [_source(file) for file in map(Path, names) if file.is_file() and _may_be_data(file)]
@@ -83,13 +87,17 @@ def _nearest(path: Path) -> str:
     return f"; did you mean {path.parent / close[0]}?" if close else ""
 
 
-def _in_folder(folder: Path, split: str | None) -> list[Path]:
+def _in_folder(folder: Path, split: str | None, every_kind: bool) -> list[Path]:
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and kind_of(p) and p.name not in _NOT_DATA | _OWN]
     files = [p for p in files if not _is_aside(p.relative_to(folder), folder)]
     if not files:
         raise PoolError(f"{folder} holds no JSONL, JSON, Parquet or Arrow file; give a folder that does")
     kinds = [kind for kind in ("parquet", "arrow", "jsonl") if any(kind_of(p) == kind for p in files)]
-    return _of_split(folder, [p for p in files if kind_of(p) == kinds[0]], split)
+    taken = files if every_kind else [p for p in files if kind_of(p) == kinds[0]]
+    if others := [p for p in files if p not in taken]:
+        told = f"{kinds[0]}: {len(taken)} of {len(files)} files in {folder} are read"
+        say(f"{told}; not {others[0].name}, for example: name it, or use a glob, to read it too")
+    return _of_split(folder, taken, split)
 
 
 def _is_aside(path: Path, folder: Path) -> bool:

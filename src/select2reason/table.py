@@ -102,11 +102,12 @@ def _duplicates(table: pl.DataFrame, rules: Sequence[str]) -> pl.Series:
 
 def candidates(table: pl.DataFrame, pool: Pool, *, dropping: Collection[str], one_generation: bool) -> Candidates:
     """What selection sees of the table. `one_generation`: the paper's recipe (METHOD 9.6), in which a row's generations
-    compete before anything is ranked, and only there an unfinished one is dropped."""
+    compete before anything is ranked, and only there one is dropped that is unfinished by its tags or its flags."""
     flags = {name: table[name].fill_null(False).to_numpy() for name in ROW_RULES}
     if one_generation:
-        own = pool.narrow(["source", "source_row", "generation", "correct"])
-        flags["cut_off"] = flags["cut_off"] & own["generation"].is_not_null().to_numpy()
+        own = pool.narrow(["source", "source_row", "generation", "cut_off"])
+        own = own.with_columns(correct=~table["wrong_answer"])
+        flags["cut_off"] = (own["cut_off"].fill_null(False) & own["generation"].is_not_null()).to_numpy()
     dropped = first_reason(flags, active=dropping)
     if one_generation:
         dropped[_later_generations(own, dropped, trusted="wrong_answer" in dropping)] = REASONS.index("same_question")

@@ -19,6 +19,8 @@ TAGS = (
     ("◁think▷", "◁/think▷"),  # Kimi
     ("[THINK]", "[/THINK]"),  # Magistral
 )
+OPENED, CLOSED = "<think>\n", "\n</think>"
+"""What `wrap` puts around a trace that brings no tags of its own."""
 _EVERY_TAG = [tag for pair in TAGS for tag in pair]
 _OPENING = [opening for opening, _ in TAGS]
 _CLOSING = [close for _, close in TAGS]
@@ -101,9 +103,9 @@ def wrap(trace: pl.Series, answer: pl.Series) -> pl.DataFrame:
     opened, closed = pl.col("opened") & leads, pl.col("closed") & leads
     answered = pl.col("answer").fill_null("") != ""
     return parts.select(
-        head=pl.when(opened | closed).then("head").otherwise(pl.lit("<think>\n")),
+        head=pl.when(opened | closed).then("head").otherwise(pl.lit(OPENED)),
         trace=pl.when(opened | closed).then("trace").otherwise(given),
-        tail=pl.when(closed).then(pl.col("tail").str.strip_chars_end()).otherwise(pl.lit("\n</think>"))
+        tail=pl.when(closed).then(pl.col("tail").str.strip_chars_end()).otherwise(pl.lit(CLOSED))
         + pl.when(answered).then(pl.lit("\n\n") + pl.col("answer")).otherwise(pl.lit("")),
         opened=pl.lit(True),
         closed=closed | ~opened | answered,

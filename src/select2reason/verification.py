@@ -7,7 +7,7 @@ flags, or from the grader (`grading`), in worker processes and kept shard by sha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal
@@ -23,6 +23,7 @@ from select2reason.pool import Pool
 from select2reason.progress import say, stage
 from select2reason.scoring import Scorer, ScorerSpec, read_scores
 from select2reason.scoring.base import missing_shards, shard_path, write_shard
+from select2reason.tags import CLOSED, OPENED
 
 Verify = Literal["auto", "pool", "grade", "off"]
 
@@ -55,7 +56,8 @@ class _Scorer:
 
 
 def _replies(batch: pl.DataFrame) -> pl.Series:
-    """The part of each response that its final answer is taken from, "" where the thinking never ended.
+    """The part of each response that its final answer is taken from, "" where the thinking never ended: what follows
+    the thinking, or all of it where the pool has traces alone and their tags were put on here (`tags.wrap`).
 
     Of a long response without tags it is the end, where that holds a box and nothing before it could matter.
     """
@@ -63,7 +65,8 @@ def _replies(batch: pl.DataFrame) -> pl.Series:
     end = pl.col("trace").str.tail(_END_CHARS)
     plain = ~pl.col("trace").str.contains(ANOTHER_QUESTION) & ~pl.col("trace").str.starts_with("{")
     short = pl.when(end.str.contains("boxed{", literal=True) & plain).then(end).otherwise("trace")
-    return batch.select(pl.when(tagless).then(short).otherwise("tail")).to_series()
+    alone = (pl.col("head") == OPENED) & (pl.col("tail") == CLOSED)
+    return batch.select(pl.when(tagless | alone).then(short).otherwise("tail")).to_series()
 
 
 # --- verdicts -------------------------------------------------------------------------------------------------------
@@ -72,12 +75,11 @@ def _replies(batch: pl.DataFrame) -> pl.Series:
 @dataclass(frozen=True, slots=True)
 class Verified:
     """Of each row whether an answer is there and whether it is right, null where that is not asked or cannot be told;
-    and of the answers that were `graded` how many could not be judged."""
+    `notes` say what came of the grading."""
 
     answered: pl.Series
     right: pl.Series
-    graded: int = 0
-    not_judged: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def verify(pool: Pool, mode: Verify, *, by_gold: bool = True) -> Verified:
@@ -104,7 +106,16 @@ def verify(pool: Pool, mode: Verify, *, by_gold: bool = True) -> Verified:
     wanted = has_gold if mode == "grade" else has_gold & flags.is_null()
     graded = _graded(pool, answers, wanted, again=mode == "grade")
     right = graded if mode == "grade" else pl.select(pl.coalesce(flags, graded)).to_series()
-    return Verified(answered, right, int(wanted.sum()), int((wanted & graded.is_null()).sum()))
+    return Verified(answered, right, tuple(_notes(graded.filter(wanted), flags.filter(wanted))))
+
+
+def _notes(graded: pl.Series, flags: pl.Series) -> Iterator[str]:
+    """Of the answers that were graded, what their verdicts and their own flags are."""
+    if unknown := graded.null_count():
+        yield f"of {len(graded):,} answers that were graded {unknown:,} could not be judged"
+    both = len(graded) - (graded.is_null() | flags.is_null()).sum()
+    if differ := int((graded != flags).sum()):
+        yield f"the grader and the pool's own flags differ on {differ:,} of {both:,} answers"
 
 
 def _graded(pool: Pool, answers: pl.DataFrame, wanted: pl.Series, *, again: bool) -> pl.Series:

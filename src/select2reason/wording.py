@@ -50,8 +50,9 @@ _SPELLINGS = (  # of the same word
     (r"(\d)(?:,|\{,\}|\\,)(\d{3})\b", "$1$2"),
 )
 _INSTRUCTIONS = (  # what prompts add to every question, which says nothing of it
-    r"(?i)(?:please |let[’']?s )?(?:think|reason|solve[^.\n]{0,40}) step[- ]by[- ]step[^.\n]{0,120}(?:\.|\n|$)"
-    r"|(?:please )?(?:put|output|write|give|return|present|enclose|box)[^.\n]{0,40} answer[^.\n]{0,40}"
+    r"(?i)(?:please )?(?:let[’']?s )?(?:think|reason|solve)[^.:\n]{0,40} step[- ]by[- ]step"
+    r"(?:,?\s+(?:and|then|before|within)\b[^.:\n]{0,120})?(?:[.:,!]|\s*\n|\s*$)"
+    r"|(?:please )?(?:put|output|write|give|return|present|enclose|box)[^.:\n]{0,40} answer[^.:\n]{0,40}"
     r"\\boxed\s*\{\s*\}[.\s]*"
 )
 _WORD = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]|\p{L}[\p{L}\p{M}]*|\d+(?:\.\d+)?"
@@ -195,5 +196,7 @@ def _runs(hashes: Hashes, starts: Places, size: int) -> tuple[Hashes, NDArray[np
 def plain(asked: pl.Series) -> pl.Series:
     """Each question (as `asked` gives it) without white space and what ends it: equal where nothing but typesetting
     differs."""
-    bare = asked.str.replace_all(r"\\[()\[\]]|\s+", "").str.strip_chars_end(".?!:;。？！：；…।")
+    apart = r"(\d)\s+(\d)"  # 1 12 is not 11 2
+    bare = asked.str.replace_all(apart, "$1~$2").str.replace_all(apart, "$1~$2")
+    bare = bare.str.replace_all(r"\\[()\[\]]|\s+", "").str.strip_chars_end(".?:;。？：；…।")
     return pl.select(pl.when(bare != "").then(bare).otherwise(asked)).to_series()

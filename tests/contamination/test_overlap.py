@@ -96,8 +96,27 @@ def test_prints_hold_no_text_and_have_a_name_of_their_own() -> None:
 def test_own_benchmarks_join_the_bundled_ones() -> None:
     both = joined(load_prints(), MINE)
     assert both.problems["benchmark"].n_unique() == load_prints().problems["benchmark"].n_unique() + 1
-    replaced = joined(load_prints(), make_prints({"aime24": PROBLEMS}))
-    assert replaced.problems.filter(pl.col("benchmark") == "aime24").height == len(PROBLEMS)
+    beside = joined(load_prints(), make_prints({"aime24": PROBLEMS})).problems["benchmark"]
+    assert (beside == "aime24").sum() == 30  # a file's name replaces nothing
+    assert (beside == "aime24 (own)").sum() == len(PROBLEMS)
+
+
+def test_copies_of_a_problem_do_not_make_its_words_common() -> None:
+    many = make_prints({"averaged": PROBLEMS * 32})
+    assert find_hits(pl.Series(PROBLEMS), many).list.first().struct.field("kind").to_list() == [SAME] * 4
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "You are a helpful tutor. Solve step by step: {}",
+        "Please solve this step by step: {}",
+        "Solve the following math problem step by step.\n\n{}",
+        "{} Think step by step, and put your final answer within \\boxed{{}}.",
+    ],
+)
+def test_what_a_prompt_adds_does_not_hide_it(prompt: str) -> None:
+    assert kinds(*(prompt.format(problem) for problem in PROBLEMS[:3])) == [SAME] * 3
 
 
 def test_the_bundled_benchmarks() -> None:

@@ -10,6 +10,7 @@ from select2reason.report.facts import FLAGS
 TABLE = pl.DataFrame(
     {
         "row": [0, 1, 2, 3, 4],
+        "question_group": [0, 1, 2, 3, 4],
         "trace_tokens_raw": [100, 400, 200, 300, 500],
         "total_tokens": [110, 410, 210, 310, 510],
         "loop_share": [0.0, 0.9, 0.4, 0.5, 0.0],

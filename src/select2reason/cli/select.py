@@ -212,7 +212,7 @@ def analyze(
         for rule, count in cast("dict[str, dict[str, int]]", study["health"]).items():
             known = f"{count['flagged']:,} of {count['measured']:,}" if count["measured"] else "not measured"
             typer.echo(f"{rule:<16} {known}")
-        names = ["report.html", "study.json", "scores.parquet", "manifest.json", CONTAMINATION]
+        names = ["report.html", "study.json", "scores.parquet", "manifest.json", "quarantine.jsonl", CONTAMINATION]
         print_paths([path for name in names if (path := out / name).exists()])
 
 
@@ -283,9 +283,11 @@ def _print_outcome(outcome: SelectOutcome, *, as_json: bool) -> None:
     for name, (rows, tokens) in sides.items():
         style = "bold" if name == "selected" else ""
         table.add_row(name, f"{rows:,}", f"{tokens:,}", f"{outcome.gpu_hours[name]:,.2f}", style=style)
-    for reason, count in outcome.counts.items():
-        if reason != "selected":
-            table.add_row(f"  {reason}", f"{count:,}", "", "")
+    left_out = {reason: count for reason, count in outcome.counts.items() if reason != "selected"}
+    if left_out:
+        table.add_row("left out, by first reason", style="dim")
+    for reason, count in left_out.items():
+        table.add_row(f"  {reason}", f"{count:,}", "", "")
     Console(highlight=False).print(table)
     typer.echo("GPU hours: of an H100, one epoch; an estimate, its formula is in the report")
     for note in outcome.notes:

@@ -127,7 +127,9 @@ class _Table:
     @classmethod
     def of(cls, numbered: pl.DataFrame, name: str) -> _Table:
         grams = _exploded(numbered, name)
-        grams = grams.filter(pl.len().over("hash") <= _COMMON)
+        problems = numbered.select(problem="problem_row", text=pl.col(name).hash())  # a copy is not one more
+        counted = grams.join(problems, on="problem").select(pl.col("text").n_unique().over("hash")).to_series()
+        grams = grams.filter(counted <= _COMMON)
         sizes = grams.group_by("problem").len("size")
         sizes = numbered.select(problem="problem_row").join(sizes, on="problem", how="left", maintain_order="left")
         seen = np.zeros(1 << _SEEN_BITS, np.bool_)

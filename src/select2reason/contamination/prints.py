@@ -70,10 +70,10 @@ def load_prints() -> Prints:
 
 
 def joined(first: Prints, second: Prints) -> Prints:
-    """Both; of a benchmark that is in both, by its name, the second's."""
-    names = second.problems["benchmark"].unique().to_list()
-    kept = first.problems.filter(~pl.col("benchmark").is_in(names))
-    return _named(pl.concat([kept, second.problems]))
+    """Both; a benchmark of the second whose name is in the first is called NAME (own)."""
+    names = first.problems["benchmark"].unique().to_list()
+    own = pl.when(pl.col("benchmark").is_in(names)).then(pl.col("benchmark") + " (own)").otherwise("benchmark")
+    return _named(pl.concat([first.problems, second.problems.with_columns(benchmark=own)]))
 
 
 def write_prints(prints: Prints, path: Path) -> None:

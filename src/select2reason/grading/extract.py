@@ -266,10 +266,10 @@ def _bare_line(text: str) -> str | None:
     return None
 
 
-_BOLD_CHOICE = re.compile(r"\*\*\s*\(?([A-K])(?:\)|[.:।]|\s*\*\*)[^*\n]{0,200}")
+_BOLD_CHOICE = re.compile(r"\*\*\s*\(?([A-HJK])(?:\)|[.:।](?=\s)|(?=\s*\*\*(?![^\W_])))[^*\n]{0,200}\*\*")
 
 
 def _bold_choice(text: str) -> str | None:
-    """The last choice that is set in bold, as in "so it is **B. both**": the weakest sign of an answer."""
-    found = list(_BOLD_CHOICE.finditer(text[-_LONGEST:]))
-    return found[-1][1] if found else None
+    """The choice that the last paragraph sets in bold, as in "so it is **B. both**": the weakest sign of an answer."""
+    found = set(_BOLD_CHOICE.findall(text.rstrip().rpartition("\n\n")[2][-_LONGEST:]))
+    return found.pop() if len(found) == 1 else None

@@ -160,10 +160,11 @@ _LABEL_AND_TEXT = re.compile(
 
 _CHOICE_SAID = re.compile(  # "option **C** (98 W)", "B:64g", "D) '(0, 3)", "a colloid (C)": a choice and what it says
     r"""(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|বিকল্প|অপশন)s?\s*)?[*\s'"]*
-        (?:([A-K])[*\s'"]*(?:[:।(]|[.)](?!\w)|$) | \(([A-K])\))
-      | .*\(([A-K])\)[\s*.।]*$""",
+        (?:([A-K])(?:[*'"]+\s*|\s+)\( | ([A-K])[*\s'"]*(?:[:।]|[.)](?!\w)|$) | \(([A-K])\)(?=[\s*.:।]|$))
+      | .*[\s*]\(([A-K])\)[\s*.।]*$""",
     re.VERBOSE,
 )
+_ANOTHER_CHOICE = re.compile(r"(?<![A-Za-z])[A-K](?![A-Za-z'(])|\b(?:not|neither|nor|none|false|incorrect|wrong)\b")
 
 
 def _choices(given: str, gold: str) -> bool | None:
@@ -171,11 +172,20 @@ def _choices(given: str, gold: str) -> bool | None:
     if expected is None:
         return None
     letters = chosen(given)
-    if letters is None and len(expected) == 1 and (said := _CHOICE_SAID.match(given)):
-        letters = said[said.lastindex or 1]
+    if letters is None and len(expected) == 1:
+        letters = _said_choice(given)
     if letters is not None:
         return letters == expected
     return False if len(expected) == 1 and read_number(given) is not None else None
+
+
+def _said_choice(given: str) -> str | None:
+    """The letter of an answer that is a choice and what it says; None where it may be about another one."""
+    said = _CHOICE_SAID.match(given)
+    if said is None:
+        return None
+    letter = str(said[said.lastindex or 1])
+    return None if any(found != letter for found in _ANOTHER_CHOICE.findall(given)) else letter
 
 
 def chosen(given: str) -> str | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FINISHED = r"""[.!?…。！？।॥؟)\]}>"'`*$|:;”’」』）】》_✓✅☑□■∎]\s*\z"""
+_CONCLUDED = r"(?i)(?:####|\banswer|\boption|\bchoice|答案|উত্তর)[^\n]{0,20}\s*\z"
 _TAGS = [tag for pair in TAGS for tag in pair]
 _TURNS = [  # of chat templates: a trainer takes them for the end of a turn, wherever they stand
     *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_header_id|>"),
@@ -31,8 +32,8 @@ _TAIL_CHARS = 1_000  # after the last box: 99% of real replies have fewer than 5
 _ASKED_ANEW = r"boxed\{(?s:.)*" + ANOTHER_QUESTION
 _BANDS = (0.03, 0.12)  # how near to a limit the lengths it stopped are, in this tokenizer and with their prompts
 _LEAST_TOKENS = 512  # a ceiling below this is none
-_LEAST_ROWS, _LEAST_SHARE = 5, 0.002  # that end in mid-sentence within the band, of all rows
-_MOSTLY = 0.5  # least part of the rows within the band that end in mid-sentence
+_LEAST_ROWS, _LEAST_SHARE = 8, 0.002  # that end in mid-sentence within the band, of all rows
+_MOSTLY = 0.6  # least part of the rows within the band that end in mid-sentence
 _PILED_UP = 4  # times as many as in the bands below and above
 _ORDINARY = (
     0.25  # most of all shorter responses may end so: where an end in mid-sentence is the custom it tells nothing
@@ -40,26 +41,27 @@ _ORDINARY = (
 
 
 def unfinished(response: pl.Expr) -> pl.Expr:
-    """Whether a text ends in mid-sentence: neither with a stop nor with what closes something."""
-    return ~response.str.tail(20).str.contains(_FINISHED) & (response.str.strip_chars() != "")
+    """Whether a text ends in mid-sentence: neither with a stop, nor with what closes something, nor with an answer."""
+    end = response.str.tail(120)
+    return ~end.str.contains(_FINISHED) & ~end.str.contains(_CONCLUDED) & (response.str.strip_chars() != "")
 
 
 def damaged_tags(head: pl.Expr, trace: pl.Expr, tail: pl.Expr) -> pl.Expr:
     """Whether think tags are nested or come twice (any in the trace, or more than one before it or after it), or the
     marks of a chat's turns stand in the midst of the response."""
-    inside = tail.str.strip_chars_end()
-    for turn in _TURNS:
-        inside = inside.str.strip_suffix(turn)
+    turn_ends = rf"(?:\s*(?:{_pattern(_TURNS)}))+\s*\z"  # where the mark of a turn's end belongs
+    inside = pl.when(tail == "").then(trace).otherwise(tail).str.replace(turn_ends, "")
     return (
-        trace.str.contains_any([*_TAGS, *_TURNS])
+        trace.str.contains_any(_TAGS)
+        | ((tail != "") & trace.str.contains_any(_TURNS))
         | inside.str.contains_any(_TURNS)
-        | (head.str.count_matches(_tag_pattern()) > 1)
-        | (tail.str.count_matches(_tag_pattern()) > 1)
+        | (head.str.count_matches(_pattern(_TAGS)) > 1)
+        | (tail.str.count_matches(_pattern(_TAGS)) > 1)
     )
 
 
-def _tag_pattern() -> str:
-    return "|".join(tag.replace("|", r"\|").replace("[", r"\[").replace("]", r"\]") for tag in _TAGS)
+def _pattern(marks: Sequence[str]) -> str:
+    return "|".join(mark.replace("|", r"\|").replace("[", r"\[").replace("]", r"\]") for mark in marks)
 
 
 def runs_on(reply: pl.Expr) -> pl.Expr:

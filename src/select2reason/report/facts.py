@@ -36,8 +36,6 @@ REASONS: Mapping[str, str] = {
 }
 SWITCHES: Mapping[str, str] = {
     **{name: f"--keep {name}" for name in FLAGS},
-    "wrong_answer": "--verify off",
-    "contaminated": "--contamination off",
     "over_cutoff": "--cutoff-len 0",
 }
 """What keeps the rows that a rule speaks against."""

@@ -1,4 +1,4 @@
-"""What each rule found, shown: a few of the rows that it flags, with the place in the text that it goes by.
+"""What each rule found, shown: a few of the rows that it flags, with a part of the text, where it can the telling one.
 
 The longest flagged traces are shown: without the rule, length would have chosen them first.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from select2reason.health.language import passage
 from select2reason.report import plain
 from select2reason.report.facts import FLAGS
 
@@ -36,7 +37,8 @@ def rows_to_show(table: pl.DataFrame) -> dict[str, Sequence[int]]:
         if flagged.height:
             first = [pl.col("reason") != rule] if "reason" in table.columns else []
             order = flagged.sort(*first, -pl.col("trace_tokens_raw").cast(pl.Int64), "row")
-            shown[rule] = order["row"].head(SHOWN).to_list()
+            asked = order.unique("question_group", keep="first", maintain_order=True)
+            shown[rule] = asked["row"].head(SHOWN).to_list()
     return shown
 
 
@@ -71,15 +73,13 @@ def _place(rule: str, row: Mapping[str, object]) -> tuple[str, str]:
     if rule in ("contaminated", "duplicate"):
         return "question", str(row["question"])
     if rule == "language_switch":
-        return "trace, where the other language is", _foreign(trace)
+        return "trace, around the passage", _around(trace, passage(str(row["question"]), trace))
     return "trace", trace
 
 
-def _foreign(trace: str) -> str:
-    """What stands around the first run of signs beyond Latin and Greek."""
-    foreign = (place for place, sign in enumerate(trace) if "\u0400" <= sign < "\u2000" or "\u2e80" <= sign < "\ue000")
-    at = next(foreign, 0)
-    return trace[max(0, at - _AROUND_CHARS) : at + _AROUND_CHARS]
+def _around(text: str, passage: str) -> str:
+    at = max(0, text.find(passage))
+    return text[max(0, at - _AROUND_CHARS) : at + _AROUND_CHARS]
 
 
 def _figures(rule: str, row: Mapping[str, object]) -> str:
@@ -89,6 +89,8 @@ def _figures(rule: str, row: Mapping[str, object]) -> str:
         said.append(f"{plain.share(share)} of them loop, the first at token {start:,.0f}")
     if rule == "contaminated":
         said.append(f"in {row['benchmark']}")
+        if row.get("overlap") is not None:
+            said.append(f"problem {row['problem']} from 0, {plain.share(_number(row['overlap']))} of its runs of words")
     if rule == "over_cutoff":
         said.append(f"{_number(row['total_tokens']):,.0f} tokens in all")
     return " · ".join(said)

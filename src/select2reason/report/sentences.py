@@ -31,6 +31,8 @@ _DIFFICULTIES = {
 }
 _CLEAR = 0.1  # a rank correlation below this is called no clear relation
 _JUDGE_SILENT = 0.5  # a judge that puts less than this on "0" and "1" has not answered the question (METHOD 9.3)
+_SAID_HERE = ("rank last in difficulty", "were asked for")  # notes of the run that have sentences of their own
+_PART = 0.95  # measured for less than this part of the pool is worth a sentence
 _GRAVE = ("no_trace", "looping", "cut_off", "wrong_answer", "contaminated")
 
 
@@ -122,7 +124,7 @@ def _trend(what: str, ends: tuple[str, str], correlation: float | None, groups: 
 def notes(pool: pl.DataFrame, side: Totals, flags: Sequence[Flag], manifest: Mapping[str, object]) -> Sequence[str]:
     """What a reader should know first: what is missing, and what the judge did not answer."""
     said = (_quarantine(manifest), _no_difficulty(side), _unmeasured(flags), _judge(pool), _partly(flags))
-    return [sentence for sentence in said if sentence]
+    return [*(sentence for sentence in said if sentence), *_of_the_run(manifest)]
 
 
 def selection_notes(
@@ -147,6 +149,14 @@ def _no_difficulty(side: Totals) -> str:
     return f"{plain.count(side.no_difficulty)} examples ({part}) have no difficulty and rank last in it."
 
 
+def _of_the_run(manifest: Mapping[str, object]) -> Iterable[str]:
+    """What the run noted, as far as the page does not say it in its own words."""
+    noted = manifest.get("notes")
+    for note in noted if isinstance(noted, list | tuple) else ():
+        if not any(words in str(note) for words in _SAID_HERE):
+            yield f"{str(note)[:1].upper()}{str(note)[1:]}."
+
+
 def _unmeasured(flags: Iterable[Flag]) -> str:
     names = ", ".join(flag.name for flag in flags if not flag.pool_measured)
     return f"Not measured in this run: {names}." if names else ""
@@ -154,7 +164,7 @@ def _unmeasured(flags: Iterable[Flag]) -> str:
 
 def _partly(flags: Iterable[Flag]) -> str:
     measured = [flag.pool_measured for flag in flags if flag.pool_measured]
-    names = ", ".join(flag.name for flag in flags if flag.pool_measured and flag.pool_measured < max(measured))
+    names = ", ".join(flag.name for flag in flags if flag.pool_measured and flag.pool_measured < _PART * max(measured))
     return (
         f"Measured for a part of the pool alone (for instance, where there is a gold answer): {names}." if names else ""
     )
