@@ -17,7 +17,6 @@ from select2reason.trace import (
     SYSTEM_PROMPT,
     TraceScorer,
     find_repeats,
-    normalise,
 )
 
 BUILTIN = load_tokenizer()
@@ -50,6 +49,17 @@ def count(text: str) -> int:
 def chat(question: str, response: str) -> str:
     turns = (("system", SYSTEM_PROMPT), ("user", question), ("assistant", response))
     return "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns)
+
+
+def normalise(trace: str) -> str:
+    """A trace without the steps that repeat an earlier one exactly (METHOD 9.7)."""
+    seen: set[str] = set()
+    kept = []
+    for step in trace.split("\n\n"):
+        if step.strip() not in seen:
+            seen.add(step.strip())
+            kept.append(step)
+    return "\n\n".join(kept)
 
 
 def rethinking(text: str) -> int:

@@ -192,17 +192,6 @@ def _normalised_length(repeats: Repeats, rows: int, *, cuts: bool) -> Sum:
     )
 
 
-def normalise(trace: str) -> str:
-    """A trace without the steps that repeat an earlier one exactly (METHOD 9.7)."""
-    seen: set[str] = set()
-    kept = []
-    for step in trace.split(STEP_BREAK):
-        if step.strip() not in seen:
-            seen.add(step.strip())
-            kept.append(step)
-    return STEP_BREAK.join(kept)
-
-
 @dataclass(frozen=True, slots=True)
 class Repeats:
     """The steps of a batch of traces: the row of each, its text, and whether it repeats an earlier one of its row.
