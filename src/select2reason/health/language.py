@@ -14,12 +14,32 @@ import polars as pl
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SIGNS = ("Han", "Hiragana", "Katakana", "Hangul", "Thai")  # scripts of which four signs in a row are a phrase
-_LETTERS = ("Cyrillic", "Arabic", "Hebrew", "Devanagari", "Bengali", "Tamil", "Telugu", "Georgian", "Armenian")
-_TOGETHER = {"Han": r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"}  # Japanese and Korean have Chinese signs too
-_TOGETHER |= dict.fromkeys(("Hiragana", "Katakana"), r"[\p{Han}\p{Hiragana}\p{Katakana}]")
+_SIGNS = {  # scripts of which four signs in a row are a phrase, by their blocks: small classes are soon compiled
+    "Han": r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}",
+    "Hiragana": r"\x{3040}-\x{309F}",
+    "Katakana": r"\x{30A0}-\x{30FF}",
+    "Hangul": r"\x{1100}-\x{11FF}\x{AC00}-\x{D7AF}",
+    "Thai": r"\x{E00}-\x{E7F}",
+}
+_LETTERS = {
+    "Cyrillic": r"\x{400}-\x{52F}",
+    "Armenian": r"\x{530}-\x{58F}",
+    "Hebrew": r"\x{590}-\x{5FF}",
+    "Arabic": r"\x{600}-\x{6FF}",
+    "Devanagari": r"\x{900}-\x{97F}",
+    "Bengali": r"\x{980}-\x{9FF}",
+    "Tamil": r"\x{B80}-\x{BFF}",
+    "Telugu": r"\x{C00}-\x{C7F}",
+    "Georgian": r"\x{10A0}-\x{10FF}",
+}
+_JAPANESE = _SIGNS["Han"] + _SIGNS["Hiragana"] + _SIGNS["Katakana"]
+_TOGETHER = {
+    "Han": _JAPANESE + _SIGNS["Hangul"],
+    "Hiragana": _JAPANESE,
+    "Katakana": _JAPANESE,
+}  # they mix Chinese signs
 _FORMULAS = r"\$[^$\n]*\$|\\[a-zA-Z]+"  # whose letters are of no language
-_SAMPLE_CHARS = 3_000  # of each end of a trace, by which its own scripts are told
+_SAMPLE_CHARS = 1_500  # of each end of a trace, by which its own scripts are told
 _PHRASE = 4
 _WORDS, _WORD_LETTERS = 3, 2  # of the others it takes three words of two letters and more
 _ENGLISH = r"(?:\b[A-Za-z]+[ ,]+){12}"  # prose, in a trace of another script
@@ -39,24 +59,28 @@ def switches(question: pl.Series, trace: pl.Series) -> pl.Series:
     some = foreign.str.contains("|".join(passages.values())).arg_true()
     if not len(some):
         return found
-    asked = pl.DataFrame({"question": question[maybe][some], "trace": trace[maybe][some], "foreign": foreign[some]})
-    switched = [_passage(script, pattern) for script, pattern in passages.items()]
-    return found.scatter(
-        maybe[some.to_numpy()], _told(asked).select(pl.any_horizontal(*switched, _english())).to_series()
-    )
+    told = _told(question[maybe][some], trace[maybe][some], foreign[some])
+    told = told.with_columns(at=pl.Series(maybe[some.to_numpy()]))
+    holds = told.select(pl.col("foreign").str.contains(pattern).alias(script) for script, pattern in passages.items())
+    for script in passages:
+        if holds[script].any():
+            found = found.scatter(told.filter(holds[script]).filter(_is_foreign(script))["at"], True)
+    return found.scatter(told.filter(_mostly_foreign()).filter(pl.col("trace").str.contains(_ENGLISH))["at"], True)
 
 
 def passage(question: str, trace: str) -> str:
     """The first passage that makes a trace switch, "" where none does; for one trace, to be shown."""
-    told = _told(pl.DataFrame({"question": [question], "trace": [trace], "foreign": [trace]}))
+    told = _told(*(pl.Series([text], dtype=pl.String) for text in (question, trace, trace)))
     for script, pattern in _passages().items():
-        if told.select(_passage(script, pattern)).item():
-            return str(told["trace"].str.extract(f"({pattern})")[0])
+        found = told.filter(pl.col("foreign").str.contains(pattern), _is_foreign(script))
+        if found.height:
+            return str(found["trace"].str.extract(f"({pattern})")[0])
     return str(told["trace"].str.extract(f"({_ENGLISH})").fill_null("")[0])
 
 
-def _told(asked: pl.DataFrame) -> pl.DataFrame:
+def _told(question: pl.Series, trace: pl.Series, foreign: pl.Series) -> pl.DataFrame:
     """With `sample`, both ends of each trace without formulas, and its `letters`."""
+    asked = pl.DataFrame({"question": question, "trace": trace, "foreign": foreign})
     ends = pl.col("trace").str.head(_SAMPLE_CHARS) + pl.col("trace").str.tail(_SAMPLE_CHARS)
     return asked.with_columns(sample=ends.str.replace_all(_FORMULAS, " ")).with_columns(letters=_letters(r"\p{L}"))
 
@@ -65,17 +89,16 @@ def _letters(kind: str) -> pl.Expr:
     return pl.col("sample").str.count_matches(kind)
 
 
-def _passage(script: str, pattern: str) -> pl.Expr:
-    letter = _TOGETHER.get(script, rf"\p{{{script}}}")
-    own = _letters(letter) > _OWN * pl.col("letters")
-    return pl.col("foreign").str.contains(pattern) & ~own & ~pl.col("question").str.contains(letter)
+def _is_foreign(script: str) -> pl.Expr:
+    """Whether a script is neither the trace's own nor in the question."""
+    letter = f"[{_TOGETHER.get(script) or (_SIGNS | _LETTERS)[script]}]"
+    return ~pl.col("question").str.contains(letter) & (_letters(letter) <= _OWN * pl.col("letters"))
 
 
-def _english() -> pl.Expr:
-    """English prose in a trace that is mostly in another script, and whose question is not in English."""
+def _mostly_foreign() -> pl.Expr:
+    """Whether a trace is mostly in another script than English, as is its question."""
     mostly = _letters(r"[A-Za-z]") < _OWN * pl.col("letters")
-    asked = pl.col("question").str.contains(r"(?:[A-Za-z]{2,}[ ,]+){3}")
-    return mostly & ~asked & pl.when(mostly & ~asked).then("trace").str.contains(_ENGLISH).fill_null(False)
+    return mostly & ~pl.col("question").str.contains(r"(?:[A-Za-z]{2,}[ ,]+){3}")
 
 
 def _maybe_foreign(trace: pl.Series) -> NDArray[np.int64]:
@@ -93,9 +116,7 @@ def _maybe_foreign(trace: pl.Series) -> NDArray[np.int64]:
 
 
 def _passages() -> dict[str, str]:
-    signs = {script: rf"\p{{{script}}}{{{_PHRASE},}}" for script in _SIGNS}
-    word = r"[\p{{{0}}}\p{{M}}]{{{1},}}"
-    return signs | {
-        script: rf"(?:{word.format(script, _WORD_LETTERS)}[ ,]+){{{_WORDS - 1},}}{word.format(script, _WORD_LETTERS)}"
-        for script in _LETTERS
-    }
+    """What a passage in each script is, as a pattern."""
+    signs = {script: rf"[{block}]{{{_PHRASE},}}" for script, block in _SIGNS.items()}
+    words = {script: rf"[{block}]{{{_WORD_LETTERS},}}" for script, block in _LETTERS.items()}
+    return signs | {script: rf"(?:{word}[ ,]+){{{_WORDS - 1},}}{word}" for script, word in words.items()}
