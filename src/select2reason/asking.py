@@ -11,7 +11,7 @@ from select2reason.scoring.base import ScorerSpec
 
 VERSION = 1  # raised whenever a key, a sketch or a hit changes its meaning
 HITS = "hits"
-_BATCH_ROWS = 1_024
+_BATCH_ROWS = 2_048
 
 
 def question_spec(prints: Prints | None) -> ScorerSpec:
@@ -25,6 +25,7 @@ def question_spec(prints: Prints | None) -> ScorerSpec:
         ("question", "gold"),
         outputs,
         lambda: _Scorer(prints),
+        threads=2,
         light=True,
         batch_rows=_BATCH_ROWS,
     )

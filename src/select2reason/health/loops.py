@@ -35,7 +35,9 @@ LOOPING = 0.25  # least looping share of a looping trace
 _CHUNK_TOKENS = 1 << 18  # looked at together: what is looked up stays in the processor's cache
 _ROOM = 4  # slots a run, at least, of the table in which runs are looked up
 _END_TOKENS = 2 * WINDOW_TOKENS  # where a loop that is never left is looked for
-_QUICK_SUSPECT = 0.3  # of a quick look, which takes a few new runs for old ones
+_SAMPLE = np.uint32(3)  # a quick look is at the runs whose hash has none of these bits: one in four
+_QUICK_SUSPECT, _QUICK_STUCK = 0.3, 0.5  # as SUSPECT and STUCK there; it takes a few new runs for old ones
+_QUICK_SHARE = 0.05  # least looping share there that calls for a whole look: below it a trace counts as without loops
 _FACTORS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], np.uint32)
 
 
@@ -48,14 +50,16 @@ class Loops:
 
 
 def find_loops(encoded: Encoded, numbers: NDArray[np.bool_]) -> Loops:
-    """The loops of each text, in order; a text of fewer than 263 tokens has none. numbers: as of `number_tokens`."""
+    """The loops of each text, in order; numbers: as of `number_tokens`.
+
+    A text of fewer than 263 tokens has none, and a looping share of less than some 5% is told as 0.
+    """
     rows = len(encoded.offsets) - 1
     loops = Loops(np.zeros(rows, np.float32), np.full(rows, -1, np.int64))
     for low, high in _chunks(encoded.offsets):
         start = encoded.offsets[low]
         ids, offsets = encoded.ids[start : encoded.offsets[high]], encoded.offsets[low : high + 1] - start
-        old = _said_before(_run_hashes(ids, RUN_TOKENS), offsets)
-        for row in np.flatnonzero(_suspect(old, offsets)).tolist():
+        for row in np.flatnonzero(_suspect(ids, offsets)).tolist():
             one = slice(offsets[row], offsets[row + 1])
             loops.share[low + row], loops.start[low + row] = _loop(ids[one], numbers)
     return loops
@@ -86,14 +90,22 @@ def _chunks(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         low = high
 
 
-def _suspect(old: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The rows that may loop: with a stuck window, or many runs that are not new."""
-    counted = np.zeros(len(old) + 1, np.int32)
-    np.cumsum(old, out=counted[1:])
-    many = np.diff(counted[offsets]) >= _QUICK_SUSPECT * np.diff(offsets)
-    ends = np.flatnonzero(counted[WINDOW_TOKENS:] - counted[:-WINDOW_TOKENS] >= STUCK * WINDOW_TOKENS)
-    many[np.searchsorted(offsets, ends + WINDOW_TOKENS, side="left") - 1] = True  # a window over two rows does no harm
-    return many & (np.diff(offsets) >= WINDOW_TOKENS + RUN_TOKENS - 1)
+def _suspect(ids: NDArray[np.uint32], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The rows that may loop: one token in twenty stuck, or a good part of all runs not new, in a sample of the runs.
+
+    The sample is drawn by hash, so a run is in it everywhere or nowhere.
+    """
+    hashes = _run_hashes(ids, RUN_TOKENS)
+    drawn = np.flatnonzero(hashes & _SAMPLE == 0)
+    bounds = np.searchsorted(drawn, offsets)
+    counted = np.zeros(len(drawn) + 1, np.int32)
+    np.cumsum(_said_before(hashes[drawn] >> np.uint32(2), bounds), out=counted[1:])
+    window, sizes = WINDOW_TOKENS // (int(_SAMPLE) + 1), np.diff(bounds)
+    ends = np.flatnonzero(counted[window:] - counted[:-window] >= _QUICK_STUCK * window) + window
+    rows = np.searchsorted(bounds, ends, side="left") - 1  # a window over two rows does no harm
+    stuck = np.bincount(rows, minlength=len(sizes)) >= _QUICK_SHARE * sizes
+    many = np.diff(counted[bounds]) >= _QUICK_SUSPECT * sizes
+    return (stuck | many) & (np.diff(offsets) >= WINDOW_TOKENS + RUN_TOKENS - 1)
 
 
 def _loop(ids: NDArray[np.uint32], numbers: NDArray[np.bool_]) -> tuple[float, int]:
@@ -121,12 +133,12 @@ def _look(ids: NDArray[np.uint32], run_tokens: int, least: float) -> tuple[float
 
 
 def _said_before(hashes: NDArray[np.uint32], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the run at each place occurred earlier in its row, by a quick look: a few new ones are taken for old."""
+    """Whether the hash at each place occurred earlier in its row, by a quick look: a few new ones are taken for old."""
     old = np.zeros(len(hashes), np.bool_)
     longest = max(int(np.diff(offsets).max(initial=0)), 1)
     table, places = np.empty(_room(longest), np.int32), np.arange(longest, dtype=np.int32)
-    for start, end in zip(offsets[:-1].tolist(), (offsets[1:] - (RUN_TOKENS - 1)).tolist(), strict=True):
-        if end - start >= WINDOW_TOKENS:  # else no window is full
+    for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        if end > start:
             old[start:end] = _not_first(hashes[start:end], places, table)
     return old
 
