@@ -1,7 +1,7 @@
-"""The score table of a pool: one row per example, from the measured traces, the pool's own flags and the difficulty.
+"""The score table: one row per example, from traces, questions, verdicts, the pool's own flags and the difficulty.
 
-Row rules are Boolean columns here, whatever is done with them later; one that is not measured in this version is null
-throughout. The table never holds text.
+Row rules are Boolean columns here, whatever is done with them later; null where a rule was not asked. The table never
+holds text of the pool.
 """
 
 from __future__ import annotations
