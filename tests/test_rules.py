@@ -202,6 +202,23 @@ def test_of_several_traces_the_best_right_one_is_kept(write_rows: WriteRows, tmp
     assert table["reason"].to_list() == ["same_question", "selected", "wrong_answer"]
 
 
+def test_a_trace_that_is_right_comes_before_one_without_a_verdict(write_rows: WriteRows, tmp_path: Path) -> None:
+    rows = [
+        {
+            "question": "What is 2 + 2?",
+            "response": reply("\n\n".join([STEPS, "More. " * size])),
+            "correct": flag,
+            "ease": 0.5,
+        }
+        for size, flag in ((9, None), (2, True), (1, True))
+    ]
+    pool = write_rows([*rows, {"question": "What is 3 + 3?", "response": reply(STEPS), "correct": None, "ease": 0.5}])
+    table = run(pool, tmp_path / "out")
+    assert table["reason"].to_list() == ["same_question", "selected", "same_question", "selected"]
+    free = run(pool, tmp_path / "free", replace(SAFE, verify="off"))
+    assert free["reason"].to_list() == ["selected", "same_question", "same_question", "selected"]
+
+
 def test_no_answer_is_asked_only_where_there_is_a_gold_answer(write_rows: WriteRows, tmp_path: Path) -> None:
     rows = [
         {"question": f"Show that {k} is odd.", "response": reply(STEPS, "Done."), "gold": gold, "ease": 0.5}

@@ -93,6 +93,7 @@ def select(
         scored.pool,
         dropping=chosen.dropping,
         one_generation=chosen.one_generation,
+        prefer_right=chosen.cap == 1 and chosen.verify != "off",
     )
     selection = chosen.choose(rivals)
     table = with_selection(scored.table, selection)

@@ -100,9 +100,12 @@ def _duplicates(table: pl.DataFrame, rules: Sequence[str]) -> pl.Series:
     return repeated.sort("row")["duplicate"]
 
 
-def candidates(table: pl.DataFrame, pool: Pool, *, dropping: Collection[str], one_generation: bool) -> Candidates:
+def candidates(
+    table: pl.DataFrame, pool: Pool, *, dropping: Collection[str], one_generation: bool, prefer_right: bool = False
+) -> Candidates:
     """What selection sees of the table. `one_generation`: the paper's recipe (METHOD 9.6), in which a row's generations
-    compete before anything is ranked, and only there one is dropped that is unfinished by its tags or its flags."""
+    compete before anything is ranked, and only there one is dropped that is unfinished by its tags or its flags.
+    `prefer_right`: where one trace of a question is known to be right, those of which it is not known stand back."""
     flags = {name: table[name].fill_null(False).to_numpy() for name in ROW_RULES}
     if one_generation:
         own = pool.narrow(["source", "source_row", "generation", "cut_off"])
@@ -111,6 +114,8 @@ def candidates(table: pl.DataFrame, pool: Pool, *, dropping: Collection[str], on
     dropped = first_reason(flags, active=dropping)
     if one_generation:
         dropped[_later_generations(own, dropped, trusted="wrong_answer" in dropping)] = REASONS.index("same_question")
+    if prefer_right:
+        dropped[_behind_a_right_one(table, dropped)] = REASONS.index("same_question")
     return Candidates(
         difficulty=table["difficulty"].fill_null(float("nan")).to_numpy(),
         trace_tokens=table["trace_tokens"].to_numpy(),
@@ -120,6 +125,16 @@ def candidates(table: pl.DataFrame, pool: Pool, *, dropping: Collection[str], on
         category=_category_codes(pool),
         dropped=dropped,
     )
+
+
+def _behind_a_right_one(table: pl.DataFrame, dropped: NDArray[np.int8]) -> NDArray[np.intp]:
+    """Of the rows that are left those without a verdict whose question has one that is right."""
+    left = table.select("question_group", "wrong_answer", at=pl.int_range(pl.len())).filter(
+        pl.Series(dropped == ELIGIBLE)
+    )
+    right = left.filter(~pl.col("wrong_answer"))["question_group"]
+    unknown = left.filter(pl.col("wrong_answer").is_null(), pl.col("question_group").is_in(right.implode()))
+    return unknown["at"].to_numpy().astype(np.intp)
 
 
 def _later_generations(own: pl.DataFrame, dropped: NDArray[np.int8], *, trusted: bool) -> NDArray[np.intp]:
