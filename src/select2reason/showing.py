@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from select2reason import export, report
+from select2reason import contamination, export, report
 from select2reason import pool as pools
 from select2reason.pool import Pool
 from select2reason.recipe import SelectSettings
@@ -51,20 +51,23 @@ def examples(
 
 def _texts(pool: Pool, table: pl.DataFrame, rows: Rows, spill: Path) -> pl.DataFrame:
     names = ("difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "rank_joint", "reason")
-    empty = pl.DataFrame(schema=dict.fromkeys(pools.TEXT, pl.String))
-    found = pl.concat([empty, *pool.take(rows, pools.TEXT, spill=spill)])
     scores = table.select("row", *names)[rows]
-    return pl.concat([export.as_examples(found).drop("messages"), scores], how="horizontal")
+    found = export.as_examples(_taken(pool, rows, spill))
+    return pl.concat([found.drop("messages"), scores], how="horizontal")
+
+
+def _taken(pool: Pool, rows: Rows, spill: Path) -> pl.DataFrame:
+    """The texts of rows, in their order: no rows are a table of none."""
+    empty = pl.DataFrame(schema=dict.fromkeys(pools.TEXT, pl.String))
+    return pl.concat([empty, *pool.take(rows, pools.TEXT, spill=spill)])
 
 
 def findings(scored: Scored, table: pl.DataFrame, *, spill: Path) -> dict[str, Sequence[report.Finding]]:
     """For each rule some of the rows that it flags, with what it found there."""
     shown = report.rows_to_show(table)
     rows = np.unique(np.array([row for some in shown.values() for row in some], np.uint32))
-    taken = scored.pool.take(rows, pools.TEXT, spill=spill)
-    texts = pl.concat([pl.DataFrame(schema=dict.fromkeys(pools.TEXT, pl.String)), *taken])
-    known = pl.concat([texts, table[rows]], how="horizontal")
+    known = pl.concat([_taken(scored.pool, rows, spill), table[rows]], how="horizontal")
     if scored.evidence is not None:
-        closest = scored.evidence.unique("row", keep="first", maintain_order=True)
-        known = known.join(closest.select("row", "problem", "overlap"), on="row", how="left", maintain_order="left")
+        hits = contamination.closest(scored.evidence)
+        known = known.join(hits.select("row", "problem", "overlap"), on="row", how="left", maintain_order="left")
     return report.findings(shown, known)

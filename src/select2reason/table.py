@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from select2reason.contamination import closest
 from select2reason.contamination.overlap import OTHER_NUMBERS, SAME
 from select2reason.health.endings import Ceiling, at_ceiling, ceilings
 from select2reason.health.loops import looping
@@ -87,10 +88,9 @@ def _closest(evidence: pl.DataFrame | None, rows: int) -> dict[str, pl.Series]:
         names = pl.repeat(None, rows, dtype=pl.String, eager=True)
         return {"contaminated": unknown, "other_numbers": unknown, "benchmark": names}
     places = pl.DataFrame({"row": pl.int_range(rows, dtype=pl.UInt32, eager=True)})
-    first = evidence.unique("row", keep="first", maintain_order=True)
-    closest = places.join(first, on="row", how="left", maintain_order="left")
-    kind = closest["kind"].fill_null("")
-    return {"contaminated": kind == SAME, "other_numbers": kind == OTHER_NUMBERS, "benchmark": closest["benchmark"]}
+    hits = places.join(closest(evidence), on="row", how="left", maintain_order="left")
+    kind = hits["kind"].fill_null("")
+    return {"contaminated": kind == SAME, "other_numbers": kind == OTHER_NUMBERS, "benchmark": hits["benchmark"]}
 
 
 def _duplicates(table: pl.DataFrame, rules: Sequence[str]) -> pl.Series:

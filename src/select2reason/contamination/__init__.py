@@ -4,7 +4,7 @@ The benchmarks of METHOD 7 ship as hashes of runs of words (`prints`), so nothin
 here; a user's own benchmark files are hashed the same way. `overlap` compares; each hit is a row of evidence.
 """
 
-from select2reason.contamination.overlap import HIT, Index, evidence, find_hits
+from select2reason.contamination.overlap import HIT, Index, closest, evidence, find_hits
 from select2reason.contamination.prints import Prints, joined, load_prints, make_prints
 
-__all__ = ["HIT", "Index", "Prints", "evidence", "find_hits", "joined", "load_prints", "make_prints"]
+__all__ = ["HIT", "Index", "Prints", "closest", "evidence", "find_hits", "joined", "load_prints", "make_prints"]

@@ -18,7 +18,6 @@ from select2reason.contamination.prints import Prints, short
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 1  # raised whenever a hit changes its meaning
 SAME, OTHER_NUMBERS = "same problem", "other numbers"
 _COMMON = 20  # a gram of more problems than this is a phrase of its trade, and says nothing of any
 _HITS = 3  # of one question, the closest first
@@ -64,6 +63,11 @@ def evidence(hits: Hits, prints: Prints) -> pl.DataFrame:
     names = prints.problems.select("benchmark", "problem").with_row_index("at")
     named = found.join(names, on="at", how="left", maintain_order="left")
     return named.select("row", "kind", "benchmark", "problem", "overlap", "of_question", "numbers")
+
+
+def closest(found: pl.DataFrame) -> pl.DataFrame:
+    """Of `evidence` each row's closest hit, by row."""
+    return found.unique("row", keep="first", maintain_order=True)
 
 
 class Index:
