@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from types import ModuleType
 
-from select2reason.errors import PoolError
+from select2reason.errors import PoolError, UsageError
 from select2reason.sources import SourceFile, kind_of, split_names
 
-_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def is_hub_id(pool: str) -> bool:
@@ -23,7 +24,7 @@ def is_hub_id(pool: str) -> bool:
     A misspelt local file is never asked for on the network: its folder is here, or its name ends like a file's.
     """
     local = Path(pool).parent.exists() or kind_of(Path(pool)) is not None
-    return bool(_HUB_ID.fullmatch(pool)) and not local
+    return bool(HUB_ID.fullmatch(pool)) and not local
 
 
 def fetch_dataset(name: str, *, config: str | None, split: str | None, revision: str | None) -> list[SourceFile]:
@@ -32,9 +33,8 @@ def fetch_dataset(name: str, *, config: str | None, split: str | None, revision:
     Raises PoolError where the extra is not installed, the dataset cannot be reached, or nothing fits.
     """
     try:
-        import huggingface_hub as hub
-        from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
-    except ImportError:
+        hub = needs_hub()
+    except UsageError:
         raise PoolError(
             f"no such file or folder: {name}; to fetch it from the Hub: pip install 'select2reason[hub]'"
         ) from None
@@ -42,7 +42,7 @@ def fetch_dataset(name: str, *, config: str | None, split: str | None, revision:
         files = hub.HfApi().list_repo_files(name, repo_type="dataset", revision=revision)
         chosen = _chosen(name, files, _card_configs(hub, name, files, revision), config, split)
         paths = [hub.hf_hub_download(name, file, repo_type="dataset", revision=revision) for file in chosen]
-    except (HTTPError, OSError, ValueError) as error:
+    except (hub.errors.HTTPError, OSError, ValueError) as error:
         head = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PoolError(
             f"cannot fetch {name} from the Hub ({head}); check its name, the network, or give a local path"
@@ -50,11 +50,21 @@ def fetch_dataset(name: str, *, config: str | None, split: str | None, revision:
     return [SourceFile(Path(p), f"{name}/{f}", kind_of(Path(f)) or "jsonl") for p, f in zip(paths, chosen, strict=True)]
 
 
-def _card_configs(hub: object, name: str, files: Sequence[str], revision: str | None) -> list[Mapping[str, object]]:
+def needs_hub() -> ModuleType:
+    """The Hub's client. Raises UsageError, with the line that installs it, where it is missing."""
+    try:
+        import huggingface_hub
+        import huggingface_hub.errors
+    except ImportError:
+        raise UsageError("this needs the Hub's client: pip install 'select2reason[hub]'") from None
+    return huggingface_hub
+
+
+def _card_configs(hub: ModuleType, name: str, files: Sequence[str], revision: str | None) -> list[Mapping[str, object]]:
     if "README.md" not in files:
         return []
-    path = hub.hf_hub_download(name, "README.md", repo_type="dataset", revision=revision)  # type: ignore[attr-defined]
-    configs = hub.DatasetCard.load(path, repo_type="dataset").data.to_dict().get("configs")  # type: ignore[attr-defined]
+    path = hub.hf_hub_download(name, "README.md", repo_type="dataset", revision=revision)
+    configs = hub.DatasetCard.load(path, repo_type="dataset").data.to_dict().get("configs")
     return [entry for entry in configs or [] if isinstance(entry, dict) and "data_files" in entry]
 
 

@@ -1,0 +1,51 @@
+"""A model as a folder on disk: where a Hub id lies, what its weights come to. Nothing here loads a weight."""
+
+from __future__ import annotations
+
+import json
+import struct
+from math import prod
+from pathlib import Path
+
+from select2reason.backends.loading import needs
+from select2reason.errors import UsageError
+
+_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+
+
+def model_folder(model: str, revision: str | None = None) -> Path:
+    """The folder of a model: itself, or the copy of a Hub id in the Hub's cache, fetched where it is not there.
+
+    Raises UsageError where it is no model's folder, or cannot be fetched.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+            raise UsageError(f"{model} holds no model; give a folder with config.json, safetensors and a tokenizer")
+        return folder
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        raise UsageError(f"no such folder: {model}; give a model's folder, or a Hub id")
+    needs("huggingface_hub")
+    import huggingface_hub
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    try:
+        return Path(huggingface_hub.snapshot_download(model, revision=revision, allow_patterns=list(_FILES)))
+    except (HTTPError, OSError, ValueError) as error:
+        head = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UsageError(f"cannot fetch {model} from the Hub ({head}); check its name, or give a folder") from error
+
+
+def parameters(folder: Path) -> int:
+    """How many numbers a model's weights hold, read from the headers of its files."""
+    return sum(prod(shape) for file in sorted(folder.glob("*.safetensors")) for shape in _shapes(file))
+
+
+def _shapes(file: Path) -> list[list[int]]:
+    try:
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            header = json.loads(stream.read(length))
+        return [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+    except (OSError, ValueError, struct.error, KeyError, TypeError) as error:
+        raise UsageError(f"{file} is damaged ({error}); fetch the model again") from error

@@ -1,0 +1,121 @@
+"""A selection's folder, opened again: its examples as a trainer takes them, and what the manifest says of them.
+
+Nothing is believed that can be looked at: the data files must be those that the manifest names, byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import pyarrow.parquet as pq
+
+from select2reason.errors import UsageError
+from select2reason.tags import TAGS
+from select2reason.tokens import BUILTIN
+
+_BATCH_ROWS = 256  # some 10 MB of long traces
+_TURNS = {"system": 0, "question": 1, "response": 2}  # of `messages`, as a selection writes them
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The chosen examples on disk. `tokens` and `longest` are of `total_tokens` (METHOD 9.9), counted with `tokenizer`;
+    `cutoff_tokens` is the cutoff that they were chosen under, 0 = none; `digest` names the data files' bytes."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    digest: str
+    rows: int
+    tokens: int
+    longest: int
+    untagged: int  # examples without a think tag
+    cutoff_tokens: int
+    tokenizer: str
+    manifest: Mapping[str, Any]
+
+    @property
+    def limit(self) -> int:
+        """The length, in tokens, that cuts no example: the cutoff in force, else the longest example's."""
+        return max(self.cutoff_tokens, self.longest)
+
+    @property
+    def builtin_counts(self) -> bool:
+        """Whether the tokens were counted with Qwen2.5's vocabulary."""
+        return self.tokenizer == BUILTIN
+
+    def scan(self) -> pl.LazyFrame:
+        """`system`, `question`, `response` (texts, none null) and `total_tokens`, best first."""
+        turns = {name: _content(at) for name, at in _TURNS.items()}
+        return pl.scan_parquet(list(self.files)).select(**turns, total_tokens="total_tokens")
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """What `scan` gives, some rows at a time."""
+        for file in self.files:
+            for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["messages", "total_tokens"]):
+                frame = pl.DataFrame(batch)
+                yield frame.select(**{name: _content(at) for name, at in _TURNS.items()}, total_tokens="total_tokens")
+
+
+def open_chosen(folder: Path) -> Chosen:
+    """Open a folder that `select` wrote.
+
+    Raises UsageError where there is none, or its data is not what was written.
+    """
+    manifest = _manifest(folder)
+    names = sorted(name for name in manifest["outputs"] if name.startswith("data/"))
+    files = tuple(folder / name for name in names)
+    for name, file in zip(names, files, strict=True):
+        if not file.is_file() or _digest(file) != manifest["outputs"][name]:
+            raise UsageError(f"{file} is missing or was changed since it was selected; run the same select again")
+    tags = [tag for pair in TAGS for tag in pair]
+    tokens = pl.col("total_tokens").cast(pl.Int64)
+    rows, total, longest, untagged = (
+        pl.scan_parquet(list(files))
+        .select(
+            pl.len(),
+            tokens.sum().alias("tokens"),
+            tokens.max().alias("longest"),
+            (~_content(_TURNS["response"]).str.contains_any(tags)).sum().alias("untagged"),
+        )
+        .collect(engine="streaming")
+        .row(0)
+    )
+    parameters = manifest["parameters"]
+    return Chosen(
+        folder=folder,
+        files=files,
+        digest=hashlib.sha256("".join(manifest["outputs"][name] for name in names).encode()).hexdigest()[:16],
+        rows=rows,
+        tokens=total,
+        longest=longest,
+        untagged=untagged,
+        cutoff_tokens=parameters["cutoff_len"],
+        tokenizer=parameters["tokenizer"],
+        manifest=manifest,
+    )
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
+        chosen = manifest["selected"] > 0 and any(name.startswith("data/") for name in manifest["outputs"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder} is no selection; give a folder that `select2reason select` wrote") from error
+    if not chosen:
+        raise UsageError(f"{folder} holds no chosen rows; give a folder that `select2reason select` wrote")
+    return manifest
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _content(turn: int) -> pl.Expr:
+    return pl.col("messages").list.get(turn).struct.field("content")

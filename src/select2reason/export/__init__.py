@@ -1,0 +1,25 @@
+"""EXPORT: the selection's folder as it is written, and handed over to trainers and to the Hub."""
+
+from __future__ import annotations
+
+from select2reason.export.folder import (
+    CONTAMINATION,
+    as_examples,
+    carried_names,
+    check_out,
+    file_digests,
+    whole_folder,
+    write_data,
+    write_json,
+)
+
+__all__ = [
+    "CONTAMINATION",
+    "as_examples",
+    "carried_names",
+    "check_out",
+    "file_digests",
+    "whole_folder",
+    "write_data",
+    "write_json",
+]

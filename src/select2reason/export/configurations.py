@@ -1,0 +1,228 @@
+r"""The trainers' configurations as texts: METHOD 6's settings by the name that each trainer gives them.
+
+The paper does not say how many epochs it trains; three are the custom. Batches are of one example a GPU and four steps
+of accumulation, so the global batch grows with the GPUs; each text says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from select2reason.chosen import Chosen
+
+EPOCHS = 3  # not in the paper: the default of LLaMA-Factory, and what Open-R1 trained on OpenR1-Math
+LEARNING_RATE = 5e-5  # METHOD 6, as all that follow
+WARMUP_RATIO = 0.1
+BATCH_OF_A_GPU = 1
+ACCUMULATION = 4
+CHATML = (
+    "{%- for message in messages -%}\n"
+    "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' -}}\n"
+    "{%- endfor -%}\n"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}\n"
+)
+"""Qwen2.5's chat format and nothing else: contents as they stand, no system prompt of its own."""
+
+_LLAMAFACTORY = """\
+# The paper's settings. One example a GPU, {accumulation} steps of accumulation: with 8 GPUs a step takes 32 examples.
+model_name_or_path: {model}
+stage: sft
+do_train: true
+finetuning_type: full
+deepspeed: deepspeed.json
+
+# {template}: responses are trained as they stand. A reasoning template would add empty thoughts to rows without tags.
+dataset_dir: .
+dataset: select2reason
+template: {template}
+cutoff_len: {cutoff}  # no example is longer; with `packing: true` set one more, LLaMA-Factory takes one off
+preprocessing_num_workers: 8
+
+learning_rate: {rate}
+lr_scheduler_type: cosine
+warmup_ratio: {warmup}
+num_train_epochs: {epochs}  # the paper does not say
+per_device_train_batch_size: {batch}
+gradient_accumulation_steps: {accumulation}
+bf16: true
+flash_attn: fa2
+enable_liger_kernel: true
+seed: 42
+
+output_dir: tuned
+logging_steps: 1
+save_strategy: epoch
+save_total_limit: 1
+plot_loss: true
+report_to: none
+"""
+
+_TRL = """\
+# The paper's settings. One example a GPU, {accumulation} steps of accumulation: with 8 GPUs a step takes 32 examples.
+model_name_or_path: {model}
+dtype: bfloat16
+attn_implementation: flash_attention_2
+accelerate_config: zero3  # leave out for one GPU
+
+dataset_name: .
+dataset_train_split: train
+chat_template_path: chat_template.jinja  # contents as they stand: no thought is stripped, no empty one added
+eos_token: <|im_end|>
+completion_only_loss: true
+max_length: {cutoff}  # no example is longer
+
+learning_rate: {rate}
+lr_scheduler_type: cosine
+warmup_steps: {warmup}  # below 1: a share of all steps
+num_train_epochs: {epochs}  # the paper does not say
+per_device_train_batch_size: {batch}
+gradient_accumulation_steps: {accumulation}
+bf16: true
+gradient_checkpointing: true
+seed: 42
+
+output_dir: tuned
+logging_steps: 1
+save_strategy: epoch
+save_total_limit: 1
+report_to: none
+"""
+
+_AXOLOTL = """\
+# The paper's settings. One example a GPU, {accumulation} steps of accumulation: with 8 GPUs a step takes 32 examples.
+base_model: {model}
+bf16: true
+flash_attention: true
+deepspeed: deepspeed.json
+
+datasets:
+  - path: train.jsonl
+    ds_type: json
+    type: chat_template
+    field_messages: messages
+    message_property_mappings:
+      role: role
+      content: content
+    roles_to_train: [assistant]
+    train_on_eos: turn
+chat_template: chatml  # contents as they stand: no thought is stripped, no empty one added
+special_tokens:
+  eos_token: <|im_end|>
+dataset_prepared_path: prepared
+val_set_size: 0
+
+sequence_len: {cutoff}  # no example is longer
+excess_length_strategy: raise
+sample_packing: false
+pad_to_sequence_len: false
+
+learning_rate: {rate}
+lr_scheduler: cosine
+warmup_ratio: {warmup}
+num_epochs: {epochs}  # the paper does not say
+micro_batch_size: {batch}
+gradient_accumulation_steps: {accumulation}
+optimizer: adamw_torch_fused
+gradient_checkpointing: true
+seed: 42
+
+output_dir: tuned
+logging_steps: 1
+saves_per_epoch: 1
+save_total_limit: 1
+"""
+
+_README = """\
+# {rows:,} examples for {trainer}
+
+A selection made by select2reason: {tokens:,} tokens, the longest example {longest:,}, none cut. The system prompt, the
+question and the whole response of every example, best first.
+{notes}{commands}"""
+
+
+def llamafactory(model: str, template: str, cutoff: int) -> str:
+    """train.yaml of LLaMA-Factory."""
+    return _LLAMAFACTORY.format(template=template, **_common(model, cutoff))
+
+
+def dataset_info() -> str:
+    """LLaMA-Factory's dataset_info.json. The formatting is sharegpt with OpenAI's names: what is called openai there
+    adds a system prompt of its own."""
+    described = {
+        "file_name": "train.jsonl",
+        "formatting": "sharegpt",
+        "columns": {"messages": "messages"},
+        "tags": {
+            "role_tag": "role",
+            "content_tag": "content",
+            "user_tag": "user",
+            "assistant_tag": "assistant",
+            "system_tag": "system",
+        },
+    }
+    return _json({"select2reason": described})
+
+
+def trl(model: str, cutoff: int) -> str:
+    """train.yaml of `trl sft`."""
+    return _TRL.format(**_common(model, cutoff))
+
+
+def axolotl(model: str, cutoff: int) -> str:
+    """train.yaml of Axolotl."""
+    return _AXOLOTL.format(**_common(model, cutoff))
+
+
+def deepspeed(stage: int = 3) -> str:
+    """DeepSpeed's configuration (METHOD 6: ZeRO-3); what is `auto` follows the trainer's."""
+    auto = "auto"
+    zero: dict[str, object] = {"stage": stage, "overlap_comm": True, "contiguous_gradients": True}
+    if stage == 3:
+        zero |= {
+            "reduce_bucket_size": auto,
+            "stage3_prefetch_bucket_size": auto,
+            "stage3_param_persistence_threshold": auto,
+            "stage3_gather_16bit_weights_on_model_save": True,
+        }
+    return _json(
+        {
+            "train_batch_size": auto,
+            "train_micro_batch_size_per_gpu": auto,
+            "gradient_accumulation_steps": auto,
+            "gradient_clipping": auto,
+            "bf16": {"enabled": auto},
+            "zero_optimization": zero,
+        }
+    )
+
+
+def readme(chosen: Chosen, trainer: str, commands: Sequence[str], notes: Sequence[str]) -> str:
+    """What is in the folder, and what to run."""
+    listed = "".join(f"\n- {note}" for note in notes)
+    steps = "\n".join(commands)
+    return _README.format(
+        rows=chosen.rows,
+        trainer=trainer,
+        tokens=chosen.tokens,
+        longest=chosen.longest,
+        notes=f"{listed}\n" if listed else "",
+        commands=f"\n```\n{steps}\n```\n" if commands else "",
+    )
+
+
+def _common(model: str, cutoff: int) -> dict[str, object]:
+    return {
+        "model": orjson.dumps(model).decode(),
+        "cutoff": cutoff,
+        "rate": f"{LEARNING_RATE:.1e}",
+        "warmup": WARMUP_RATIO,
+        "epochs": EPOCHS,
+        "batch": BATCH_OF_A_GPU,
+        "accumulation": ACCUMULATION,
+    }
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n"

@@ -1,0 +1,207 @@
+r"""A selection handed over to a trainer: its rows, its configuration with METHOD 6's settings, and the command to run.
+
+`cutoff_len` and its like are never below the longest example, and no chat template is named that would add a system
+prompt or an empty think block, or strip a thought: LLaMA-Factory's reasoning templates and the templates of reasoning
+models do, so each family is given the plain template of the same format.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from select2reason.chosen import Chosen
+from select2reason.errors import UsageError
+from select2reason.export import configurations, formats
+from select2reason.export.folder import file_digests, whole_folder, write_json
+from select2reason.extension import Extension
+from select2reason.progress import stage
+
+Trainer = Literal["llamafactory", "trl", "axolotl", "sharegpt", "alpaca"]
+PAPER_MODEL = "Qwen/Qwen2.5-Math-7B-Instruct"  # METHOD 6
+EXTENDED = "model"  # the folder, beside the configuration, where the model with the longer context is put
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Models with one chat format: a word of their names, LLaMA-Factory's plain template for it, and whether the
+    format is ChatML."""
+
+    word: str
+    llamafactory: str
+    chatml: bool = False
+
+
+FAMILIES = (  # the first whose word is in the model's name
+    Family("deepseek-r1-distill", "deepseek3"),  # deepseekr1 would add empty thoughts
+    Family("qwen3", "qwen3_nothink", chatml=True),  # qwen3 would
+    Family("qwen2", "qwen", chatml=True),
+    Family("qwq", "qwen", chatml=True),
+    Family("smollm", "smollm2", chatml=True),
+    Family("llama-3", "llama3"),
+    Family("phi-4", "phi4"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ForModel:
+    """The model that is to be trained. `template` is LLaMA-Factory's, None: by the model's name."""
+
+    name: str = PAPER_MODEL
+    template: str | None = None
+    extension: Extension = Extension()  # noqa: RUF009 -- frozen
+
+    @property
+    def family(self) -> Family | None:
+        """What is known of its chat format by its name."""
+        name = self.name.lower()
+        return next((one for one in FAMILIES if one.word in name), None)
+
+    @property
+    def path(self) -> str:
+        """What a configuration names as the model."""
+        return EXTENDED if self.extension else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What was written, what to run there in order, and what its user should know."""
+
+    out: Path
+    trainer: Trainer
+    rows: int
+    tokens: int
+    longest: int
+    cutoff_len: int
+    files: tuple[str, ...]
+    commands: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def hand_over(
+    chosen: Chosen, trainer: Trainer, out: Path, *, model: ForModel, command: str, force: bool = False
+) -> Handover:
+    """Write the selection for a trainer into `out`, whole or not at all.
+
+    Raises UsageError where the model's chat format is not known to be safe with this trainer.
+    """
+    make = _MAKERS[trainer]
+    settings, commands = make.plan(chosen, model)
+    with whole_folder(out, force=force) as folder, stage("exporting", chosen.rows) as advance:
+        make.rows(chosen, make.shape(), folder, advance)
+        for name, text in settings.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        notes = tuple(_notes(chosen, trainer, model))
+        readme = configurations.readme(chosen, trainer, commands, notes)
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+        manifest = {
+            "format": 1,
+            "versions": {"select2reason": version("select2reason")},
+            "command": command,
+            "selection": {"digest": chosen.digest, "rows": chosen.rows, "tokens": chosen.tokens},
+            "trainer": trainer,
+            "model": model.name,
+            "cutoff_len": chosen.limit,
+        }
+        write_json(folder / "manifest.json", {**manifest, "outputs": file_digests(folder)})
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return Handover(
+        out, trainer, chosen.rows, chosen.tokens, chosen.longest, chosen.limit, tuple(files), tuple(commands), notes
+    )
+
+
+def _notes(chosen: Chosen, trainer: Trainer, model: ForModel) -> list[str]:
+    notes = []
+    if not chosen.cutoff_tokens:
+        notes.append(f"the selection has no cutoff; the limit set is its longest example, {chosen.longest:,} tokens")
+    if trainer in ("sharegpt", "alpaca"):
+        return notes
+    qwen = model.family is not None and "qw" in model.family.word
+    if chosen.builtin_counts and not qwen:
+        notes.append(
+            f"tokens were counted with Qwen2.5's tokenizer, not with that of {model.name}, which may count more and "
+            f"cut the longest; select again with --tokenizer {model.name}"
+        )
+    if chosen.untagged:
+        notes.append(f"{chosen.untagged:,} of {chosen.rows:,} examples have no think tags; they train as they are")
+    return notes
+
+
+# --- each trainer ---------------------------------------------------------------------------------------------------
+
+Plan = tuple[dict[str, str], list[str]]  # files by name, and commands
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    shape: Callable[[], formats.Expressions]
+    rows: Callable[[Chosen, formats.Expressions, Path, Callable[[float], None]], None]
+    plan: Callable[[Chosen, ForModel], Plan]
+
+
+def _llamafactory(chosen: Chosen, model: ForModel) -> Plan:
+    template = model.template or (model.family.llamafactory if model.family else None)
+    if template is None:
+        raise UsageError(f"which of LLaMA-Factory's templates {model.name} has is not known; name it with --template")
+    files = {
+        "train.yaml": configurations.llamafactory(model.path, template, chosen.limit),
+        "dataset_info.json": configurations.dataset_info(),
+        "deepspeed.json": configurations.deepspeed(),
+    }
+    return files, [*_extending(model), "llamafactory-cli train train.yaml"]
+
+
+def _trl(chosen: Chosen, model: ForModel) -> Plan:
+    _only_chatml(model, "trl")
+    files = {
+        "train.yaml": configurations.trl(model.path, chosen.limit),
+        "chat_template.jinja": configurations.CHATML,
+    }
+    return files, [*_extending(model), "trl sft --config train.yaml"]
+
+
+def _axolotl(chosen: Chosen, model: ForModel) -> Plan:
+    _only_chatml(model, "axolotl")
+    files = {
+        "train.yaml": configurations.axolotl(model.path, chosen.limit),
+        "deepspeed.json": configurations.deepspeed(),
+    }
+    return files, [*_extending(model), "axolotl train train.yaml"]
+
+
+def _rows_alone(chosen: Chosen, model: ForModel) -> Plan:
+    return {}, []
+
+
+_MAKERS: dict[Trainer, _Maker] = {
+    "llamafactory": _Maker(formats.messages, formats.write_lines, _llamafactory),
+    "trl": _Maker(formats.prompt_completion, formats.write_parquet, _trl),
+    "axolotl": _Maker(formats.messages, formats.write_lines, _axolotl),
+    "sharegpt": _Maker(formats.sharegpt, formats.write_lines, _rows_alone),
+    "alpaca": _Maker(formats.alpaca, formats.write_lines, _rows_alone),
+}
+
+
+def _only_chatml(model: ForModel, trainer: str) -> None:
+    """Other formats would have to be left to the model's own template, and those of reasoning models strip thoughts."""
+    if model.family is None or not model.family.chatml:
+        known = ", ".join(one.word for one in FAMILIES if one.chatml)
+        raise UsageError(
+            f"--to {trainer} knows models of ChatML's format ({known}), and {model.name} may not be one; "
+            "`select2reason train` takes any chat model, --to sharegpt gives the rows alone"
+        )
+
+
+def _extending(model: ForModel) -> list[str]:
+    if not model.extension:
+        return []
+    words = ["select2reason", "extend", model.name]
+    if model.extension.rope_theta is not None:
+        words += ["--rope-theta", f"{model.extension.rope_theta:.0f}"]
+    if model.extension.context is not None:
+        words += ["--context", str(model.extension.context)]
+    return [shlex.join([*words, "--out", EXTENDED])]
