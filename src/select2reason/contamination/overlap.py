@@ -102,7 +102,7 @@ class Index:
         """Adds `numbers`, the part of each problem's numbers that its question has (null where it has none), and
         `by_numbers`: whether the two have the very same numbers, and enough of them to tell."""
         numbers = pl.DataFrame({"row": found.rows[found.is_number], "hash": short(found.hashes[found.is_number])})
-        numbers = numbers.filter(pl.col("row").is_in(compared["row"].unique()))
+        numbers = numbers.filter(pl.col("row").is_in(compared["row"].unique().implode()))
         held = numbers.group_by("row", "hash").len("held")
         pairs = compared.select("row", "problem").unique().join(self._numbers, on="problem")
         pairs = pairs.join(held, on=["row", "hash"], how="left")

@@ -66,7 +66,7 @@ dtype: bfloat16
 attn_implementation: flash_attention_2
 accelerate_config: zero3  # leave out for one GPU
 
-dataset_name: .
+dataset_name: ./data
 dataset_train_split: train
 chat_template_path: chat_template.jinja  # contents as they stand: no thought is stripped, no empty one added
 eos_token: <|im_end|>

@@ -1,0 +1,27 @@
+"""The folder that `export --to trl` writes, read by TRL itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from select2reason.export.handover import ForModel, hand_over
+
+from .checks import assert_whole
+from .conftest import Real
+from .environments import ask
+
+
+def test_no_token_is_lost_and_none_is_added(real: Real, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    hand_over(real.chosen, "trl", out, model=ForModel(), command="")
+    read = ask("trl", out, real.tokenizer)
+    assert_whole(real, read["input_ids"], read["labels"])
+    assert read["settings"] == {
+        "learning_rate": 5e-5,
+        "epochs": 3,
+        "scheduler": "cosine",
+        "warmup": 0.1,
+        "accumulation": 4,
+        "cutoff_len": 16_384,
+        "finetuning": "full",
+    }
