@@ -29,9 +29,11 @@ def assert_whole(real: Real, input_ids: Sequence[list[int]], labels: Sequence[li
         assert same(tokenizer.decode(ids[:start]), f"{asked}<|im_start|>assistant\n")
         assert trained == [one for one, label in zip(ids, marks, strict=True) if label != -100]
         text = tokenizer.decode(trained)
-        assert same(text.removesuffix("\n"), row["response"].removesuffix("\n") + END) or same(
-            text, row["response"] + END
-        ) or same(text, f"{row['response']}{END}\n")
+        assert (
+            same(text.removesuffix("\n"), row["response"].removesuffix("\n") + END)
+            or same(text, row["response"] + END)
+            or same(text, f"{row['response']}{END}\n")
+        )
         assert tokenizer.token_to_id(END) in trained[-2:]
 
 

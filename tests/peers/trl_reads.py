@@ -17,9 +17,7 @@ parser = TrlParser((ScriptArguments, SFTConfig, ModelConfig, DatasetMixtureConfi
 text = Path("train.yaml").read_text().replace("accelerate_config: zero3", "")  # the launcher's, not the script's
 config = Path(tempfile.mkdtemp()) / "train.yaml"
 config.write_text(text)
-script, training, model, _ = parser.parse_args_and_config(
-    ["--config", str(config), *here], fail_with_unknown_args=True
-)
+script, training, model, _ = parser.parse_args_and_config(["--config", str(config), *here], fail_with_unknown_args=True)
 opened = AutoTokenizer.from_pretrained(tokenizer)
 tiny = Qwen2ForCausalLM(
     Qwen2Config(vocab_size=len(opened), hidden_size=16, intermediate_size=16, num_hidden_layers=1,

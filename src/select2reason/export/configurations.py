@@ -11,19 +11,7 @@ from collections.abc import Sequence
 import orjson
 
 from select2reason.chosen import Chosen
-
-EPOCHS = 3  # not in the paper: the default of LLaMA-Factory, and what Open-R1 trained on OpenR1-Math
-LEARNING_RATE = 5e-5  # METHOD 6, as all that follow
-WARMUP_RATIO = 0.1
-BATCH_OF_A_GPU = 1
-ACCUMULATION = 4
-CHATML = (
-    "{%- for message in messages -%}\n"
-    "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' -}}\n"
-    "{%- endfor -%}\n"
-    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}\n"
-)
-"""Qwen2.5's chat format and nothing else: contents as they stand, no system prompt of its own."""
+from select2reason.training.settings import ACCUMULATION, BATCH_OF_A_GPU, EPOCHS, LEARNING_RATE, WARMUP_RATIO
 
 _LLAMAFACTORY = """\
 # The paper's settings. One example a GPU, {accumulation} steps of accumulation: with 8 GPUs a step takes 32 examples.
@@ -218,7 +206,7 @@ def _common(model: str, cutoff: int) -> dict[str, object]:
         "cutoff": cutoff,
         "rate": f"{LEARNING_RATE:.1e}",
         "warmup": WARMUP_RATIO,
-        "epochs": EPOCHS,
+        "epochs": round(EPOCHS),
         "batch": BATCH_OF_A_GPU,
         "accumulation": ACCUMULATION,
     }

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from select2reason.backends.chat_format import CHATML
 from select2reason.chosen import Chosen
 from select2reason.errors import UsageError
 from select2reason.export import configurations, formats
@@ -159,7 +160,7 @@ def _trl(chosen: Chosen, model: ForModel) -> Plan:
     _only_chatml(model, "trl")
     files = {
         "train.yaml": configurations.trl(model.path, chosen.limit),
-        "chat_template.jinja": configurations.CHATML,
+        "chat_template.jinja": CHATML,
     }
     return files, [*_extending(model), "trl sft --config train.yaml"]
 

@@ -1,0 +1,102 @@
+"""How a model's chat is written around a question and a response, for training: as it is asked later, so it is taught.
+
+The prompt is what the model will be asked with, generation prompt and all; the response follows it as it stands, and
+then what the template puts after an assistant's turn. So no template can strip a thought, or add an empty one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from select2reason.backends.base import Message
+from select2reason.backends.chats import opened_tag, render
+from select2reason.backends.loading import load_tokenizer
+from select2reason.errors import UsageError
+
+CHATML = (
+    "{%- for message in messages -%}\n"
+    "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' -}}\n"
+    "{%- endfor -%}\n"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}\n"
+)
+"""Qwen2.5's chat format and nothing else: contents as they stand, no system prompt of its own."""
+_PROBE = "select2reason-probe"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFormat:
+    """A model's chat. `end` is what follows a response, `end_token` the token in it that ends the turn; `template` is
+    ChatML where the model brings none, and then `own` is False."""
+
+    model: str
+    tokenizer: Any
+    template: str
+    own: bool
+    end: str
+    end_token: str
+
+    def prompts(self, systems: Sequence[str], questions: Sequence[str]) -> list[str]:
+        """The text before each response."""
+        return render(
+            self.tokenizer, [_asked(*one) for one in zip(systems, questions, strict=True)], self.model, thinking=True
+        )
+
+    def replies(self, prompts: Sequence[str], responses: Sequence[str]) -> list[str]:
+        """The text after each prompt: the response and its end, less a think tag that the prompt has opened already."""
+        opened = opened_tag(prompts[0]) if prompts else ""
+        return [_less(opened, response) + self.end for response in responses]
+
+
+def open_chat(folder: Path, name: str, *, trust_remote_code: bool = False) -> ChatFormat:
+    """The chat format of a model's folder; `name` is what messages call it.
+
+    Raises UsageError where its template cannot be used for training.
+    """
+    tokenizer = load_tokenizer(str(folder), trust_remote_code=trust_remote_code)
+    own = bool(tokenizer.chat_template)
+    if not own:
+        tokenizer.chat_template = CHATML
+    end = _end(tokenizer, name)
+    specials = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
+    found = [token for token in specials if token and end.startswith(token)]
+    if not found and tokenizer.eos_token is None:
+        raise UsageError(
+            f"the chat of {name} has no token that ends a turn, so it would never stop; give another model"
+        )
+    token = max(found, key=len) if found else tokenizer.eos_token
+    return ChatFormat(name, tokenizer, tokenizer.chat_template, own, end if found else token, token)
+
+
+def _end(tokenizer: Any, name: str) -> str:
+    from jinja2.exceptions import TemplateError
+
+    turns = [_message("user", "?"), _message("assistant", _PROBE)]
+    try:
+        text: str = tokenizer.apply_chat_template(turns, tokenize=False)
+    except (TemplateError, TypeError, ValueError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise UsageError(f"the chat template of {name} fails ({words}); mend it, or give another model") from error
+    _, probe, end = text.rpartition(_PROBE)
+    if not probe:
+        raise UsageError(
+            f"the chat template of {name} leaves out the assistant's words; mend it, or give another model"
+        )
+    return end
+
+
+def _asked(system: str, question: str) -> list[Message]:
+    return [_message("system", system), _message("user", question)]
+
+
+def _message(role: str, content: str) -> Message:
+    return {"role": role, "content": content}
+
+
+def _less(opened: str, response: str) -> str:
+    tag = opened.strip()
+    if not tag or not response.lstrip().startswith(tag):
+        return response
+    return response.lstrip().removeprefix(tag).removeprefix(opened.removeprefix(tag))

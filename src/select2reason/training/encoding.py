@@ -1,0 +1,93 @@
+"""A selection as token ids with labels, in one file that every process of the trainer maps into memory.
+
+Prompt and reply are encoded apart, as they will be when the model is asked; the loss is on the reply alone, its end
+token included. Nothing is cut: what does not fit is refused, with its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from select2reason.backends.chat_format import ChatFormat
+from select2reason.chosen import Chosen
+from select2reason.errors import RunError
+from select2reason.tokens import Encoded, Tokenizer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+IGNORED = -100  # the label without loss, of torch and all trainers
+_IDS = pa.list_(pa.int32())
+_SCHEMA = pa.schema([("input_ids", _IDS), ("labels", _IDS)])
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What was encoded: `total` tokens of all examples, `trained` of them with loss, `lengths` (n,) in their order."""
+
+    total: int
+    trained: int
+    lengths: NDArray[np.int64]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest example."""
+        return int(self.lengths.max())
+
+
+def encode(
+    chosen: Chosen, chat: ChatFormat, tokenizer: Tokenizer, out: Path, *, advance: Callable[[float], None]
+) -> Tokens:
+    """Write `input_ids` and `labels` of every example, best first, as an Arrow stream.
+
+    Raises RunError where the fast tokenizer and the model's own differ.
+    """
+    lengths: list[NDArray[np.int64]] = []
+    trained = 0
+    part = out.with_name(out.name + ".part")
+    with pa.OSFile(str(part), "wb") as file, pa.ipc.new_stream(file, _SCHEMA) as writer:
+        for batch in chosen.batches():
+            prompts = chat.prompts(batch["system"].to_list(), batch["question"].to_list())
+            replies = chat.replies(prompts, batch["response"].to_list())
+            asked, answered = (tokenizer.encode(pl.Series(texts)) for texts in (prompts, replies))
+            if not lengths:
+                _check(chat, prompts[0], asked)
+                _check(chat, replies[0], answered)
+            record, size = _joined(asked, answered)
+            writer.write_batch(record)
+            lengths.append(size)
+            trained += len(answered.ids)
+            advance(batch.height)
+    part.replace(out)
+    sizes = np.concatenate(lengths)
+    return Tokens(int(sizes.sum()), trained, sizes)
+
+
+def _joined(asked: Encoded, answered: Encoded) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+    """Prompt and reply of each row laid end to end, and the rows' lengths."""
+    before, after = np.diff(asked.offsets), np.diff(answered.offsets)
+    offsets = np.concatenate([[0], np.cumsum(before + after)])
+    ids = np.empty(offsets[-1], np.int32)
+    labels = np.full(offsets[-1], IGNORED, np.int32)
+    of_prompt = np.arange(len(asked.ids)) + np.repeat(offsets[:-1] - asked.offsets[:-1], before)
+    of_reply = np.arange(len(answered.ids)) + np.repeat(offsets[:-1] + before - answered.offsets[:-1], after)
+    ids[of_prompt] = asked.ids
+    ids[of_reply] = labels[of_reply] = answered.ids
+    columns = [pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(flat)) for flat in (ids, labels)]
+    return pa.record_batch(columns, schema=_SCHEMA), before + after
+
+
+def _check(chat: ChatFormat, text: str, encoded: Encoded) -> None:
+    """One text, by the model's own tokenizer."""
+    own = chat.tokenizer(text, add_special_tokens=False)["input_ids"]
+    if own != encoded.ids[: encoded.offsets[1]].tolist():
+        raise RunError(
+            f"the tokenizer.json of {chat.model} and its tokenizer give other tokens; save the tokenizer anew"
+        )
