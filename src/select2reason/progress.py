@@ -42,7 +42,7 @@ def _bar(label: str, total: float, unit: str) -> Iterator[Advance]:
         def advance(done: float) -> None:
             progress.advance(task, done)
             speed = progress.tasks[0].speed
-            progress.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+            progress.update(task, rate=f"{_rate(speed)} {unit}/s" if speed else "")
 
         yield advance
 
@@ -59,10 +59,14 @@ def _lines(label: str, total: float, unit: str) -> Iterator[Advance]:
         if now - said > _SECONDS_BETWEEN_LINES and done:
             said, rate = now, done / (now - start)
             left = max(0.0, total - done) / rate
-            say(f"{label}: {done:,.0f} of {total:,.0f} {unit}, {rate:,.0f} {unit}/s, {left:.0f} s left")
+            say(f"{label}: {done:,.0f} of {total:,.0f} {unit}, {_rate(rate)} {unit}/s, {left:.0f} s left")
 
     yield advance
     say(f"{label}: {done:,.0f} {unit} in {time.monotonic() - start:.1f} s")
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def say(text: str) -> None:

@@ -82,7 +82,7 @@ _AXOLOTL = """\
 # The paper's settings. One example a GPU, {accumulation} steps of accumulation: with 8 GPUs a step takes 32 examples.
 base_model: {model}
 bf16: true
-flash_attention: true
+attn_implementation: flash_attention_2
 deepspeed: deepspeed.json
 
 datasets:
@@ -95,13 +95,14 @@ datasets:
       content: content
     roles_to_train: [assistant]
     train_on_eos: turn
+shuffle_merged_datasets: true
 chat_template: chatml  # contents as they stand: no thought is stripped, no empty one added
 special_tokens:
   eos_token: <|im_end|>
 dataset_prepared_path: prepared
 val_set_size: 0
 
-sequence_len: {cutoff}  # no example is longer
+sequence_len: {cutoff}  # no example is longer, and none may be dropped
 excess_length_strategy: raise
 sample_packing: false
 pad_to_sequence_len: false

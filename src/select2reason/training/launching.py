@@ -26,7 +26,7 @@ _TRAINER = "select2reason.backends.sft"
 _WAIT_S = 0.2
 _LAST_WORDS = 4_000  # bytes of a log, where an error stands
 _FIXES = (  # what the trainer's last words say, and what helps
-    (r"OutOfMemoryError|out of memory", "the GPU's memory does not suffice; use more GPUs, --lora, or shorter examples"),
+    (r"OutOfMemoryError|out of memory", "the memory does not suffice; use more GPUs, --lora, or shorter examples"),
     (r"No space left on device", "the disk is full; free some space and run the same command again"),
     (r"requires (\w+) to be installed", "install it, or leave it out of --report-to"),
 )  # fmt: skip

@@ -167,7 +167,7 @@ def _prepare(chosen: Chosen, folder: Path, settings: TrainSettings, means: Means
 
 def _model_notes(size: int, chat: ChatFormat) -> Iterator[str]:
     if size <= _SMALL:
-        yield "models of 3B parameters and less can get worse by long thoughts (arXiv 2506.07712): evaluate before and after"
+        yield "models of 3B parameters and less can get worse by long thoughts (arXiv 2506.07712): evaluate both"
     if not chat.own:
         yield "the model brings no chat template; it is taught Qwen2.5's ChatML, which is saved with it"
 
