@@ -18,7 +18,7 @@ from select2reason.contamination import load_prints
 from select2reason.health.loops import find_loops
 from select2reason.opening import open_pool
 from select2reason.pool import TEXT, Pool
-from select2reason.recipe import PoolSettings
+from select2reason.settings import PoolSettings
 from select2reason.tokens import load_tokenizer
 from select2reason.verification import answers_spec
 

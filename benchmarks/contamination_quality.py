@@ -22,7 +22,7 @@ from select2reason import pipeline
 from select2reason.benchmarks import BENCHMARKS
 from select2reason.contamination import find_hits, load_prints
 from select2reason.contamination.overlap import OTHER_NUMBERS, SAME
-from select2reason.recipe import PoolSettings, ScoreSettings, SelectSettings
+from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 
 _REMARK = (
     "consider the situation below where someone has carefully written several remarks about these objects and we would"

@@ -19,7 +19,7 @@ import polars as pl
 
 from select2reason import pipeline
 from select2reason.health.loops import LOOPING, find_loops, number_tokens
-from select2reason.recipe import PoolSettings, ScoreSettings, SelectSettings
+from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 from select2reason.tokens import load_tokenizer
 
 _SAID = re.compile(r"(?:উত্তর|[Aa]nswer|[Oo]ption|বিকল্প|অপশন)[^A-Za-z\n]{0,30}\(?([A-D])(?![A-Za-z])")

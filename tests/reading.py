@@ -13,7 +13,7 @@ from select2reason.layouts import detect
 from select2reason.opening import open_pool
 from select2reason.pool import OWN, TEXT, Pool
 from select2reason.readers import BadRow, RawBatch, read
-from select2reason.recipe import PoolSettings
+from select2reason.settings import PoolSettings
 from select2reason.sources import SourceFile, find_files
 
 NARROW = ("category", "correct", "cut_off", "source", "source_row", "generation")

@@ -120,7 +120,7 @@ BUILD_ONE = """
 import resource, sys
 from pathlib import Path
 from select2reason.opening import open_pool
-from select2reason.recipe import PoolSettings
+from select2reason.settings import PoolSettings
 open_pool(PoolSettings(pools=(sys.argv[1],), cache_dir=Path(sys.argv[2])))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 pool = open_pool(PoolSettings(pools=(sys.argv[3],), cache_dir=Path(sys.argv[2]))).pool

@@ -13,7 +13,7 @@ from select2reason import building, export, pipeline
 from select2reason import pool as pools
 from select2reason.errors import OutputError
 from select2reason.export import folder
-from select2reason.recipe import PoolSettings, ScoreSettings, SelectSettings
+from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 
 from .conftest import WriteRows
 

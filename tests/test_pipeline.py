@@ -19,8 +19,8 @@ import tokenizers
 
 from select2reason import opening, pipeline
 from select2reason.errors import OutputError, UsageError
-from select2reason.recipe import PoolSettings, ScoreSettings, SelectSettings
 from select2reason.scoring import local
+from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 
 from .conftest import WriteRows
 

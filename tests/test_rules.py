@@ -15,7 +15,7 @@ import pytest
 from select2reason import pipeline
 from select2reason.contamination.overlap import OTHER_NUMBERS, SAME
 from select2reason.errors import UsageError
-from select2reason.recipe import PoolSettings, ScoreSettings, SelectSettings
+from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 
 from .conftest import WriteRows
 

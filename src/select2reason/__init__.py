@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from select2reason.pipeline import SelectOutcome, analyze, select
     from select2reason.pool import Pool
     from select2reason.ranking import joint_rank
-    from select2reason.recipe import PoolSettings, ScoreSettings, SelectSettings
     from select2reason.selection import Candidates, Selection
+    from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 
 __all__ = [
     "Candidates",
@@ -37,10 +37,10 @@ _HOME = {
     "Candidates": "selection",
     "Grader": "grading",
     "Pool": "pool",
-    "PoolSettings": "recipe",
-    "ScoreSettings": "recipe",
+    "PoolSettings": "settings",
+    "ScoreSettings": "settings",
     "SelectOutcome": "pipeline",
-    "SelectSettings": "recipe",
+    "SelectSettings": "settings",
     "Selection": "selection",
     "analyze": "pipeline",
     "evaluate": "evaluation",

@@ -15,8 +15,8 @@ from select2reason.errors import UsageError
 from select2reason.layouts import Layout
 from select2reason.pool import Pool
 from select2reason.progress import say, stage
-from select2reason.recipe import PoolSettings
 from select2reason.scoring import ScorerSpec, Scoring
+from select2reason.settings import PoolSettings
 from select2reason.sources import SourceFile
 
 

@@ -26,9 +26,9 @@ from select2reason.errors import OutputError, UsageError
 from select2reason.opening import open_pool
 from select2reason.progress import say, stage
 from select2reason.ranking import BEST_WEIGHT
-from select2reason.recipe import DROPPING, PoolSettings, ScoreSettings, SelectSettings
 from select2reason.scored import Checks, Scored, find_scorers, score_pool
 from select2reason.selection import OUTCOMES, ROW_RULES, Selection
+from select2reason.settings import DROPPING, PoolSettings, ScoreSettings, SelectSettings
 from select2reason.table import candidates, with_selection
 from select2reason.verification import Verify
 

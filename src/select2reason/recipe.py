@@ -1,126 +1,128 @@
-"""Settings of a run, with the paper's defaults and their sources; only cli and pipeline know them.
+"""A recipe: one TOML that is the paper from top to bottom, as the commands that one would type.
 
-The same word is the command line's option, the field here and the manifest's parameter.
+    name = "..."
+    [make]        examples = 400            a pool, a benchmark and a small random model of our own, for a trial
+    [select]      pool = [...]              then options of `select`, by their names on the command line
+    [train]       model = "..."             options of `train`
+    [evaluate]    benchmarks = [...]        options of `evaluate`; base = true: the model before training as well;
+                                            against = "VARIANT": what the others are compared with
+    [variants.NAME]   select.strategy = ... what one variant does otherwise; without any there is one, `main`
+
+`{out}` in a value is the folder of the run. Nothing else is possible here: what a recipe does can be done by hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from select2reason.backends import BackendSettings
-from select2reason.difficulty.judge import JudgePrompt
-from select2reason.ranking import BEST_WEIGHT
-from select2reason.selection import REASONS, Candidates, Selection, Strategy, select
-from select2reason.tokens import BUILTIN
-from select2reason.verification import Verify
+from select2reason.errors import UsageError
 
-Preset = Literal["safe", "paper"]
-
-PAPER_FRACTION = Decimal("0.10")  # METHOD 4: the headline result takes 10%
-PAPER_CUTOFF_LEN = 16_384  # METHOD 6: cutoff of the paper's fine-tuning, in tokens
-PRESETS: Mapping[Preset, Mapping[str, int]] = {  # METHOD 9.6
-    "safe": {"cutoff_len": PAPER_CUTOFF_LEN, "per_question": 1},
-    "paper": {"cutoff_len": 0, "per_question": 0},
-}
-DROPPING: Mapping[Preset, frozenset[str]] = {  # rules that drop rows before ranking (METHOD 9.6)
-    "safe": frozenset(REASONS) - {"same_question", "over_budget", "ranked_below"},
-    "paper": frozenset({"wrong_answer", "cut_off"}),  # cut_off: only of a row with generations to choose among
-}
+ONLY = "main"  # the variant of a recipe that names none
+BASE = "base"  # the model before training, among the evaluations
+_SECTIONS = ("make", "select", "train", "evaluate")
+_OWN = {"evaluate": ("base", "against")}  # keys that are no options
 
 
 @dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """Which files, and how to read them."""
+class Stage:
+    """One command: `words` after the program's name; `made` is what is there when it has run."""
 
-    pools: tuple[str, ...]
-    split: str | None = None
-    config: str | None = None
-    revision: str | None = None
-    layout: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    max_bad_fraction: float = 0.05
-    cache_dir: Path | None = None
-    carry: tuple[str, ...] | Literal["all", "none"] = "all"
+    name: str
+    words: tuple[str, ...]
+    made: Path
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreSettings:
-    """How traces are measured, questions judged and benchmarks looked for; `engine` and `judge` are of --difficulty
-    judge alone."""
+class Recipe:
+    """`stages` in the order that they run; `against` is a variant or BASE, None: nothing is compared."""
 
-    tokenizer: str = BUILTIN
-    difficulty: str = "builtin"
-    engine: BackendSettings | None = None
-    judge: JudgePrompt | None = None
-    contamination: bool = True
-    benchmark_files: tuple[str, ...] = ()
+    name: str
+    variants: tuple[str, ...]
+    against: str | None
+    base: bool
+    stages: tuple[Stage, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SelectSettings:
-    """What is taken. `cutoff_len` and `per_question` of None mean the preset's; 0 switches the rule off."""
+def read_recipe(file: Path, out: Path) -> Recipe:
+    """Read a recipe for a run into `out`. Raises UsageError where it is none; options are checked by their commands."""
+    try:
+        text = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {file} ({error.strerror}); give a recipe's file, or the name of one") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is no TOML ({error}); mend it") from error
+    known = {"name", "variants", *_SECTIONS}
+    if unknown := sorted(set(text) - known):
+        raise UsageError(f"{file}: a recipe has no {unknown[0]}; it has {', '.join(sorted(known))}")
+    if "pool" not in text.get("select", {}):
+        raise UsageError(f"{file}: say which pool: pool = [...] under [select]")
+    variants = text.get("variants") or {ONLY: {}}
+    evaluate = text.get("evaluate", {})
+    against = evaluate.get("against", BASE if evaluate.get("base") else None)
+    if against not in (None, BASE, *variants):
+        raise UsageError(f"{file}: against = {against!r} is no variant; it can be {', '.join([*variants, BASE])}")
+    if "evaluate" in text and "train" not in text:
+        raise UsageError(f"{file}: [evaluate] needs a [train], whose model it asks")
+    return Recipe(
+        name=str(text.get("name", file.stem)),
+        variants=tuple(variants),
+        against=against,
+        base=bool(evaluate.get("base")) or against == BASE,
+        stages=tuple(_stages(text, variants, out, base=bool(evaluate.get("base")) or against == BASE)),
+    )
 
-    fraction: Decimal | None = None
-    rows: int | None = None
-    token_budget: int | None = None
-    strategy: Strategy = "joint"
-    weight: float = BEST_WEIGHT
-    seed: int = 0
-    preset: Preset = "safe"
-    cutoff_len: int | None = None
-    per_question: int | None = None
-    verify: Verify = "auto"
-    keep: tuple[str, ...] = ()
 
-    @property
-    def size(self) -> dict[str, Any]:
-        """How much is asked for, as `selection.select` takes it: one of fraction, rows and token_budget."""
-        sized = self.rows is not None or self.token_budget is not None
-        fraction = self.fraction or (None if sized else PAPER_FRACTION)
-        return {"fraction": fraction, "rows": self.rows, "token_budget": self.token_budget}
-
-    def choose(self, rivals: Candidates) -> Selection:
-        """The choice that these settings make."""
-        return select(
-            rivals,
-            **self.size,
-            strategy=self.strategy,
-            weight=self.weight,
-            seed=self.seed,
-            per_question=self.cap,
+def _stages(text: Mapping[str, Any], variants: Mapping[str, Any], out: Path, *, base: bool) -> Iterator[Stage]:
+    if "make" in text:
+        made = out / "made"
+        yield Stage("make", ("tiny", *_options("make", text["make"], out), "--out", str(made)), made)
+    for name, own in variants.items():
+        section = _merged(text, own, "select")
+        pools = section.pop("pool")
+        words = [_filled(pool, out) for pool in ([pools] if isinstance(pools, str) else pools)]
+        folder = out / "select" / name
+        yield Stage(
+            f"select {name}", ("select", *words, *_options("select", section, out), "--out", str(folder)), folder
         )
+    if "train" not in text:
+        return
+    if base and "evaluate" in text:
+        model = _filled(text["train"].get("model", ""), out)
+        yield _evaluation(BASE, model, _merged(text, {}, "evaluate"), out)
+    for name, own in variants.items():
+        folder = out / "train" / name
+        words = [str(out / "select" / name), *_options("train", _merged(text, own, "train"), out)]
+        yield Stage(f"train {name}", ("train", *words, "--out", str(folder)), folder / "manifest.json")
+        if "evaluate" in text:
+            yield _evaluation(name, str(folder / "model"), _merged(text, own, "evaluate"), out)
 
-    @property
-    def one_generation(self) -> bool:
-        """Whether the paper's recipe chooses among a row's generations: not where a cap was asked for."""
-        return self.preset == "paper" and self.per_question is None
 
-    @property
-    def by_gold(self) -> bool:
-        """Whether --verify auto grades answers that have no flag: the paper's recipe goes by the pool's flags."""
-        return self.preset == "safe"
+def _evaluation(name: str, model: str, section: Mapping[str, Any], out: Path) -> Stage:
+    folder = out / "evaluate" / name
+    words = ("evaluate", "--model", model, *_options("evaluate", section, out), "--out", str(folder))
+    return Stage(f"evaluate {name}", words, folder / "results.json")
 
-    @property
-    def cutoff_tokens(self) -> int:
-        """The cutoff in force, in tokens of the whole example; 0 = none."""
-        return PRESETS[self.preset]["cutoff_len"] if self.cutoff_len is None else self.cutoff_len
 
-    @property
-    def cap(self) -> int:
-        """The examples of one question group in force; 0 = no cap."""
-        return PRESETS[self.preset]["per_question"] if self.per_question is None else self.per_question
+def _merged(text: Mapping[str, Any], own: Mapping[str, Any], section: str) -> dict[str, Any]:
+    return {**text.get(section, {}), **own.get(section, {})}
 
-    @property
-    def dropping(self) -> frozenset[str]:
-        """Names of the row rules that drop: the preset's, plus a cutoff that was asked for, less what is kept."""
-        asked = {"over_cutoff"} if self.cutoff_len else set()
-        off = {*self.keep}
-        if self.verify == "off":
-            off |= {"wrong_answer", "no_answer"}
-        if self.preset == "paper" and not self.one_generation:
-            off.add("cut_off")
-        return (DROPPING[self.preset] | asked) - off
+
+def _options(command: str, section: Mapping[str, Any], out: Path) -> Iterator[str]:
+    """Keys as the command's options: lists with commas, true as the option alone, false as its opposite."""
+    for key, value in section.items():
+        if key in _OWN.get(command, ()):
+            continue
+        option = key.replace("_", "-")
+        if isinstance(value, bool):
+            yield f"--{option}" if value else f"--no-{option}"
+        else:
+            yield f"--{option}"
+            yield ",".join(_filled(one, out) for one in (value if isinstance(value, list) else [value]))
+
+
+def _filled(value: object, out: Path) -> str:
+    return str(value).replace("{out}", str(out))

@@ -19,9 +19,9 @@ from select2reason.hub import is_hub_id
 from select2reason.opening import Opened
 from select2reason.pool import Pool
 from select2reason.progress import say, stage
-from select2reason.recipe import PoolSettings, ScoreSettings
 from select2reason.scoring import ScorerSpec, read_scores, score
 from select2reason.scoring.base import missing_shards
+from select2reason.settings import PoolSettings, ScoreSettings
 from select2reason.sources import find_files
 from select2reason.table import Measured, length_ceilings, score_table
 from select2reason.tables import read_table

@@ -16,9 +16,9 @@ import polars as pl
 from select2reason import contamination, export, report
 from select2reason import pool as pools
 from select2reason.pool import Pool
-from select2reason.recipe import SelectSettings
 from select2reason.scored import Scored
 from select2reason.selection import Candidates, Selection, Strategy
+from select2reason.settings import SelectSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

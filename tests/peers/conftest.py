@@ -12,7 +12,7 @@ import pytest
 
 from select2reason import pipeline
 from select2reason.chosen import Chosen, open_chosen
-from select2reason.recipe import PoolSettings, ScoreSettings, SelectSettings
+from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 
 from ..conftest import SHARED
 

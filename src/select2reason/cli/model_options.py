@@ -13,7 +13,7 @@ from select2reason.errors import UsageError
 if TYPE_CHECKING:
     from select2reason.backends import BackendSettings
     from select2reason.difficulty.judge import JudgePrompt
-    from select2reason.recipe import ScoreSettings
+    from select2reason.settings import ScoreSettings
 
 ENGINE, SAMPLE = "The model", "Sampling"
 
@@ -198,7 +198,7 @@ class Checking:
 
     def score_settings(self, tokenizer: str, difficulty: str, engine: Engine, judging: Judging) -> ScoreSettings:
         """Everything that is scored, as the pipeline takes it."""
-        from select2reason.recipe import ScoreSettings
+        from select2reason.settings import ScoreSettings
 
         if self.benchmark_files and self.contamination == "off":
             raise UsageError("--benchmark-files are looked for by --contamination on; leave one of the two out")

@@ -15,7 +15,7 @@ from select2reason.errors import UsageError
 if TYPE_CHECKING:
     import polars as pl
 
-    from select2reason.recipe import PoolSettings
+    from select2reason.settings import PoolSettings
     from select2reason.tables import Table
 
 MOST = 2**63 - 1  # the largest whole number that a manifest can hold
@@ -95,7 +95,7 @@ class Reading:
     def settings(self, pools: list[str], *, carry: str = "all") -> PoolSettings:
         """As the pipeline takes them."""
         from select2reason.layouts import parse_columns
-        from select2reason.recipe import PoolSettings
+        from select2reason.settings import PoolSettings
 
         return PoolSettings(
             pools=tuple(pools),

@@ -35,7 +35,7 @@ from select2reason.errors import UsageError
 
 if TYPE_CHECKING:
     from select2reason.pipeline import SelectOutcome
-    from select2reason.recipe import SelectSettings
+    from select2reason.settings import SelectSettings
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class Choosing:
 
     def settings(self, checking: Checking) -> SelectSettings:
         """As the pipeline takes them. Raises UsageError for more than one size, or a reason that does not exist."""
-        from select2reason.recipe import PAPER_FRACTION, SelectSettings
         from select2reason.selection import parse_fraction
+        from select2reason.settings import PAPER_FRACTION, SelectSettings
 
         if sum(size is not None for size in (self.fraction, self.rows, self.token_budget)) > 1:
             raise UsageError("give only one of --fraction, --rows and --token-budget")

@@ -23,6 +23,7 @@ from select2reason.tokens import Encoded, Tokenizer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_MARK = r"\p{M}"
 IGNORED = -100  # the label without loss, of torch and all trainers
 _IDS = pa.list_(pa.int32())
 _SCHEMA = pa.schema([("input_ids", _IDS), ("labels", _IDS)])
@@ -56,10 +57,9 @@ def encode(
         for batch in chosen.batches():
             prompts = chat.prompts(batch["system"].to_list(), batch["question"].to_list())
             replies = chat.replies(prompts, batch["response"].to_list())
-            asked, answered = (tokenizer.encode(pl.Series(texts)) for texts in (prompts, replies))
-            if not lengths:
-                _check(chat, prompts[0], asked)
-                _check(chat, replies[0], answered)
+            asked, answered = (_ids(chat, tokenizer, pl.Series(texts)) for texts in (prompts, replies))
+            _check(chat, prompts[0], asked)
+            _check(chat, replies[0], answered)
             record, size = _joined(asked, answered)
             writer.write_batch(record)
             lengths.append(size)
@@ -84,8 +84,21 @@ def _joined(asked: Encoded, answered: Encoded) -> tuple[pa.RecordBatch, NDArray[
     return pa.record_batch(columns, schema=_SCHEMA), before + after
 
 
+def _ids(chat: ChatFormat, tokenizer: Tokenizer, texts: pl.Series) -> Encoded:
+    """The texts by the fast tokenizer; those with combining marks, in which its ids may stand in another order, by the
+    model's own."""
+    encoded = tokenizer.encode(texts)
+    marked = texts.str.contains(_MARK).arg_true().to_list()
+    if not marked:
+        return encoded
+    rows = np.split(encoded.ids, encoded.offsets[1:-1])
+    for row in marked:
+        rows[row] = np.asarray(chat.tokenizer(texts[row], add_special_tokens=False)["input_ids"], np.uint32)
+    return Encoded(np.concatenate(rows), np.concatenate([[0], np.cumsum([len(row) for row in rows])]))
+
+
 def _check(chat: ChatFormat, text: str, encoded: Encoded) -> None:
-    """One text, by the model's own tokenizer."""
+    """The first text of a batch, by the model's own tokenizer."""
     own = chat.tokenizer(text, add_special_tokens=False)["input_ids"]
     if own != encoded.ids[: encoded.offsets[1]].tolist():
         raise RunError(

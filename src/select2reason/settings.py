@@ -1,0 +1,126 @@
+"""Settings of a run, with the paper's defaults and their sources; only cli and pipeline know them.
+
+The same word is the command line's option, the field here and the manifest's parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from select2reason.backends import BackendSettings
+from select2reason.difficulty.judge import JudgePrompt
+from select2reason.ranking import BEST_WEIGHT
+from select2reason.selection import REASONS, Candidates, Selection, Strategy, select
+from select2reason.tokens import BUILTIN
+from select2reason.verification import Verify
+
+Preset = Literal["safe", "paper"]
+
+PAPER_FRACTION = Decimal("0.10")  # METHOD 4: the headline result takes 10%
+PAPER_CUTOFF_LEN = 16_384  # METHOD 6: cutoff of the paper's fine-tuning, in tokens
+PRESETS: Mapping[Preset, Mapping[str, int]] = {  # METHOD 9.6
+    "safe": {"cutoff_len": PAPER_CUTOFF_LEN, "per_question": 1},
+    "paper": {"cutoff_len": 0, "per_question": 0},
+}
+DROPPING: Mapping[Preset, frozenset[str]] = {  # rules that drop rows before ranking (METHOD 9.6)
+    "safe": frozenset(REASONS) - {"same_question", "over_budget", "ranked_below"},
+    "paper": frozenset({"wrong_answer", "cut_off"}),  # cut_off: only of a row with generations to choose among
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """Which files, and how to read them."""
+
+    pools: tuple[str, ...]
+    split: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    layout: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    max_bad_fraction: float = 0.05
+    cache_dir: Path | None = None
+    carry: tuple[str, ...] | Literal["all", "none"] = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSettings:
+    """How traces are measured, questions judged and benchmarks looked for; `engine` and `judge` are of --difficulty
+    judge alone."""
+
+    tokenizer: str = BUILTIN
+    difficulty: str = "builtin"
+    engine: BackendSettings | None = None
+    judge: JudgePrompt | None = None
+    contamination: bool = True
+    benchmark_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SelectSettings:
+    """What is taken. `cutoff_len` and `per_question` of None mean the preset's; 0 switches the rule off."""
+
+    fraction: Decimal | None = None
+    rows: int | None = None
+    token_budget: int | None = None
+    strategy: Strategy = "joint"
+    weight: float = BEST_WEIGHT
+    seed: int = 0
+    preset: Preset = "safe"
+    cutoff_len: int | None = None
+    per_question: int | None = None
+    verify: Verify = "auto"
+    keep: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> dict[str, Any]:
+        """How much is asked for, as `selection.select` takes it: one of fraction, rows and token_budget."""
+        sized = self.rows is not None or self.token_budget is not None
+        fraction = self.fraction or (None if sized else PAPER_FRACTION)
+        return {"fraction": fraction, "rows": self.rows, "token_budget": self.token_budget}
+
+    def choose(self, rivals: Candidates) -> Selection:
+        """The choice that these settings make."""
+        return select(
+            rivals,
+            **self.size,
+            strategy=self.strategy,
+            weight=self.weight,
+            seed=self.seed,
+            per_question=self.cap,
+        )
+
+    @property
+    def one_generation(self) -> bool:
+        """Whether the paper's recipe chooses among a row's generations: not where a cap was asked for."""
+        return self.preset == "paper" and self.per_question is None
+
+    @property
+    def by_gold(self) -> bool:
+        """Whether --verify auto grades answers that have no flag: the paper's recipe goes by the pool's flags."""
+        return self.preset == "safe"
+
+    @property
+    def cutoff_tokens(self) -> int:
+        """The cutoff in force, in tokens of the whole example; 0 = none."""
+        return PRESETS[self.preset]["cutoff_len"] if self.cutoff_len is None else self.cutoff_len
+
+    @property
+    def cap(self) -> int:
+        """The examples of one question group in force; 0 = no cap."""
+        return PRESETS[self.preset]["per_question"] if self.per_question is None else self.per_question
+
+    @property
+    def dropping(self) -> frozenset[str]:
+        """Names of the row rules that drop: the preset's, plus a cutoff that was asked for, less what is kept."""
+        asked = {"over_cutoff"} if self.cutoff_len else set()
+        off = {*self.keep}
+        if self.verify == "off":
+            off |= {"wrong_answer", "no_answer"}
+        if self.preset == "paper" and not self.one_generation:
+            off.add("cut_off")
+        return (DROPPING[self.preset] | asked) - off
