@@ -19,6 +19,7 @@ from select2reason.errors import UsageError
 PAPER_ROPE_THETA = 300_000.0  # METHOD 6
 PAPER_CONTEXT = 32_768  # METHOD 6
 _TOKENIZER = "tokenizer_config.json"
+_CLASS_OF_5 = "TokenizersBackend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +118,15 @@ def raise_tokenizer_limit(folder: Path, context: int | None) -> None:
         _write(file, settings | {"model_max_length": context})
 
 
-def both_fields(folder: Path) -> None:
-    """Mend a config.json that transformers 5 saved, which has rope_theta in the one place that 4 does not read."""
+def readable_by_both(folder: Path) -> None:
+    """Mend a model that transformers 5 saved: rope_theta is in the one place that 4 does not read, and its tokenizer of
+    a class that 4 does not know."""
     config = read_config(folder)
     if (mended := extended(config, Extension())) != config:
         _write(folder / "config.json", mended)
+    file = folder / _TOKENIZER
+    if file.is_file() and (settings := orjson.loads(file.read_bytes())).get("tokenizer_class") == _CLASS_OF_5:
+        _write(file, settings | {"tokenizer_class": "PreTrainedTokenizerFast"})
 
 
 def _write(file: Path, value: Mapping[str, Any]) -> None:

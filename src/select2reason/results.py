@@ -108,7 +108,8 @@ def _page(recipe: Recipe, variants: Sequence[Variant]) -> Iterator[str]:
     yield ""
     yield "## What the models can do: pass@1 in percent, in brackets its standard error"
     yield ""
-    yield from _table(("model", *benchmarks, "average"), [_ability(one, benchmarks) for one in variants])
+    average = ["average"] if len(benchmarks) > 1 else []
+    yield from _table(("model", *benchmarks, *average), [_ability(one, benchmarks) for one in variants])
     if compared := [one for one in variants if one.against is not None]:
         yield ""
         yield f"## Against {recipe.against}, problem by problem"
@@ -139,8 +140,8 @@ def _cost(one: Variant) -> list[str]:
 
 def _ability(one: Variant, benchmarks: Sequence[str]) -> list[str]:
     figures = (one.pass_at_1.get(name, (None, None)) for name in benchmarks)
-    average = _NONE if one.average is None else f"{one.average:.1%}".removesuffix("%")
-    return [one.name, *(_figure(*figure) for figure in figures), average]
+    average = [_figure(one.average, None)] if len(benchmarks) > 1 else []
+    return [one.name, *(_figure(*figure) for figure in figures), *average]
 
 
 def _figure(value: float | None, error: float | None) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from select2reason.training.run import Trained, train
+from select2reason.training.record import Trained
+from select2reason.training.run import train
 from select2reason.training.settings import Means, TrainSettings
 
 __all__ = ["Means", "TrainSettings", "Trained", "train"]

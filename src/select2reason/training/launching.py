@@ -107,9 +107,11 @@ def accelerate_config(machine: Machine, *, bf16: bool, accumulation: int) -> dic
     return config
 
 
-def launch(config: Path, plan: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start the trainer under accelerate, in a process group of its own, what it says going into `log`."""
-    return _start(["accelerate.commands.launch", "--config_file", str(config), "--module", _TRAINER, str(plan)], log)
+def launch(config: Path, plan: Path, log: Path, *, lock: int) -> subprocess.Popen[bytes]:
+    """Start the trainer under accelerate, in a process group of its own, what it says going into `log`; `lock` is a
+    file that it holds open as long as it runs."""
+    words = ["accelerate.commands.launch", "--config_file", str(config), "--module", _TRAINER, str(plan)]
+    return _start(words, log, held=(lock,))
 
 
 def finish(plan: Path, tuned: Path, out: Path, log: Path) -> None:
@@ -123,12 +125,18 @@ def finish(plan: Path, tuned: Path, out: Path, log: Path) -> None:
         raise RunError(_why(log))
 
 
-def _start(module: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+def _start(module: Sequence[str], log: Path, *, held: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", *module]
     quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONUNBUFFERED": "1"}
     with log.open("ab") as said:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, env=os.environ | quiet
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+            pass_fds=held,
+            env=os.environ | quiet,
         )
 
 

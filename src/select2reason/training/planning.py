@@ -1,0 +1,127 @@
+"""What stands before a training begins, and the plan that the trainer's process follows: TRL's arguments and the rest.
+
+Nothing is cut: without packing there is no limit of length, with it the limit is the longest example.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from select2reason.backends import sft
+from select2reason.backends.chat_format import ChatFormat
+from select2reason.chosen import Chosen
+from select2reason.errors import UsageError
+from select2reason.progress import say
+from select2reason.training.encoding import Tokens
+from select2reason.training.launching import Machine
+from select2reason.training.settings import ACCUMULATION, SCHEDULE, WARMUP_RATIO, Means, TrainSettings
+
+LOG, CHECKPOINTS = "log.jsonl", "checkpoints"  # in OUT
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Selection, model and machine, looked at; `config` is the model's with the context that is asked for."""
+
+    chosen: Chosen
+    model: Path
+    config: Mapping[str, Any]
+    chat: ChatFormat
+    machine: Machine
+    notes: tuple[str, ...]
+
+
+def make_plan(
+    prepared: Prepared, tokens: Tokens, settings: TrainSettings, means: Means, out: Path, work: Path
+) -> sft.Plan:
+    """The plan for a training into OUT, said aloud; `work` holds tokens and config.
+
+    Raises UsageError where the batch does not divide among the GPUs.
+    """
+    machine, gpu = prepared.machine, bool(prepared.machine.gpus)
+    at_once = machine.processes * settings.per_device
+    batch = settings.batch or ACCUMULATION * at_once
+    if batch % at_once:
+        raise UsageError(f"--batch-size {batch} is no multiple of {at_once}, the examples on {machine} at once")
+    attention = means.attention or ("flash_attention_2" if gpu and find_spec("flash_attn") else "sdpa")
+    liger = means.liger == "on" or (means.liger == "auto" and gpu and find_spec("liger_kernel") is not None)
+    steps = settings.max_steps or ceil(settings.epochs * ceil(len(tokens.lengths) / batch))
+    every = means.save_every or max(1, steps // 10)
+    say(
+        f"plan: {len(tokens.lengths):,} examples, {tokens.total:,} tokens an epoch, {tokens.trained:,} with loss, "
+        f"the longest {tokens.longest:,}"
+    )
+    packs = "packs" if settings.packing == "bfd" else "examples"
+    about = "" if settings.packing == "bfd" else f"{steps:,} steps, "
+    say(f"plan: on {machine}, {batch:,} {packs} a step, {about}a checkpoint every {every:,}; attention {attention}")
+    found = sft.last_whole(out / CHECKPOINTS)
+    dtype = "bfloat16" if gpu and (settings.lora or machine.kind.startswith("zero")) else "float32"
+    return sft.Plan(
+        model=str(prepared.model.resolve()),
+        config=str((work / "config").resolve()),
+        tokens=str((work / "tokens.arrow").resolve()),
+        out=str((work / "tuned").resolve()),
+        log=str((out / LOG).resolve()),
+        result=str((work / "result.json").resolve()),
+        arguments=_arguments(
+            tokens, settings, means, out, gpu=gpu, liger=liger, accumulation=batch // at_once, every=every
+        ),
+        dtype=dtype,
+        saved_dtype=str(prepared.config.get("dtype") or prepared.config.get("torch_dtype") or "bfloat16"),
+        attention=attention,
+        template=prepared.chat.template,
+        end_token=prepared.chat.end_token,
+        trust_remote_code=settings.trust_remote_code,
+        lora_rank=settings.lora_rank if settings.lora else None,
+        resume=None if found is None else str(found[0].resolve()),
+        parent=os.getpid(),
+    )
+
+
+def _arguments(
+    tokens: Tokens,
+    settings: TrainSettings,
+    means: Means,
+    out: Path,
+    *,
+    gpu: bool,
+    liger: bool,
+    accumulation: int,
+    every: int,
+) -> dict[str, Any]:
+    """TRL's SFTConfig."""
+    packed = settings.packing == "bfd"
+    return {
+        "output_dir": str((out / CHECKPOINTS).resolve()),
+        "num_train_epochs": settings.epochs,
+        "max_steps": settings.max_steps or -1,
+        "per_device_train_batch_size": settings.per_device,
+        "gradient_accumulation_steps": accumulation,
+        "learning_rate": settings.rate,
+        "lr_scheduler_type": SCHEDULE,
+        "warmup_steps": WARMUP_RATIO,  # below 1: a share of all steps
+        "weight_decay": 0.0,
+        "optim": "adamw_torch_fused" if gpu else "adamw_torch",
+        "bf16": gpu,
+        "use_cpu": not gpu,
+        "gradient_checkpointing": means.gradient_checkpointing,
+        "use_liger_kernel": liger,
+        "packing": packed,
+        "padding_free": settings.packing == "padding-free",
+        "max_length": tokens.longest if packed else None,
+        "dataset_kwargs": None if packed else {"skip_prepare_dataset": True},
+        "dataloader_pin_memory": gpu,
+        "logging_steps": 1,
+        "save_steps": every,
+        "save_total_limit": means.keep_checkpoints,
+        "report_to": list(means.report_to) or "none",
+        "run_name": out.name,
+        "seed": settings.seed,
+        "disable_tqdm": True,
+    }
