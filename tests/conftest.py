@@ -9,6 +9,8 @@ from typing import Protocol
 import orjson
 import pytest
 
+from .real_selection import real as real  # a fixture for all
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from select2reason.export.handover import ForModel, hand_over
 
-from .checks import assert_whole
-from .conftest import Real
+from ..real_selection import Real
+from ..whole_examples import assert_whole
 from .environments import ask
 
 

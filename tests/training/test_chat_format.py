@@ -61,5 +61,5 @@ def test_a_model_without_a_template_is_taught_chatml_and_its_own_end(tmp_path: P
 
 @pytest.mark.parametrize("template", ["{{ nothing.at.all }}", "{{ messages[0]['content'] }}"])
 def test_a_template_that_cannot_be_used_is_one_line(template: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="chat template of m (fails|leaves out)"):
+    with pytest.raises(UsageError, match=r"chat template of m (fails|leaves out)"):
         open_chat(make_chat_model(tmp_path, template=template), "m")

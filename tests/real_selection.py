@@ -1,4 +1,4 @@
-"""A selection of real rows for other trainers to read: with think tags and without, all layouts' oddities in it."""
+"""A selection of real rows, with think tags and without, for trainers to read: made once a test session."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from select2reason import pipeline
 from select2reason.chosen import Chosen, open_chosen
 from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 
-from ..conftest import SHARED
-
 _POOLS = ("limo_r1_distill_qwen32b", "math_train_thinking_models", "marco_o1_cot_demo")
 
 
 @dataclass(frozen=True)
 class Real:
-    """A selection of real rows, and Qwen2.5's tokenizer as a folder that transformers opens."""
+    """The selection, and Qwen2.5's tokenizer as a folder that transformers opens."""
 
     chosen: Chosen
     tokenizer: Path
@@ -32,6 +30,8 @@ class Real:
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Real:
+    from .conftest import SHARED
+
     if not SHARED.is_dir():
         pytest.skip("needs the folder ../shared with real data, which is not here")
     folder = tmp_path_factory.mktemp("real")
@@ -42,14 +42,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Real:
         SelectSettings(rows=260, strategy="random", preset="paper", cutoff_len=16_384),
         folder / "selection",
     )
-    return Real(open_chosen(folder / "selection"), qwen_tokenizer(folder / "tokenizer"))
-
-
-def qwen_tokenizer(folder: Path) -> Path:
-    """Qwen2.5's tokenizer as a model's folder holds it."""
-    folder.mkdir()
-    shutil.copy(SHARED / "tokenizers" / "qwen2.5" / "tokenizer.json", folder / "tokenizer.json")
+    tokenizer = folder / "tokenizer"
+    tokenizer.mkdir()
+    shutil.copy(SHARED / "tokenizers" / "qwen2.5" / "tokenizer.json", tokenizer / "tokenizer.json")
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(about))
-    (folder / "config.json").write_text(json.dumps({"model_type": "qwen2"}))
-    return folder
+    (tokenizer / "tokenizer_config.json").write_text(json.dumps(about))
+    (tokenizer / "config.json").write_text(json.dumps({"model_type": "qwen2"}))
+    return Real(open_chosen(folder / "selection"), tokenizer)

@@ -9,7 +9,7 @@ from typing import Any
 
 from select2reason.trace import SYSTEM_PROMPT
 
-from .conftest import Real
+from .real_selection import Real
 
 END = "<|im_end|>"
 
