@@ -71,14 +71,14 @@ def _file(recipe: str) -> Path:
 
 def _check(words: Sequence[str]) -> None:
     """Whether a command takes these words: they are parsed, and nothing is run."""
-    import click
+    from typer.exceptions import TyperException
     from typer.main import get_command
 
     name, *rest = words
     command = get_command(app).commands[name]  # type: ignore[attr-defined]
     try:
         command.make_context(name, list(rest), resilient_parsing=False)
-    except click.UsageError as error:
+    except TyperException as error:
         raise UsageError(f"the recipe's {name} cannot be run: {error.format_message()}") from error
 
 

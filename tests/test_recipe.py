@@ -1,0 +1,141 @@
+"""Recipes: what a TOML comes to as commands, what is refused, and the small one run from end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from select2reason.cli import app
+from select2reason.cli.recipes import _check
+from select2reason.errors import UsageError
+from select2reason.recipe import read_recipe
+
+RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.toml"))
+
+
+def words(text: str, tmp_path: Path) -> list[list[str]]:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    return [list(stage.words) for stage in read_recipe(file, Path("out")).stages]
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_every_recipe_is_commands_that_exist(file: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(file, tmp_path)
+    for stage in recipe.stages:
+        _check(stage.words)
+    kinds = [stage.name.partition(" ")[0] for stage in recipe.stages]
+    assert {"select", "train", "evaluate"} <= set(kinds)
+    assert kinds.count("train") == len(recipe.variants)
+
+
+def test_a_section_is_a_command_and_a_variant_changes_it(tmp_path: Path) -> None:
+    text = """
+    [select]
+    pool = ["a.jsonl", "{out}/b.jsonl"]
+    fraction = "0.1"
+    keep = ["looping", "duplicate"]
+    [train]
+    model = "M"
+    gradient_checkpointing = false
+    lora = true
+    [evaluate]
+    benchmarks = ["math500", "amc23"]
+    base = true
+    [variants.one]
+    [variants.two]
+    select.strategy = "random"
+    train.epochs = 1
+    """
+    pools, common = ["a.jsonl", "out/b.jsonl"], ["--fraction", "0.1", "--keep", "looping,duplicate"]
+    how, bench = ["--model", "M", "--no-gradient-checkpointing", "--lora"], ["--benchmarks", "math500,amc23"]
+    assert words(text, tmp_path) == [
+        ["select", *pools, *common, "--out", "out/select/one"],
+        ["select", *pools, *common, "--strategy", "random", "--out", "out/select/two"],
+        ["evaluate", "--model", "M", *bench, "--out", "out/evaluate/base"],
+        ["train", "out/select/one", *how, "--out", "out/train/one"],
+        ["evaluate", "--model", "out/train/one/model", *bench, "--out", "out/evaluate/one"],
+        ["train", "out/select/two", *how, "--epochs", "1", "--out", "out/train/two"],
+        ["evaluate", "--model", "out/train/two/model", *bench, "--out", "out/evaluate/two"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[select", "is no TOML"),
+        ("[chose]\n", "a recipe has no chose"),
+        ("[select]\nfraction = '0.1'", "pool = "),
+        ("[select]\npool='p'\n[evaluate]\nbenchmarks='math500'", "needs a [train]"),
+        ("[select]\npool='p'\n[train]\nmodel='M'\n[evaluate]\nagainst='x'", "it can be main, base"),
+    ],
+)
+def test_what_is_no_recipe_is_one_line(text: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as failure:
+        words(text, tmp_path)
+    assert told in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[select]\npool='p'\nfractoin='0.1'", "select cannot be run: No such option: --fractoin"),
+        ("[select]\npool='p'\nstrategy='best'", "select cannot be run"),
+        ("[select]\npool='p'\n[train]\nepochs=2", "train cannot be run: Missing option '--model'"),
+    ],
+)
+def test_a_mistake_is_found_before_anything_runs(text: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    done = CliRunner().invoke(app, ["run", str(file), "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, UsageError)
+    assert told in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def run(out: Path, *words: str, recipe: str = "tiny") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "select2reason", "run", recipe, "--out", str(out), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_small_recipe_runs_from_end_to_end_and_then_does_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = run(out, "--json")
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert json.loads(first.stdout)["done_now"] == 8
+    report = json.loads((out / "report.json").read_text())
+    assert [one["name"] for one in report["variants"]] == ["base", "joint", "random"]
+    for one in report["variants"][1:]:
+        chosen = json.loads((out / "select" / one["name"] / "manifest.json").read_text())
+        tuned = json.loads((out / "train" / one["name"] / "manifest.json").read_text())
+        assert (one["rows"], one["tokens"]) == (chosen["selected"], tuned["selection"]["tokens"])
+        assert one["tokens"] == tuned["tokens"]["an_epoch"]  # to the token: select counted with the model's tokenizer
+        assert one["last_loss"] < one["first_loss"] - 1
+        assert one["pass_at_1"]["benchmark"][0] is not None
+        assert one["against"]["benchmarks"][0]["pass_at_1"]["problems"] == 12
+    assert "| joint |" in (out / "report.md").read_text()
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    again = run(out, "--json")
+    assert (json.loads(again.stdout)["done_now"], json.loads(again.stdout)["done_before"]) == (0, 8)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_stage_that_fails_ends_the_run_with_its_code_and_the_rest_is_kept(tmp_path: Path) -> None:
+    pool = tmp_path / "pool.jsonl"
+    pool.write_text("".join(json.dumps({"question": f"Q{n}", "response": f"R{n}"}) + "\n" for n in range(9)))
+    file = tmp_path / "mine.toml"
+    file.write_text(f"[select]\npool = '{pool}'\npreset = 'paper'\n[train]\nmodel = '{tmp_path / 'nothing'}'\n")
+    out = tmp_path / "out"
+    done = run(out, recipe=str(file))
+    assert done.returncode == 2
+    assert "no such folder" in done.stderr
+    assert list(json.loads((out / "run.json").read_text())["done"]) == ["select main"]
+    file.write_text(file.read_text().replace("'paper'", "'safe'"))
+    changed = run(out, recipe=str(file))
+    assert changed.returncode == 2
+    assert "holds select main made by another command" in changed.stderr
