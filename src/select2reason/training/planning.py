@@ -23,6 +23,7 @@ from select2reason.training.launching import Machine
 from select2reason.training.settings import ACCUMULATION, SCHEDULE, WARMUP_RATIO, Means, TrainSettings
 
 LOG, CHECKPOINTS = "log.jsonl", "checkpoints"  # in OUT
+TOKENS, TUNED = "tokens.arrow", "tuned"  # in OUT/work
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +38,24 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def make_plan(
-    prepared: Prepared, tokens: Tokens, settings: TrainSettings, means: Means, out: Path, work: Path
-) -> sft.Plan:
-    """The plan for a training into OUT, said aloud; `work` holds tokens and config.
+def batch_of(settings: TrainSettings, machine: Machine) -> int:
+    """Examples of one step over all GPUs: what is asked for, or the paper's (METHOD 6).
 
-    Raises UsageError where the batch does not divide among the GPUs.
+    Raises UsageError where they do not divide among the GPUs.
     """
-    machine, gpu = prepared.machine, bool(prepared.machine.gpus)
     at_once = machine.processes * settings.per_device
     batch = settings.batch or ACCUMULATION * at_once
     if batch % at_once:
         raise UsageError(f"--batch-size {batch} is no multiple of {at_once}, the examples on {machine} at once")
+    return batch
+
+
+def make_plan(
+    prepared: Prepared, tokens: Tokens, settings: TrainSettings, means: Means, out: Path, work: Path
+) -> sft.Plan:
+    """The plan for a training into OUT, said aloud; `work` holds tokens and config."""
+    machine, gpu = prepared.machine, bool(prepared.machine.gpus)
+    batch = batch_of(settings, machine)
     attention = means.attention or ("flash_attention_2" if gpu and find_spec("flash_attn") else "sdpa")
     liger = means.liger == "on" or (means.liger == "auto" and gpu and find_spec("liger_kernel") is not None)
     steps = settings.max_steps or ceil(settings.epochs * ceil(len(tokens.lengths) / batch))
@@ -65,12 +72,19 @@ def make_plan(
     return sft.Plan(
         model=str(prepared.model.resolve()),
         config=str((work / "config").resolve()),
-        tokens=str((work / "tokens.arrow").resolve()),
-        out=str((work / "tuned").resolve()),
+        tokens=str((work / TOKENS).resolve()),
+        out=str((work / TUNED).resolve()),
         log=str((out / LOG).resolve()),
         result=str((work / "result.json").resolve()),
         arguments=_arguments(
-            tokens, settings, means, out, gpu=gpu, liger=liger, accumulation=batch // at_once, every=every
+            tokens,
+            settings,
+            means,
+            out,
+            gpu=gpu,
+            liger=liger,
+            accumulation=batch // (machine.processes * settings.per_device),
+            every=every,
         ),
         dtype=dtype,
         saved_dtype=str(prepared.config.get("dtype") or prepared.config.get("torch_dtype") or "bfloat16"),

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from select2reason.tokens import load_tokenizer
 from select2reason.training import history
 from select2reason.training.encoding import Tokens, encode
 from select2reason.training.launching import Machine, accelerate_config, finish, follow, launch, machine_for
-from select2reason.training.planning import CHECKPOINTS, LOG, Prepared, make_plan
+from select2reason.training.planning import CHECKPOINTS, LOG, TOKENS, TUNED, Prepared, batch_of, make_plan
 from select2reason.training.record import MANIFEST, MODEL, About, Trained, read_outcome, write_json, write_manifest
 from select2reason.training.settings import Means, TrainSettings
 
@@ -52,12 +52,14 @@ def train(
     needs("torch", "transformers", "trl", "accelerate", "datasets", *(["peft"] if settings.lora else []))
     chosen = open_chosen(selection)
     folder = model_folder(settings.model, settings.revision)
+    machine = machine_for(gpu_count(), means.parallel)
+    settings = replace(settings, batch=batch_of(settings, machine))  # so that other GPUs later change nothing unseen
     identity = {"selection": chosen.digest, "weights": model_fingerprint(str(folder)), **settings.described}
     with _claimed(out, identity) as (work, lock):
         if (out / MANIFEST).is_file():
             say(f"{out} is trained already; nothing is done again")
             return read_outcome(out, again=True)
-        prepared = _prepare(chosen, folder, settings, means)
+        prepared = _prepare(chosen, folder, settings, machine)
         tokens = _encoded(prepared, work)
         notes = (*prepared.notes, *_refuse_or_note(prepared, tokens))
         write_json(work / "config" / "config.json", prepared.config)
@@ -68,6 +70,7 @@ def train(
         _finish(plan, prepared, out, work)
         about = About(command, identity["weights"], notes)
         write_manifest(prepared, tokens, settings, plan, out, work, about)
+        _tidy(work)
     return read_outcome(out, again=False)
 
 
@@ -108,12 +111,11 @@ def _same(note: Path, identity: Mapping[str, Any], out: Path) -> None:
     write_json(note, wanted)
 
 
-def _prepare(chosen: Chosen, folder: Path, settings: TrainSettings, means: Means) -> Prepared:
+def _prepare(chosen: Chosen, folder: Path, settings: TrainSettings, machine: Machine) -> Prepared:
     chat = open_chat(folder, settings.model, trust_remote_code=settings.trust_remote_code)
     before = read_config(folder)
     config = extended(before, settings.extension)
     size = parameters(folder)
-    machine = machine_for(gpu_count(), means.parallel)
     far = reach(config)
     context = f", context {far.context:,}" if far.context else ""
     say(f"model: {settings.model}, {_short(size)} parameters{context}")
@@ -137,7 +139,7 @@ def _model_notes(size: int, chat: ChatFormat) -> Iterator[str]:
 def _encoded(prepared: Prepared, work: Path) -> Tokens:
     tokenizer = load_tokenizer(str(prepared.model))
     with stage("encoding", prepared.chosen.rows) as advance:
-        return encode(prepared.chosen, prepared.chat, tokenizer, work / "tokens.arrow", advance=advance)
+        return encode(prepared.chosen, prepared.chat, tokenizer, work / TOKENS, advance=advance)
 
 
 def _refuse_or_note(prepared: Prepared, tokens: Tokens) -> Iterator[str]:
@@ -193,4 +195,9 @@ def _finish(plan: sft.Plan, prepared: Prepared, out: Path, work: Path) -> None:
         readable_by_both(part)
         raise_tokenizer_limit(part, reach(prepared.config).context)
         part.replace(whole)
-    shutil.rmtree(tuned)
+
+
+def _tidy(work: Path) -> None:
+    """Let go of what is large; the small files say how it was done."""
+    shutil.rmtree(work / TUNED, ignore_errors=True)
+    (work / TOKENS).unlink(missing_ok=True)
