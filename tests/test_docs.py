@@ -20,12 +20,13 @@ def options(command: str) -> set[str]:
     group = typer.main.get_command(cli.app)
     for word in command.split():
         group = group.commands[word]  # type: ignore[attr-defined]
-    return {option for parameter in group.params for option in parameter.opts if option.startswith("--")}
+    found = {option for parameter in group.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    return {option for option in found if option.startswith("--")}
 
 
 COMMANDS = (
     "select", "analyze", "score", "difficulty", "rollout", "reward fit", "reward eval", "grade", "evaluate", "demo",
-    "cache",
+    "cache", "export", "extend", "train", "run",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from select2reason.pool import Pool
     from select2reason.ranking import joint_rank
     from select2reason.selection import Candidates, Selection
+    from select2reason.training import TrainSettings, train
     from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 
 __all__ = [
@@ -26,12 +27,14 @@ __all__ = [
     "SelectOutcome",
     "SelectSettings",
     "Selection",
+    "TrainSettings",
     "__version__",
     "analyze",
     "evaluate",
     "final_answer",
     "joint_rank",
     "select",
+    "train",
 ]
 _HOME = {
     "Candidates": "selection",
@@ -46,7 +49,9 @@ _HOME = {
     "evaluate": "evaluation",
     "final_answer": "grading",
     "joint_rank": "ranking",
+    "TrainSettings": "training",
     "select": "pipeline",
+    "train": "training",
 }
 
 
