@@ -3,8 +3,8 @@
     PYTHON benchmarks/train_resume.py SELECTION MODEL OUT [STEPS] [KILLED_AT]
 
 For each of the two: one run undisturbed, one killed (SIGKILL to all its processes) at a step and begun again by the
-same command. Printed: losses, steps, and the largest difference of a step's loss between the two runs. Exits 1 where a loss
-does not fall or the runs end differently.
+same command. Printed: losses, steps, and the largest difference of a step's loss between the two runs. Exits 1 where a
+loss does not fall or the runs end differently.
 """
 
 import json

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from select2reason.pool import Pool
     from select2reason.ranking import joint_rank
     from select2reason.selection import Candidates, Selection
-    from select2reason.training import TrainSettings, train
     from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
+    from select2reason.training import TrainSettings, train
 
 __all__ = [
     "Candidates",

@@ -5,11 +5,26 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from select2reason import __version__
 
+_ROAD = (
+    *("demo", "select", "analyze", "score", "difficulty", "rollout", "reward"),
+    *("export", "extend", "train", "evaluate", "grade", "run", "cache"),
+)
+
+
+class _AlongTheRoad(TyperGroup):
+    """Commands in the order that they are used in."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return sorted(super().list_commands(ctx), key=[*_ROAD, "tiny"].index)
+
+
 app = typer.Typer(
     name="select2reason",
+    cls=_AlongTheRoad,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
