@@ -93,6 +93,7 @@ def write_extended(model: Path, out: Path, extension: Extension) -> list[str]:
     for file in sorted(path for path in model.iterdir() if path.is_file()):
         _copy(file, out / file.name)
     _write(out / "config.json", after)
+    readable_by_both(out)
     raise_tokenizer_limit(out, reach(after).context)
     return told(before, after)
 

@@ -22,11 +22,11 @@ HERE = Path(__file__).resolve().parent
 KEPT = HERE.parents[1] / ".peers"
 
 
-def ask(peer: str, *words: str | Path) -> dict[str, Any]:
+def ask(peer: str, *words: str | Path, environment: str | None = None) -> dict[str, Any]:
     """What `PEER_reads.py` finds, run in the peer's environment; the test is skipped where that cannot be made."""
     KEPT.mkdir(exist_ok=True)
     out = KEPT / f"{peer}-answer-{os.getpid()}.json"
-    command = [str(_python(peer)), str(HERE / f"{peer}_reads.py"), *map(str, words), str(out)]
+    command = [str(_python(environment or peer)), str(HERE / f"{peer}_reads.py"), *map(str, words), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **_QUIET})
     assert done.returncode == 0, f"{peer}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
     answer: dict[str, Any] = json.loads(out.read_text())

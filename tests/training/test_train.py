@@ -21,6 +21,8 @@ from select2reason.extension import Extension
 from select2reason.pipeline import select
 from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 from select2reason.training import Means, TrainSettings, train
+from select2reason.training import run as running
+from select2reason.training.launching import Machine, accelerate_config, follow, launch
 
 from ..conftest import WriteRows
 from ..tiny_chat_model import make_chat_model
@@ -164,3 +166,28 @@ def test_what_is_no_model_is_one_line(name: str, told: str, selection: Path, tmp
 def test_what_is_no_selection_is_one_line(model: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no selection"):
         train(model, tmp_path / "out", TrainSettings(str(model)))
+
+
+# --- several processes ----------------------------------------------------------------------------------------------
+
+
+def test_two_processes_that_share_a_model_come_to_the_same_losses(
+    selection: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_tidy", lambda work: None)  # the tokens are needed once more
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(selection, one, TrainSettings(str(model), max_steps=4, batch=2, learning_rate=2e-3))
+    two.mkdir()
+    plan = json.loads((one / "work" / "plan.json").read_text())
+    paths = {"out": str(two / "tuned"), "log": str(two / "log.jsonl"), "result": str(two / "result.json")}
+    alike = {"output_dir": str(two / "checkpoints"), "gradient_accumulation_steps": 1}
+    plan |= paths | {"parent": os.getpid(), "arguments": plan["arguments"] | alike}
+    (two / "plan.json").write_text(json.dumps(plan))
+    config = accelerate_config(Machine(2, "fsdp"), bf16=False, accumulation=1) | {"use_cpu": True}
+    (two / "accelerate.json").write_text(json.dumps(config))
+    with (two / "lock").open("w") as lock:
+        process = launch(two / "accelerate.json", two / "plan.json", two / "train.log", lock=lock.fileno())
+        follow(process, two / "log.jsonl", two / "train.log", "training")
+    assert json.loads((two / "result.json").read_text())["processes"] == 2
+    assert losses(two) == pytest.approx(losses(one), abs=1e-3)
+    assert len(list((two / "tuned").glob("*.safetensors"))) == 1
