@@ -58,6 +58,8 @@ def make_plan(
     batch = batch_of(settings, machine)
     attention = means.attention or ("flash_attention_2" if gpu and find_spec("flash_attn") else "sdpa")
     liger = means.liger == "on" or (means.liger == "auto" and gpu and find_spec("liger_kernel") is not None)
+    if liger and find_spec("liger_kernel") is None:
+        raise UsageError("--liger on needs its kernels: pip install liger-kernel; or leave it out")
     steps = settings.max_steps or ceil(settings.epochs * ceil(len(tokens.lengths) / batch))
     every = means.save_every or max(1, steps // 10)
     say(
