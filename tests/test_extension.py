@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from select2reason.errors import UsageError
-from select2reason.extension import PAPER, Extension, Reach, extended, reach, readable_by_both, told, write_extended
+from select2reason.extension import (
+    PAPER,
+    Extension,
+    Reach,
+    advice,
+    extended,
+    reach,
+    readable_by_both,
+    told,
+    write_extended,
+)
 
 from .tiny_chat_model import make_chat_model
 
@@ -56,6 +66,21 @@ def test_a_model_with_several_thetas_is_not_guessed_at() -> None:
         extended(several, PAPER)
 
 
+@pytest.mark.parametrize("less", [Extension(rope_theta=9_999), Extension(context=2_048)])
+def test_nothing_becomes_less(less: Extension) -> None:
+    with pytest.raises(UsageError, match="is less than the model has"):
+        extended(QWEN, less)
+
+
+@pytest.mark.parametrize(
+    ("theta", "longest", "words"),
+    [(1e4, 16_000, "--rope-theta 300000 --context 32768"), (1e6, 16_000, "--context 32768"),
+     (1e6, 40_000, "--context 40960")],
+)  # fmt: skip
+def test_the_advice_fits_the_model_and_the_examples(theta: float, longest: int, words: str) -> None:
+    assert advice(Reach(theta, 4_096), longest) == words
+
+
 def test_the_copy_reaches_further_and_the_model_is_untouched(tmp_path: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -78,7 +103,11 @@ def test_the_copy_reaches_further_and_the_model_is_untouched(tmp_path: Path) -> 
 
 def test_what_transformers_5_saved_is_mended_for_4(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"rope_parameters": {"rope_theta": 7.0, "rope_type": "default"}}))
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "TokenizersBackend"}))
+    saved = {"tokenizer_class": "TokenizersBackend", "extra_special_tokens": ["<|im_start|>"]}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(saved))
     readable_by_both(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["rope_theta"] == 7.0
-    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text()) == {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "additional_special_tokens": ["<|im_start|>"],
+    }

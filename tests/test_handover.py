@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,8 @@ def test_the_model_with_the_longer_context_is_made_first(chosen: Chosen, tmp_pat
 @pytest.mark.parametrize(
     ("model", "template"),
     [("Qwen/Qwen2.5-7B", "qwen"), ("Qwen/Qwen3-4B", "qwen3_nothink"), ("meta-llama/Llama-3.1-8B", "llama3"),
-     ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "deepseek3")],
+     ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "deepseek3"), ("/data/qwen2.5-runs/Llama-3.1-8B/", "llama3"),
+     ("microsoft/Phi-4-mini-instruct", "phi4_mini")],
 )  # fmt: skip
 def test_llamafactory_is_given_no_template_that_thinks(
     model: str, template: str, chosen: Chosen, tmp_path: Path
@@ -113,6 +115,10 @@ def test_what_a_user_should_know_is_said(chosen: Chosen, tmp_path: Path) -> None
     made = hand_over(chosen, "llamafactory", tmp_path / "out", model=ForModel("meta-llama/Llama-3.1-8B"), command="")
     assert any("--tokenizer meta-llama/Llama-3.1-8B" in note for note in made.notes)
     assert any("1 of 3 examples have no think tags" in note for note in made.notes)
+    made = hand_over(replace(chosen, cutoff_tokens=16_384), "trl", tmp_path / "two", model=ForModel(), command="")
+    assert any("Qwen2.5-Math models read 4,096 tokens, the limit is 16,384" in note for note in made.notes)
+    made = hand_over(replace(chosen, tokenizer="/mine"), "trl", tmp_path / "three", model=ForModel(), command="")
+    assert any("counted with the tokenizer /mine" in note for note in made.notes)
 
 
 # --- as typed -------------------------------------------------------------------------------------------------------

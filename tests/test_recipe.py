@@ -44,6 +44,7 @@ def test_a_section_is_a_command_and_a_variant_changes_it(tmp_path: Path) -> None
     model = "M"
     gradient_checkpointing = false
     lora = true
+    trust_remote_code = false
     [evaluate]
     benchmarks = ["math500", "amc23"]
     base = true
@@ -73,6 +74,13 @@ def test_a_section_is_a_command_and_a_variant_changes_it(tmp_path: Path) -> None
         ("[select]\nfraction = '0.1'", "pool = "),
         ("[select]\npool='p'\n[evaluate]\nbenchmarks='math500'", "needs a [train]"),
         ("[select]\npool='p'\n[train]\nmodel='M'\n[evaluate]\nagainst='x'", "it can be main, base"),
+        ("[select]\npool='p'\n[variants.x]\nstrategy='random'", "the variant x has no strategy"),
+        ("[select]\npool='p'\n[variants.x]\nselct.strategy='random'", "the variant x has no selct"),
+        ("[select]\npool='p'\n[variants.x]\nselect='random'", "select.OPTION"),
+        ("[select]\npool='p'\n[variants.base]", "cannot be called 'base'"),
+        ("[select]\npool='p'\n[variants.'../x']", "cannot be called '../x'"),
+        ("[select]\npool='p'\n[variants]\nx=5", "is a table"),
+        ("select='p'", "is a table"),
     ],
 )
 def test_what_is_no_recipe_is_one_line(text: str, told: str, tmp_path: Path) -> None:
@@ -125,6 +133,17 @@ def test_the_small_recipe_runs_from_end_to_end_and_then_does_nothing(tmp_path: P
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
 
 
+def test_a_first_stage_that_fails_leaves_the_folder_usable(tmp_path: Path) -> None:
+    pool, out = tmp_path / "pool.jsonl", tmp_path / "out"
+    file = tmp_path / "mine.toml"
+    file.write_text(f"[select]\npool = '{pool}'\npreset = 'paper'\n")
+    assert run(out, recipe=str(file)).returncode == 2  # no such pool
+    pool.write_text("".join(json.dumps({"question": f"Q{n}", "response": f"R{n}"}) + "\n" for n in range(9)))
+    assert run(out, recipe=str(file)).returncode == 0
+    (out / "run.json").write_text('{"done": {}}')  # as a kill between the folder and the note leaves it
+    assert run(out, recipe=str(file)).returncode == 0
+
+
 def test_a_stage_that_fails_ends_the_run_with_its_code_and_the_rest_is_kept(tmp_path: Path) -> None:
     pool = tmp_path / "pool.jsonl"
     pool.write_text("".join(json.dumps({"question": f"Q{n}", "response": f"R{n}"}) + "\n" for n in range(9)))
@@ -135,6 +154,7 @@ def test_a_stage_that_fails_ends_the_run_with_its_code_and_the_rest_is_kept(tmp_
     assert done.returncode == 2
     assert "no such folder" in done.stderr
     assert list(json.loads((out / "run.json").read_text())["done"]) == ["select main"]
+    assert run(out, recipe=str(file)).returncode == 2  # the same again, and nothing is in its way
     file.write_text(file.read_text().replace("'paper'", "'safe'"))
     changed = run(out, recipe=str(file))
     assert changed.returncode == 2

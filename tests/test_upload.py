@@ -137,7 +137,7 @@ def export(hub: Hub, selection: Path, tmp_path: Path, *words: str) -> subprocess
 def test_the_dataset_is_there_with_its_card_and_nothing_unread(hub: Hub, selection: Path, tmp_path: Path) -> None:
     done = export(hub, selection, tmp_path, "me/best")
     assert done.returncode == 0, done.stderr
-    assert f"5 examples are at {hub.url}/datasets/me/best" in done.stdout
+    assert f"5 examples are at {hub.url}/datasets/me/best, private" in done.stdout
     assert hub.made[0]["visibility"] == "private"
     sent = {
         path.relative_to(selection).as_posix(): path.read_bytes() for path in selection.rglob("*") if path.is_file()

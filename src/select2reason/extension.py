@@ -15,11 +15,13 @@ from typing import Any
 import orjson
 
 from select2reason.errors import UsageError
+from select2reason.files import write_json
 
 PAPER_ROPE_THETA = 300_000.0  # METHOD 6
 PAPER_CONTEXT = 32_768  # METHOD 6
 _TOKENIZER = "tokenizer_config.json"
 _CLASS_OF_5 = "TokenizersBackend"
+_NAMES_OF_4 = {"extra_special_tokens": "additional_special_tokens"}  # 5 reads both, 4 stumbles over a list by the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ def reach(config: Mapping[str, Any]) -> Reach:
 def extended(config: Mapping[str, Any], extension: Extension) -> dict[str, Any]:
     """A copy of a model's config.json with the context that is asked for, in the fields of transformers 4 and 5.
 
-    Raises UsageError where a theta is asked for and the model has several.
+    Raises UsageError where a theta is asked for and the model has several, or where anything would become less.
     """
+    _refuse_less(reach(config), extension)
     text = dict(_text(config))
     rope = _rope(text)
     if any(isinstance(value, Mapping) for value in rope.values()):
@@ -70,6 +73,20 @@ def extended(config: Mapping[str, Any], extension: Extension) -> dict[str, Any]:
     if extension.context is not None:
         text["max_position_embeddings"] = extension.context
     return {**config, "text_config": text} if "text_config" in config else text
+
+
+def _refuse_less(own: Reach, extension: Extension) -> None:
+    asked = (("--rope-theta", extension.rope_theta, own.rope_theta), ("--context", extension.context, own.context))
+    for option, wanted, held in asked:
+        if wanted is not None and held is not None and wanted < held:
+            raise UsageError(f"{option} {wanted:,.0f} is less than the model has, {held:,.0f}; leave it out")
+
+
+def advice(own: Reach, longest: int) -> str:
+    """The options that let a model read so many tokens; the paper's where they are enough."""
+    context = PAPER_CONTEXT if longest <= PAPER_CONTEXT else -(-longest // 1024) * 1024
+    theta = own.rope_theta is not None and own.rope_theta < PAPER_ROPE_THETA
+    return f"{f'--rope-theta {PAPER_ROPE_THETA:.0f} ' if theta else ''}--context {context}"
 
 
 def told(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -92,7 +109,7 @@ def write_extended(model: Path, out: Path, extension: Extension) -> list[str]:
     after = extended(before, extension)
     for file in sorted(path for path in model.iterdir() if path.is_file()):
         _copy(file, out / file.name)
-    _write(out / "config.json", after)
+    write_json(out / "config.json", after)
     readable_by_both(out)
     raise_tokenizer_limit(out, reach(after).context)
     return told(before, after)
@@ -116,24 +133,26 @@ def raise_tokenizer_limit(folder: Path, context: int | None) -> None:
         return
     settings = orjson.loads(file.read_bytes())
     if settings.get("model_max_length", context) < context:
-        _write(file, settings | {"model_max_length": context})
+        write_json(file, settings | {"model_max_length": context})
 
 
 def readable_by_both(folder: Path) -> None:
-    """Mend a model that transformers 5 saved: rope_theta is in the one place that 4 does not read, and its tokenizer of
-    a class that 4 does not know."""
+    """Mend a model that transformers 5 saved: rope_theta is in the one place that 4 does not read, and its tokenizer is
+    of a class, and has a list of tokens by a name, that 4 does not know."""
     config = read_config(folder)
     if (mended := extended(config, Extension())) != config:
-        _write(folder / "config.json", mended)
+        write_json(folder / "config.json", mended)
     file = folder / _TOKENIZER
-    if file.is_file() and (settings := orjson.loads(file.read_bytes())).get("tokenizer_class") == _CLASS_OF_5:
-        _write(file, settings | {"tokenizer_class": "PreTrainedTokenizerFast"})
-
-
-def _write(file: Path, value: Mapping[str, Any]) -> None:
-    part = file.with_name(file.name + ".part")
-    part.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
-    part.replace(file)  # never through a link into the model that it came from
+    if not file.is_file():
+        return
+    settings = orjson.loads(file.read_bytes())
+    mended = {
+        _NAMES_OF_4.get(name, name) if isinstance(value, list) else name: value for name, value in settings.items()
+    }
+    if mended.get("tokenizer_class") == _CLASS_OF_5:
+        mended["tokenizer_class"] = "PreTrainedTokenizerFast"
+    if mended != settings:
+        write_json(file, mended)
 
 
 def _copy(file: Path, to: Path) -> None:

@@ -23,6 +23,7 @@ from select2reason import export, report, showing
 from select2reason.card import dataset_card
 from select2reason.cost import gpu_hours
 from select2reason.errors import OutputError, UsageError
+from select2reason.files import write_json
 from select2reason.opening import open_pool
 from select2reason.progress import say, stage
 from select2reason.ranking import BEST_WEIGHT
@@ -212,7 +213,7 @@ def analyze(
         findings = showing.findings(scored, scored.table, spill=folder / "findings")
         page = report.analysis_page(scored.table, manifest=manifest, findings=findings)
         (folder / "report.html").write_text(page, encoding="utf-8")
-        export.write_json(folder / "study.json", study)
+        write_json(folder / "study.json", study)
         _write_rest(folder, scored, scored.table, manifest, card=None)
     return study
 
@@ -302,7 +303,7 @@ def _write_rest(
         scored.evidence.write_parquet(folder / export.CONTAMINATION, compression="zstd")
     if card is not None:
         (folder / "README.md").write_text(card, encoding="utf-8")
-    export.write_json(folder / "manifest.json", {**manifest, "outputs": export.file_digests(folder)})
+    write_json(folder / "manifest.json", {**manifest, "outputs": export.file_digests(folder)})
 
 
 # --- demo -----------------------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from select2reason.errors import UsageError
 ONLY = "main"  # the variant of a recipe that names none
 BASE = "base"  # the model before training, among the evaluations
 _SECTIONS = ("make", "select", "train", "evaluate")
+_SWITCHED_OFF = ("gradient_checkpointing",)  # options that are on by themselves
 _OWN = {"evaluate": ("base", "against")}  # keys that are no options
 
 
@@ -55,9 +57,7 @@ def read_recipe(file: Path, out: Path) -> Recipe:
         raise UsageError(f"cannot read {file} ({error.strerror}); give a recipe's file, or the name of one") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is no TOML ({error}); mend it") from error
-    known = {"name", "variants", *_SECTIONS}
-    if unknown := sorted(set(text) - known):
-        raise UsageError(f"{file}: a recipe has no {unknown[0]}; it has {', '.join(sorted(known))}")
+    _refuse_unknown(text, file)
     if "pool" not in text.get("select", {}):
         raise UsageError(f"{file}: say which pool: pool = [...] under [select]")
     variants = text.get("variants") or {ONLY: {}}
@@ -74,6 +74,31 @@ def read_recipe(file: Path, out: Path) -> Recipe:
         base=bool(evaluate.get("base")) or against == BASE,
         stages=tuple(_stages(text, variants, out, base=bool(evaluate.get("base")) or against == BASE)),
     )
+
+
+def _refuse_unknown(text: Mapping[str, Any], file: Path) -> None:
+    """Everything is known, of its kind, and a name that can be a folder's."""
+    _refuse_other(text, ("name", "variants", *_SECTIONS), f"{file}: a recipe")
+    tables = {name: text[name] for name in ("variants", *_SECTIONS) if name in text}
+    variants = text.get("variants")
+    if isinstance(variants, Mapping):
+        for name, own in variants.items():
+            tables[f"variants.{name}"] = own
+            if not re.fullmatch(r"\w[\w.-]*", name) or name == BASE:
+                raise UsageError(f"{file}: a variant cannot be called {name!r}; give it another name")
+    for name, table in tables.items():
+        if not isinstance(table, Mapping):
+            raise UsageError(f"{file}: {name} is a table, [{name}], with options in it")
+    for name, own in (variants or {}).items():
+        _refuse_other(own, _SECTIONS[1:], f"{file}: the variant {name}")
+        for section, options in own.items():
+            if not isinstance(options, Mapping):
+                raise UsageError(f"{file}: the variant {name} says {section}.OPTION = ..., not {section} = ...")
+
+
+def _refuse_other(table: Mapping[str, Any], known: Sequence[str], whose: str) -> None:
+    if unknown := sorted(set(table) - set(known)):
+        raise UsageError(f"{whose} has no {unknown[0]}; it has {', '.join(known)}")
 
 
 def _stages(text: Mapping[str, Any], variants: Mapping[str, Any], out: Path, *, base: bool) -> Iterator[Stage]:
@@ -112,13 +137,14 @@ def _merged(text: Mapping[str, Any], own: Mapping[str, Any], section: str) -> di
 
 
 def _options(command: str, section: Mapping[str, Any], out: Path) -> Iterator[str]:
-    """Keys as the command's options: lists with commas, true as the option alone, false as its opposite."""
+    """Keys as the command's options: lists with commas, true as the option alone, false as none, or its opposite."""
     for key, value in section.items():
         if key in _OWN.get(command, ()):
             continue
         option = key.replace("_", "-")
         if isinstance(value, bool):
-            yield f"--{option}" if value else f"--no-{option}"
+            if value or key in _SWITCHED_OFF:
+                yield f"--{option}" if value else f"--no-{option}"
         else:
             yield f"--{option}"
             yield ",".join(_filled(one, out) for one in (value if isinstance(value, list) else [value]))

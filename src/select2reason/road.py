@@ -9,18 +9,20 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from select2reason.errors import OutputError
+from select2reason.files import write_json
 from select2reason.progress import say
 from select2reason.recipe import Recipe, Stage
 from select2reason.results import FILES, write_results
 
 _DONE = "run.json"
+_PROGRAM = "select2reason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,36 @@ def run_recipe(recipe: Recipe, out: Path, *, check: Callable[[Sequence[str]], No
     for stage in recipe.stages:
         if done.get(stage.name, list(stage.words)) != list(stage.words):
             raise OutputError(f"{out} holds {stage.name} made by another command; choose another --out")
-    missing = [stage for stage in recipe.stages if stage.name not in done or not stage.made.exists()]
-    before = len(recipe.stages) - len(missing)
+    before = next((at for at, one in enumerate(recipe.stages) if not _is_done(one, done)), len(recipe.stages))
     say(f"plan: {recipe.name}: {len(recipe.stages)} stages, {before} of them done")
     out.mkdir(parents=True, exist_ok=True)
-    for at, stage in enumerate(missing):
-        say(f"\nstage {before + at + 1} of {len(recipe.stages)}: {shlex.join(['select2reason', *stage.words])}")
-        if code := _run(stage):
-            return Run(out, recipe.name, at, before, code, out / FILES[0])
+    for at, stage in enumerate(
+        recipe.stages[before:], before + 1
+    ):  # what follows is gone through, too: it skips itself
+        say(f"\nstage {at} of {len(recipe.stages)}: {shlex.join([_PROGRAM, *stage.words])}")
+        _write(out, done)  # from now on the folder is this recipe's
+        if not _made_by(stage) and (code := _run(stage)):
+            return Run(out, recipe.name, at - 1 - before, before, code, out / FILES[0])
         done[stage.name] = list(stage.words)
         _write(out, done)
+    missing = recipe.stages[before:]
     if missing or not all((out / name).exists() for name in FILES):
         write_results(recipe, out)
     return Run(out, recipe.name, len(missing), before, 0, out / FILES[0])
+
+
+def _is_done(stage: Stage, done: Mapping[str, list[str]]) -> bool:
+    return stage.name in done and stage.made.exists()
+
+
+def _made_by(stage: Stage) -> bool:
+    """Whether a folder that is put in place whole is there by this command, whose end was not written down."""
+    if stage.name == "make":
+        return stage.made.is_dir()
+    if not stage.name.startswith("select") or not (stage.made / "manifest.json").is_file():
+        return False
+    manifest = orjson.loads((stage.made / "manifest.json").read_bytes())
+    return bool(manifest["command"] == shlex.join([_PROGRAM, *stage.words]))
 
 
 def _run(stage: Stage) -> int:
@@ -86,7 +105,5 @@ def _read(out: Path) -> dict[str, list[str]]:
     return done
 
 
-def _write(out: Path, done: dict[str, list[str]]) -> None:
-    part = out / f"{_DONE}.part"
-    part.write_bytes(orjson.dumps({"done": done}, option=orjson.OPT_INDENT_2))
-    part.replace(out / _DONE)
+def _write(out: Path, done: Mapping[str, list[str]]) -> None:
+    write_json(out / _DONE, {"done": dict(done)})

@@ -14,7 +14,9 @@ export, tokenizer, answer = (Path(word).resolve() for word in sys.argv[1:])
 os.chdir(export)  # as its user does
 here = ["--bf16", "false", "--use_cpu", "true", "--output_dir", tempfile.mkdtemp()]
 parser = TrlParser((ScriptArguments, SFTConfig, ModelConfig, DatasetMixtureConfig))
-text = Path("train.yaml").read_text().replace("accelerate_config: zero3", "")  # the launcher's, not the script's
+lines = Path("train.yaml").read_text().splitlines()
+launchers = ("accelerate_config:", "num_processes:")  # not the script's
+text = "\n".join(line for line in lines if not line.startswith(launchers))
 config = Path(tempfile.mkdtemp()) / "train.yaml"
 config.write_text(text)
 script, training, model, _ = parser.parse_args_and_config(["--config", str(config), *here], fail_with_unknown_args=True)

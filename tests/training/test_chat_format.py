@@ -27,8 +27,8 @@ NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no syst
 
 def written(folder: Path, template: str | None, response: str = ONE[0][2]) -> str:
     chat = open_chat(make_chat_model(folder, template=template), "m")
-    prompts = chat.prompts([ONE[0][0]], [ONE[0][1]])
-    return prompts[0] + chat.replies(prompts, [response])[0]
+    found = chat.written(chat.prompts([ONE[0][0]], [ONE[0][1]]), [response])
+    return found.prompts[0] + found.replies[0]
 
 
 @pytest.mark.parametrize("template", [TEMPLATE, STRIPS_THOUGHTS, ADDS_THOUGHTS])
@@ -37,6 +37,18 @@ def test_a_thought_is_neither_stripped_nor_doubled(template: str, tmp_path: Path
         "<|start|>system\nBe brief.<|end|>\n<|start|>user\nWhat is 2?<|end|>\n<|start|>assistant\n"
         "<think>\nTwo.\n</think>\n\nIt is 2.<|end|>\n"
     )
+
+
+def test_no_answer_is_taught_inside_a_thought_that_the_chat_opened(tmp_path: Path) -> None:
+    chat = open_chat(make_chat_model(tmp_path, template=STRIPS_THOUGHTS), "m")
+    responses = ["It is 2.", "<think>\nTwo.\n</think>\n\nIt is 2.", "<|begin_of_thought|>Two."]
+    prompts = chat.prompts(["Be brief."] * 3, ["What is 2?"] * 3)
+    assert all(prompt.endswith("assistant\n<think>\n") for prompt in prompts)
+    found = chat.written(prompts, responses)
+    assert found.unopened == 2
+    assert [prompt.endswith("<think>\n") for prompt in found.prompts] == [False, True, False]
+    for prompt, reply, response in zip(found.prompts, found.replies, responses, strict=True):
+        assert (prompt + reply).endswith(f"assistant\n{response}<|end|>\n")
 
 
 @pytest.mark.parametrize("template", [TEMPLATE, ADDS_THOUGHTS])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,14 @@ FIRST = [
     {"step": 3, "loss": 9.0, "num_tokens": 30, "at": 103.0},
 ]
 SECOND = [
-    {"steps": 4, "from": 2, "at": 500.0},
+    {"steps": 4, "from": 2, "device": "GPU", "processes": 2, "at": 500.0},
     {"step": 3, "loss": 1.5, "num_tokens": 10, "at": 501.0},
     {"step": 4, "loss": 1.0, "num_tokens": 25, "at": 504.0},
     {"step": 4, "train_runtime": 4.0, "at": 504.5},
 ]
 
 
-def write(log: Path, lines: list[dict[str, float]], torn: str = "") -> Path:
+def write(log: Path, lines: Sequence[Mapping[str, object]], torn: str = "") -> Path:
     log.write_text("".join(json.dumps(line) + "\n" for line in lines) + torn)
     return log
 
@@ -33,7 +34,7 @@ def test_runs_add_up_and_what_is_done_again_counts_once(tmp_path: Path) -> None:
     forget_after(log, 2)
     with log.open("a") as file:
         file.write("".join(json.dumps(line) + "\n" for line in SECOND))
-    assert read(log) == History(tokens=20 + 25, time_s=2.0 + 4.0, first_loss=3.0, last_loss=1.0)
+    assert read(log) == History(20 + 25, 2.0 + 4.0, "GPU", 2, first_loss=3.0, last_loss=1.0)
 
 
 @pytest.mark.parametrize(("step", "kept"), [(0, 0), (1, 2), (3, 4)])
@@ -44,4 +45,4 @@ def test_steps_after_a_checkpoint_are_forgotten(step: int, kept: int, tmp_path: 
 
 
 def test_a_log_without_a_step_says_nothing(tmp_path: Path) -> None:
-    assert read(write(tmp_path / "log.jsonl", FIRST[:1])) == History(0, 0.0, None, None)
+    assert read(write(tmp_path / "log.jsonl", FIRST[:1])) == History(0, 0.0, None, None, None, None)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 
 from select2reason.errors import RunError, UsageError
 from select2reason.training import launching
-from select2reason.training.launching import Kind, Machine, accelerate_config, follow, machine_for
+from select2reason.training.launching import Kind, Machine, accelerate_config, follow, machine_for, start
 
 
 @pytest.mark.parametrize(
@@ -47,18 +45,41 @@ def test_several_gpus_share_by_zero3_or_fsdp(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("last", "told"),
+    ("last", "told", "fix"),
     [
-        ("torch.OutOfMemoryError: CUDA out of memory. Tried", "use more GPUs, --lora"),
-        ("RuntimeError: WandbCallback requires wandb to be installed. Run", "--report-to"),
-        ("ValueError: nobody knows", "see the log"),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried", "CUDA out of memory", "use more GPUs, --lora"),
+        ("[rank1]: RuntimeError: WandbCallback requires wandb to be installed. Run", "requires wandb", "--report-to"),
+        ("ValueError: nobody knows\nbut here is why", "nobody knows but here is why", "see the log"),
     ],
 )
-def test_a_failure_is_one_line_with_its_fix(last: str, told: str, tmp_path: Path) -> None:
-    log = tmp_path / "train.log"
-    log.write_text(f"Traceback (most recent call last):\n  ...\n{last}\nsubprocess.CalledProcessError: exit status 1\n")
-    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
-    with pytest.raises(RunError, match=told) as failure:
-        follow(process, tmp_path / "log.jsonl", log, "training")
-    assert last.partition(":")[0] in str(failure.value)
+def test_a_failure_is_one_line_with_its_fix(last: str, told: str, fix: str, tmp_path: Path) -> None:
+    log, script = tmp_path / "train.log", tmp_path / "failing.py"
+    log.write_text("KeyError: of an earlier run\n")
+    words = f"Traceback (most recent call last):\n  ...\n{last}\nsubprocess.CalledProcessError: exit status 1\n"
+    script.write_text(f"import sys\nsys.stderr.write({words!r})\nsys.exit(1)\n")
+    (tmp_path / "log.jsonl").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        started = start(["failing"], log)
+    with pytest.raises(RunError) as failure:
+        follow(started, tmp_path / "log.jsonl", "training")
+    assert told in str(failure.value)
+    assert fix in str(failure.value)
     assert str(log) in str(failure.value)
+    assert "earlier" not in str(failure.value)
+    assert "CalledProcessError" not in str(failure.value)
+
+
+def test_a_loss_that_is_no_number_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [{"steps": 3, "from": 0}, *({"step": step, "loss": None if step > 1 else 2.0} for step in (1, 2, 3))]
+    (tmp_path / "speaking.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'log.jsonl')!r}).write_text("
+        f"{''.join(json.dumps(line) + chr(10) for line in lines)!r})\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        started = start(["speaking"], tmp_path / "train.log")
+    follow(started, tmp_path / "log.jsonl", "training")
+    said = capsys.readouterr().err
+    assert said.count("is no number") == 1
+    assert "the loss of step 2 is no number" in said

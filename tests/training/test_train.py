@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from select2reason.training.launching import Machine, accelerate_config, follow,
 from ..conftest import WriteRows
 from ..tiny_chat_model import make_chat_model
 
-STEPS = 30
+STEPS = 28  # not a whole number of epochs
 
 
 @pytest.fixture
@@ -122,6 +123,15 @@ def test_adapters_are_merged_and_kept_apart_too(selection: Path, model: Path, tm
     assert (config["rope_theta"], config["max_position_embeddings"]) == (300_000, 1_024)
     assert config["rope_parameters"]["rope_theta"] == 300_000
     assert json.loads((model / "config.json").read_text())["max_position_embeddings"] == 512
+    before = losses(out)
+    for name in ("manifest.json", "work/result.json"):  # as a kill after the last step leaves it
+        (out / name).unlink()
+    for name in ("model", "adapter"):
+        shutil.rmtree(out / name)
+    words = command(selection, model, out, "--lora", "--rope-theta", "3e5", "--context", "1024")
+    assert json.loads(run(words).stdout)["steps"] == STEPS
+    assert losses(out) == before
+    assert (out / "model" / "model.safetensors").is_file()
 
 
 # --- what is refused before anything long starts --------------------------------------------------------------------
@@ -171,7 +181,7 @@ def test_what_is_no_selection_is_one_line(model: Path, tmp_path: Path) -> None:
 # --- several processes ----------------------------------------------------------------------------------------------
 
 
-def test_two_processes_that_share_a_model_come_to_the_same_losses(
+def test_two_processes_come_to_the_losses_of_one(
     selection: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "_tidy", lambda work: None)  # the tokens are needed once more
@@ -179,15 +189,20 @@ def test_two_processes_that_share_a_model_come_to_the_same_losses(
     train(selection, one, TrainSettings(str(model), max_steps=4, batch=2, learning_rate=2e-3))
     two.mkdir()
     plan = json.loads((one / "work" / "plan.json").read_text())
-    paths = {"out": str(two / "tuned"), "log": str(two / "log.jsonl"), "result": str(two / "result.json")}
+    paths = {
+        "lock": str(two / "lock"),
+        "out": str(two / "tuned"),
+        "log": str(two / "log.jsonl"),
+        "result": str(two / "result.json"),
+    }
     alike = {"output_dir": str(two / "checkpoints"), "gradient_accumulation_steps": 1}
     plan |= paths | {"parent": os.getpid(), "arguments": plan["arguments"] | alike}
     (two / "plan.json").write_text(json.dumps(plan))
-    config = accelerate_config(Machine(2, "fsdp"), bf16=False, accumulation=1) | {"use_cpu": True}
+    config = accelerate_config(Machine(2, "fsdp"), bf16=False, accumulation=1) | {"use_cpu": True}  # DDP, on CPUs
     (two / "accelerate.json").write_text(json.dumps(config))
-    with (two / "lock").open("w") as lock:
-        process = launch(two / "accelerate.json", two / "plan.json", two / "train.log", lock=lock.fileno())
-        follow(process, two / "log.jsonl", two / "train.log", "training")
-    assert json.loads((two / "result.json").read_text())["processes"] == 2
+    started = launch(two / "accelerate.json", two / "plan.json", two / "train.log")
+    follow(started, two / "log.jsonl", "training")
+    begun = json.loads((two / "log.jsonl").read_text().splitlines()[0])
+    assert begun["processes"] == 2
     assert losses(two) == pytest.approx(losses(one), abs=1e-3)
     assert len(list((two / "tuned").glob("*.safetensors"))) == 1

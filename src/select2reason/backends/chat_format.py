@@ -27,6 +27,15 @@ _PROBE = "select2reason-probe"
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """Texts before and after, a pair an example; `unopened` of them do not begin with the chat's thought."""
+
+    prompts: list[str]
+    replies: list[str]
+    unopened: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChatFormat:
     """A model's chat. `end` is what follows a response, `end_token` the token in it that ends the turn; `template` is
     ChatML where the model brings none, and then `own` is False."""
@@ -44,10 +53,22 @@ class ChatFormat:
             self.tokenizer, [_asked(*one) for one in zip(systems, questions, strict=True)], self.model, thinking=True
         )
 
-    def replies(self, prompts: Sequence[str], responses: Sequence[str]) -> list[str]:
-        """The text after each prompt: the response and its end, less a think tag that the prompt has opened already."""
+    def written(self, prompts: Sequence[str], responses: Sequence[str]) -> Written:
+        """Prompts and what follows them: each response as it stands and its end. Where a prompt opens a thought, a
+        response's own tag is left out; a response that does not begin with one is taught after a prompt without."""
         opened = opened_tag(prompts[0]) if prompts else ""
-        return [_less(opened, response) + self.end for response in responses]
+        tag = opened.strip()
+        begins = [bool(tag) and response.lstrip().startswith(tag) for response in responses]
+        if not tag:
+            return Written(list(prompts), [response + self.end for response in responses], 0)
+        return Written(
+            [prompt if one else prompt.removesuffix(opened) for prompt, one in zip(prompts, begins, strict=True)],
+            [
+                _less(opened, one) + self.end if has else one + self.end
+                for one, has in zip(responses, begins, strict=True)
+            ],
+            begins.count(False),
+        )
 
 
 def open_chat(folder: Path, name: str, *, trust_remote_code: bool = False) -> ChatFormat:
@@ -59,6 +80,8 @@ def open_chat(folder: Path, name: str, *, trust_remote_code: bool = False) -> Ch
     own = bool(tokenizer.chat_template)
     if not own:
         tokenizer.chat_template = CHATML
+    elif isinstance(tokenizer.chat_template, dict):  # several, by name
+        tokenizer.chat_template = tokenizer.chat_template.get("default") or next(iter(tokenizer.chat_template.values()))
     end = _end(tokenizer, name)
     specials = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
     found = [token for token in specials if token and end.startswith(token)]
@@ -97,6 +120,4 @@ def _message(role: str, content: str) -> Message:
 
 def _less(opened: str, response: str) -> str:
     tag = opened.strip()
-    if not tag or not response.lstrip().startswith(tag):
-        return response
     return response.lstrip().removeprefix(tag).removeprefix(opened.removeprefix(tag))

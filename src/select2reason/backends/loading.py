@@ -15,7 +15,10 @@ from typing import Any, TypeVar
 from select2reason.errors import RunError, UsageError
 
 _T = TypeVar("_T")
-_EXTRA = {"openai": "openai", "vllm": "vllm"}  # the extra that brings a package; `transformers` brings the others
+_EXTRA = {  # the extra that brings a package; `transformers` brings the others
+    **{"openai": "openai", "vllm": "vllm", "huggingface_hub": "hub"},
+    **dict.fromkeys(("trl", "accelerate", "datasets", "peft"), "train"),
+}
 _READ_WHOLE = 16 << 20  # bytes: of larger weight files the ends stand for the whole
 _END = 4 << 20
 _READ = (".json", ".safetensors", ".jinja", ".txt", ".model", ".py")  # files of a model's folder that may be read

@@ -13,13 +13,16 @@ from select2reason.errors import UsageError
 _FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
 
 
-def model_folder(model: str, revision: str | None = None) -> Path:
-    """The folder of a model: itself, or the copy of a Hub id in the Hub's cache, fetched where it is not there.
+def model_folder(model: str, revision: str | None = None, *, code: bool = False) -> Path:
+    """The folder of a model: itself, or the copy of a Hub id in the Hub's cache, fetched where it is not there, with
+    the `code` that comes with it only where that is asked for.
 
     Raises UsageError where it is no model's folder, or cannot be fetched.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
+        if revision is not None:
+            raise UsageError(f"--model-revision is for models of the Hub, and {model} is a folder; leave it out")
         if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
             raise UsageError(f"{model} holds no model; give a folder with config.json, safetensors and a tokenizer")
         return folder
@@ -30,7 +33,11 @@ def model_folder(model: str, revision: str | None = None) -> Path:
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     try:
-        return Path(huggingface_hub.snapshot_download(model, revision=revision, allow_patterns=list(_FILES)))
+        files = [*_FILES, "*.py"] if code else list(_FILES)
+        fetched = huggingface_hub.snapshot_download(
+            model, revision=revision, allow_patterns=files, ignore_patterns=["consolidated*", "original/*"]
+        )
+        return Path(fetched)
     except (HTTPError, OSError, ValueError) as error:
         head = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(f"cannot fetch {model} from the Hub ({head}); check its name, or give a folder") from error
@@ -38,7 +45,8 @@ def model_folder(model: str, revision: str | None = None) -> Path:
 
 def parameters(folder: Path) -> int:
     """How many numbers a model's weights hold, read from the headers of its files."""
-    return sum(prod(shape) for file in sorted(folder.glob("*.safetensors")) for shape in _shapes(file))
+    files = sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("consolidated"))
+    return sum(prod(shape) for file in files for shape in _shapes(file))
 
 
 def _shapes(file: Path) -> list[list[int]]:

@@ -1,27 +1,32 @@
 """The trainer's process: `python -m select2reason.backends.sft PLAN.json`, started by accelerate, once for each GPU.
 
 It trains what `training.run` has prepared (token ids, a config, a plan) and writes a log, checkpoints and the tuned
-weights; it decides nothing. With `--finish TUNED OUT` it makes the
-tuned model whole.
+weights; it decides nothing. With `--finish TUNED OUT` it makes the tuned model whole.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import math
 import os
+import shutil
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_WHOLE = "whole"  # in a checkpoint's folder: all of it is written
+_WHOLE = "whole"  # in a checkpoint's folder: all of it is on the disk
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the process is told; paths are absolute. `arguments` are SFTConfig's."""
+    """What the process is told; paths are absolute. `arguments` are SFTConfig's, `keep` how many checkpoints stay,
+    `lock` a file that is locked as long as a trainer runs, `parent` the process that waits for it."""
 
     model: str
     config: str
@@ -29,7 +34,9 @@ class Plan:
     out: str
     log: str
     result: str
+    lock: str
     arguments: dict[str, Any]
+    keep: int
     dtype: str
     saved_dtype: str
     attention: str
@@ -43,9 +50,12 @@ class Plan:
 
 def last_whole(checkpoints: Path) -> tuple[Path, int] | None:
     """The latest checkpoint that was written to its end, and its step; None where there is none."""
-    whole = [path.parent for path in checkpoints.glob(f"checkpoint-*/{_WHOLE}")]
-    steps = {path: int(path.name.rpartition("-")[2]) for path in whole}
-    return max(steps.items(), key=lambda item: item[1], default=None)
+    return max(((path, step) for step, path in _whole(checkpoints)), key=lambda one: one[1], default=None)
+
+
+def _whole(checkpoints: Path) -> list[tuple[int, Path]]:
+    marks = checkpoints.glob(f"checkpoint-*/{_WHOLE}")
+    return sorted((int(mark.parent.name.rpartition("-")[2]), mark.parent) for mark in marks)
 
 
 def train(plan: Plan) -> None:
@@ -63,25 +73,24 @@ def train(plan: Plan) -> None:
         peft_config=_adapters(plan),
         callbacks=_callbacks(plan),
     )
-    started = time.monotonic()
     trainer.train(resume_from_checkpoint=plan.resume)
-    took = time.monotonic() - started
     if trainer.state.global_step < trainer.state.max_steps:  # told to stop: the checkpoint is written
         return
     trainer.save_model(plan.out)
     on_gpu = torch.cuda.is_available() and not arguments.use_cpu
-    result = {
-        "steps": trainer.state.global_step,
-        "time_s": took,
-        "processes": trainer.accelerator.num_processes,
-        "device": torch.cuda.get_device_name() if on_gpu else "CPU",
-        "peak_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else None,
-    }
     if trainer.is_world_process_zero():
-        Path(plan.result).write_text(json.dumps(result), encoding="utf-8")
+        peak = torch.cuda.max_memory_allocated() if on_gpu else None
+        write_result(Path(plan.result), trainer.state.global_step, peak)
 
 
-def finish(plan: Plan, tuned: Path, out: Path) -> None:
+def write_result(file: Path, steps: int, peak_memory_bytes: int | None) -> None:
+    """The last words of a training: it is done, and the tuned weights are whole."""
+    part = file.with_name(file.name + ".part")
+    part.write_text(json.dumps({"steps": steps, "peak_memory_bytes": peak_memory_bytes}), encoding="utf-8")
+    part.replace(file)
+
+
+def make_whole(plan: Plan, tuned: Path, out: Path) -> None:
     """Write the tuned model whole, in the base's type of number: adapters merged into the base, or the weights as
     trained. It stops at the turn's end, whatever ended the base's texts."""
     import torch
@@ -104,6 +113,9 @@ def finish(plan: Plan, tuned: Path, out: Path) -> None:
     tokenizer.save_pretrained(out)
 
 
+# --- what is trained ------------------------------------------------------------------------------------------------
+
+
 def _model(plan: Plan, dtype: Any, *, weights: str | None = None) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -119,7 +131,10 @@ def _model(plan: Plan, dtype: Any, *, weights: str | None = None) -> Any:
     )
     model, found = opened
     if missing := sorted(found["missing_keys"]):  # the library would fill them with random numbers
-        raise SystemExit(f"{plan.model} lacks weights ({', '.join(missing[:3])}); fetch it again")
+        raise RuntimeError(f"{plan.model} lacks weights ({', '.join(missing[:3])}); fetch it again")
+    if not model.generation_config.do_sample:  # with them it could be loaded, but no checkpoint be saved
+        for name in _SAMPLING:
+            setattr(model.generation_config, name, None)
     return model
 
 
@@ -144,32 +159,75 @@ def _adapters(plan: Plan) -> Any:
     )
 
 
+# --- what is told and kept ------------------------------------------------------------------------------------------
+
+
 def _callbacks(plan: Plan) -> list[Any]:
+    import torch
     from transformers import TrainerCallback
 
     class Told(TrainerCallback):
         """Writes the log, marks whole checkpoints, and stops, with a checkpoint, when nobody waits any more."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self._write(state, {"steps": state.max_steps, "from": state.global_step})
+            device = torch.cuda.get_device_name() if args.device.type == "cuda" else "CPU"
+            begun = {"steps": state.max_steps, "from": state.global_step, "device": device}
+            self._write(state, begun | {"processes": args.world_size})
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             self._write(state, {"step": state.global_step, **(logs or {})})
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            _together()
             if state.is_world_process_zero:
-                (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WHOLE).touch()
+                _mark(Path(args.output_dir), state.global_step, plan.keep)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if not _alive(plan.parent):
+            if _any_of_all(state.is_world_process_zero and not _alive(plan.parent), args.device):
                 control.should_save = control.should_training_stop = True
 
-        def _write(self, state: Any, line: dict[str, Any]) -> None:
+        def _write(self, state: Any, line: Mapping[str, Any]) -> None:
             if state.is_world_process_zero:
+                finite = {name: _finite(value) for name, value in line.items()}
                 with Path(plan.log).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line | {"at": time.time()}) + "\n")
+                    file.write(json.dumps(finite | {"at": time.time()}) + "\n")
 
     return [Told()]
+
+
+def _mark(checkpoints: Path, step: int, keep: int) -> None:
+    """Mark a checkpoint that is on the disk, and only then remove older ones, marks first: a kill at any moment leaves
+    one that is marked and whole."""
+    os.sync()
+    (checkpoints / f"checkpoint-{step}" / _WHOLE).touch()
+    kept = {path for _, path in _whole(checkpoints)[-keep:]}
+    for path in checkpoints.glob("checkpoint-*"):
+        if path not in kept:
+            (path / _WHOLE).unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _together() -> None:
+    """Wait for all processes."""
+    import torch
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
+def _any_of_all(said: bool, device: Any) -> bool:
+    """Whether any process says so: all must stop at the same step."""
+    import torch
+
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return said
+    votes = torch.tensor(int(said), device=device)
+    torch.distributed.all_reduce(votes)
+    return bool(votes)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _alive(process: int) -> bool:
@@ -186,10 +244,13 @@ def main(words: list[str]) -> None:
     """Train by a plan, or with `--finish TUNED OUT` make the tuned model whole."""
     warnings.filterwarnings("ignore", message=".*use_liger_kernel.*", category=FutureWarning)
     plan = Plan(**json.loads(Path(words[0]).read_text(encoding="utf-8")))
-    if words[1:2] == ["--finish"]:
-        finish(plan, Path(words[2]), Path(words[3]))
-    else:
-        train(plan)
+    with Path(plan.lock).open("w") as lock:
+        if os.environ.get("RANK", "0") == "0":
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if words[1:2] == ["--finish"]:
+            make_whole(plan, Path(words[2]), Path(words[3]))
+        else:
+            train(plan)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def export(
         if as_json:
             print_json(done)
         else:
-            typer.echo(f"{done.rows:,} examples are at {done.url}")
+            typer.echo(f"{done.rows:,} examples are at {done.url}, {done.seen}")
         return
     if out is None or repo is not None or public:
         raise UsageError(f"--to {to} takes --out DIR; --repo and --public are for --to hub")
@@ -101,12 +101,13 @@ def export(
     from select2reason.export.handover import PAPER_MODEL, ForModel, hand_over
     from select2reason.extension import PAPER
 
-    extension = extending.settings() or (PAPER if model is None else extending.settings())
+    name = model or PAPER_MODEL
+    extension = extending.settings() or (PAPER if name == PAPER_MODEL else extending.settings())
     written = hand_over(
         open_chosen(selection),
         to,
         out,
-        model=ForModel(model or PAPER_MODEL, template, extension),
+        model=ForModel(name, template, extension),
         command=command_line(),
         force=force,
     )

@@ -10,7 +10,6 @@ from select2reason.export.folder import (
     file_digests,
     whole_folder,
     write_data,
-    write_json,
 )
 
 __all__ = [
@@ -21,5 +20,4 @@ __all__ = [
     "file_digests",
     "whole_folder",
     "write_data",
-    "write_json",
 ]

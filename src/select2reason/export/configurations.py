@@ -19,7 +19,7 @@ model_name_or_path: {model}
 stage: sft
 do_train: true
 finetuning_type: full
-deepspeed: deepspeed.json
+deepspeed: deepspeed.json  # leave out for one GPU
 
 # {template}: responses are trained as they stand. A reasoning template would add empty thoughts to rows without tags.
 dataset_dir: .
@@ -52,7 +52,8 @@ _TRL = """\
 model_name_or_path: {model}
 dtype: bfloat16
 attn_implementation: flash_attention_2
-accelerate_config: zero3  # leave out for one GPU
+accelerate_config: zero3  # leave out, with the next line, for one GPU
+num_processes: 8  # GPUs
 
 dataset_name: ./data
 dataset_train_split: train
@@ -83,7 +84,7 @@ _AXOLOTL = """\
 base_model: {model}
 bf16: true
 attn_implementation: flash_attention_2
-deepspeed: deepspeed.json
+deepspeed: deepspeed.json  # leave out for one GPU
 
 datasets:
   - path: train.jsonl

@@ -232,11 +232,6 @@ def _turn(role: str, content: pl.Expr) -> pl.Expr:
     return pl.struct(role=pl.lit(role), content=content)
 
 
-def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Indented JSON, keys in the order given."""
-    path.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY, default=str) + b"\n")
-
-
 def file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file in a folder, by its path within, sorted."""
     digests = {}

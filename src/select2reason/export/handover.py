@@ -18,12 +18,14 @@ from select2reason.backends.chat_format import CHATML
 from select2reason.chosen import Chosen
 from select2reason.errors import UsageError
 from select2reason.export import configurations, formats
-from select2reason.export.folder import file_digests, whole_folder, write_json
+from select2reason.export.folder import file_digests, whole_folder
 from select2reason.extension import Extension
+from select2reason.files import write_json
 from select2reason.progress import stage
 
 Trainer = Literal["llamafactory", "trl", "axolotl", "sharegpt", "alpaca"]
 PAPER_MODEL = "Qwen/Qwen2.5-Math-7B-Instruct"  # METHOD 6
+_SHORT_SIGHTED, _SHORT_SIGHT = "qwen2.5-math", 4_096  # their max_position_embeddings (METHOD 6)
 EXTENDED = "model"  # the folder, beside the configuration, where the model with the longer context is put
 
 
@@ -44,6 +46,7 @@ FAMILIES = (  # the first whose word is in the model's name
     Family("qwq", "qwen", chatml=True),
     Family("smollm", "smollm2", chatml=True),
     Family("llama-3", "llama3"),
+    Family("phi-4-mini", "phi4_mini"),
     Family("phi-4", "phi4"),
 )
 
@@ -59,7 +62,7 @@ class ForModel:
     @property
     def family(self) -> Family | None:
         """What is known of its chat format by its name."""
-        name = self.name.lower()
+        name = self.name.rstrip("/").rpartition("/")[2].lower()
         return next((one for one in FAMILIES if one.word in name), None)
 
     @property
@@ -121,30 +124,41 @@ def _notes(chosen: Chosen, trainer: Trainer, model: ForModel) -> list[str]:
         notes.append(f"the selection has no cutoff; the limit set is its longest example, {chosen.longest:,} tokens")
     if trainer in ("sharegpt", "alpaca"):
         return notes
-    qwen = model.family is not None and "qw" in model.family.word
-    if chosen.builtin_counts and not qwen:
+    if not _counted_alike(chosen, model):
+        counted = "Qwen2.5's tokenizer" if chosen.builtin_counts else f"the tokenizer {chosen.tokenizer}"
         notes.append(
-            f"tokens were counted with Qwen2.5's tokenizer, not with that of {model.name}, which may count more and "
-            f"cut the longest; select again with --tokenizer {model.name}"
+            f"tokens were counted with {counted}, not with that of {model.name}, which may count more and cut the "
+            f"longest; select again with --tokenizer {model.name}"
+        )
+    if _SHORT_SIGHTED in model.name.lower() and not model.extension and chosen.limit > _SHORT_SIGHT:
+        notes.append(
+            f"Qwen2.5-Math models read {_SHORT_SIGHT:,} tokens, the limit is {chosen.limit:,}; add --rope-theta 300000 "
+            "--context 32768"
         )
     if chosen.untagged:
         notes.append(f"{chosen.untagged:,} of {chosen.rows:,} examples have no think tags; they train as they are")
     return notes
 
 
+def _counted_alike(chosen: Chosen, model: ForModel) -> bool:
+    if chosen.builtin_counts:
+        return model.family is not None and model.family.word.startswith("qw")  # one vocabulary for all of them
+    return chosen.tokenizer.rstrip("/") == model.name.rstrip("/")
+
+
 # --- each trainer ---------------------------------------------------------------------------------------------------
 
-Plan = tuple[dict[str, str], list[str]]  # files by name, and commands
+Settled = tuple[dict[str, str], list[str]]  # files by name, and commands
 
 
 @dataclass(frozen=True, slots=True)
 class _Maker:
     shape: Callable[[], formats.Expressions]
     rows: Callable[[Chosen, formats.Expressions, Path, Callable[[float], None]], None]
-    plan: Callable[[Chosen, ForModel], Plan]
+    plan: Callable[[Chosen, ForModel], Settled]
 
 
-def _llamafactory(chosen: Chosen, model: ForModel) -> Plan:
+def _llamafactory(chosen: Chosen, model: ForModel) -> Settled:
     template = model.template or (model.family.llamafactory if model.family else None)
     if template is None:
         raise UsageError(f"which of LLaMA-Factory's templates {model.name} has is not known; name it with --template")
@@ -156,7 +170,7 @@ def _llamafactory(chosen: Chosen, model: ForModel) -> Plan:
     return files, [*_extending(model), "llamafactory-cli train train.yaml"]
 
 
-def _trl(chosen: Chosen, model: ForModel) -> Plan:
+def _trl(chosen: Chosen, model: ForModel) -> Settled:
     _only_chatml(model, "trl")
     files = {
         "train.yaml": configurations.trl(model.path, chosen.limit),
@@ -165,7 +179,7 @@ def _trl(chosen: Chosen, model: ForModel) -> Plan:
     return files, [*_extending(model), "trl sft --config train.yaml"]
 
 
-def _axolotl(chosen: Chosen, model: ForModel) -> Plan:
+def _axolotl(chosen: Chosen, model: ForModel) -> Settled:
     _only_chatml(model, "axolotl")
     files = {
         "train.yaml": configurations.axolotl(model.path, chosen.limit),
@@ -174,7 +188,7 @@ def _axolotl(chosen: Chosen, model: ForModel) -> Plan:
     return files, [*_extending(model), "axolotl train train.yaml"]
 
 
-def _rows_alone(chosen: Chosen, model: ForModel) -> Plan:
+def _rows_alone(chosen: Chosen, model: ForModel) -> Settled:
     return {}, []
 
 

@@ -18,8 +18,9 @@ _SENT = ("data/*", "README.md", "manifest.json", "scores.parquet", "contaminatio
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """Where the dataset is, and the commit that holds it."""
+    """Where the dataset is, who sees it, and the commit that holds it."""
 
+    seen: str
     repo: str
     url: str
     commit: str
@@ -37,16 +38,17 @@ def upload(chosen: Chosen, repo: str, *, public: bool = False) -> Uploaded:
     api = hub.HfApi()
     try:
         api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
-        say(f"uploading {chosen.rows:,} examples to the dataset {repo}")
+        seen = "private" if api.repo_info(repo, repo_type="dataset").private else "public"
+        say(f"uploading {chosen.rows:,} examples to the {seen} dataset {repo}")
         done = api.upload_folder(
             repo_id=repo,
             repo_type="dataset",
             folder_path=chosen.folder,
             allow_patterns=list(_SENT),
-            delete_patterns="data/train-*",  # an earlier selection may have had more files
+            delete_patterns=["data/train-*", "contamination.parquet"],  # an earlier selection may have had more files
             commit_message=f"{chosen.rows:,} examples chosen by select2reason",
         )
     except (hub.errors.HTTPError, OSError, ValueError) as error:
         head = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RunError(f"cannot upload to {repo} ({head}); check its name, `hf auth login` and the network") from error
-    return Uploaded(repo, f"{hub.constants.ENDPOINT}/datasets/{repo}", done.oid, chosen.rows)
+    return Uploaded(seen, repo, f"{hub.constants.ENDPOINT}/datasets/{repo}", done.oid, chosen.rows)

@@ -31,11 +31,13 @@ _SCHEMA = pa.schema([("input_ids", _IDS), ("labels", _IDS)])
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What was encoded: `total` tokens of all examples, `trained` of them with loss, `lengths` (n,) in their order."""
+    """What was encoded: `total` tokens of all examples, `trained` of them with loss, `lengths` (n,) in their order.
+    `unopened` examples do not begin with the thought that the model's chat opens, and are taught without."""
 
     total: int
     trained: int
     lengths: NDArray[np.int64]
+    unopened: int = 0
 
     @property
     def longest(self) -> int:
@@ -51,12 +53,14 @@ def encode(
     Raises RunError where the fast tokenizer and the model's own differ.
     """
     lengths: list[NDArray[np.int64]] = []
-    trained = 0
+    trained = unopened = 0
     part = out.with_name(out.name + ".part")
     with pa.OSFile(str(part), "wb") as file, pa.ipc.new_stream(file, _SCHEMA) as writer:
         for batch in chosen.batches():
-            prompts = chat.prompts(batch["system"].to_list(), batch["question"].to_list())
-            replies = chat.replies(prompts, batch["response"].to_list())
+            asked_all = chat.prompts(batch["system"].to_list(), batch["question"].to_list())
+            written = chat.written(asked_all, batch["response"].to_list())
+            prompts, replies = written.prompts, written.replies
+            unopened += written.unopened
             asked, answered = (_ids(chat, tokenizer, pl.Series(texts)) for texts in (prompts, replies))
             _check(chat, prompts[0], asked)
             _check(chat, replies[0], answered)
@@ -67,7 +71,7 @@ def encode(
             advance(batch.height)
     part.replace(out)
     sizes = np.concatenate(lengths)
-    return Tokens(int(sizes.sum()), trained, sizes)
+    return Tokens(int(sizes.sum()), trained, sizes, unopened)
 
 
 def _joined(asked: Encoded, answered: Encoded) -> tuple[pa.RecordBatch, NDArray[np.int64]]:

@@ -12,11 +12,13 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`tokens` that went through the model and the seconds that their steps took; losses are of the first and the last
-    step, None where there is none."""
+    """`tokens` that went through the model and the seconds that their steps took, on what; losses are of the first and
+    the last step, None where there is none or it is no number."""
 
     tokens: int
     time_s: float
+    device: str | None
+    processes: int | None
     first_loss: float | None
     last_loss: float | None
 
@@ -24,16 +26,17 @@ class History:
 def read(log: Path) -> History:
     """What the log of a whole training says. A run begins with a line that has `from`."""
     tokens, seconds, losses = 0, 0.0, []
-    start = 0.0
+    begun: Mapping[str, Any] = {}
     for line, last in _with_ends(list(_lines(log))):
         if "from" in line:
-            start = line["at"]
+            begun = line
         if "loss" in line:
             losses.append(line["loss"])
         if last:
-            seconds += line["at"] - start
+            seconds += line["at"] - begun["at"]
             tokens += int(line.get("num_tokens", 0))
-    return History(tokens, seconds, losses[0] if losses else None, losses[-1] if losses else None)
+    where = begun.get("device"), begun.get("processes")
+    return History(tokens, seconds, *where, losses[0] if losses else None, losses[-1] if losses else None)
 
 
 def forget_after(log: Path, step: int) -> None:

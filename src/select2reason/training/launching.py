@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,7 +25,11 @@ from select2reason.training.settings import Parallel
 Kind = Literal["none", "ddp", "zero2", "zero3", "fsdp"]
 _TRAINER = "select2reason.backends.sft"
 _WAIT_S = 0.2
-_LAST_WORDS = 4_000  # bytes of a log, where an error stands
+_ERROR = re.compile(
+    r"(?m)^([\w.]*(?:Error|Exception|Interrupt)\b.*(?:\n(?!Traceback|[\w.]*(?:Error|Exception)\b)\S.*){0,2})"
+)
+_OF_LAUNCHERS = ("subprocess.CalledProcessError", "torch.distributed.elastic")
+_LAST_WORDS = 20_000  # bytes of a log, where an error stands
 _FIXES = (  # what the trainer's last words say, and what helps
     (r"OutOfMemoryError|out of memory", "the memory does not suffice; use more GPUs, --lora, or shorter examples"),
     (r"No space left on device", "the disk is full; free some space and run the same command again"),
@@ -76,6 +81,7 @@ def accelerate_config(machine: Machine, *, bf16: bool, accumulation: int) -> dic
         "mixed_precision": "bf16" if bf16 else "no",
         "num_machines": 1,
         "num_processes": machine.processes,
+        "main_process_port": _free_port() if machine.processes > 1 else None,
         "rdzv_backend": "static",
         "same_network": True,
         "use_cpu": not machine.gpus,
@@ -107,65 +113,92 @@ def accelerate_config(machine: Machine, *, bf16: bool, accumulation: int) -> dic
     return config
 
 
-def launch(config: Path, plan: Path, log: Path, *, lock: int) -> subprocess.Popen[bytes]:
-    """Start the trainer under accelerate, in a process group of its own, what it says going into `log`; `lock` is a
-    file that it holds open as long as it runs."""
-    words = ["accelerate.commands.launch", "--config_file", str(config), "--module", _TRAINER, str(plan)]
-    return _start(words, log, held=(lock,))
+def _free_port() -> int:
+    """So that a second training on this machine does not meet the first."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process that was started, the log that it speaks into, and how long that was before."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    before: int
+
+
+def launch(config: Path, plan: Path, log: Path) -> Started:
+    """Start the trainer under accelerate, in a process group of its own, what it says going into `log`."""
+    return start(["accelerate.commands.launch", "--config_file", str(config), "--module", _TRAINER, str(plan)], log)
 
 
 def finish(plan: Path, tuned: Path, out: Path, log: Path) -> None:
-    """Make the tuned model whole in a process of its own, so that this one never holds weights."""
-    process = _start([_TRAINER, str(plan), "--finish", str(tuned), str(out)], log)
-    try:
-        code = process.wait()
-    finally:
-        end(process)
-    if code:
-        raise RunError(_why(log))
+    """Make the tuned model whole in a process of its own, so that this one never holds weights.
+
+    Raises RunError with its last words where it fails.
+    """
+    _wait(start([_TRAINER, str(plan), "--finish", str(tuned), str(out)], log))
 
 
-def _start(module: Sequence[str], log: Path, *, held: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", *module]
+def start(module: Sequence[str], log: Path) -> Started:
+    """Start a module of Python's, in a process group of its own."""
     quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONUNBUFFERED": "1"}
     with log.open("ab") as said:
-        return subprocess.Popen(
-            command,
+        before = said.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
             start_new_session=True,
-            pass_fds=held,
             env=os.environ | quiet,
         )
+    return Started(process, log, before)
 
 
-def follow(process: subprocess.Popen[bytes], lines: Path, log: Path, label: str) -> None:
+def follow(started: Started, lines: Path, label: str) -> None:
     """Wait for the trainer, showing its steps; it is ended with this program.
 
     Raises RunError with its last words where it fails.
     """
     try:
-        told = _told(process, lines)
+        told = _told(started.process, lines)
         begun = next((line for line in told if "from" in line), None)
         if begun is not None:
             _show(told, begun, label)
-        code = process.wait()
+    except BaseException:
+        end(started.process)
+        raise
+    _wait(started)
+
+
+def _wait(started: Started) -> None:
+    try:
+        code = started.process.wait()
     finally:
-        end(process)
+        end(started.process)
     if code:
-        raise RunError(_why(log))
+        raise RunError(_why(started))
 
 
 def _show(told: Iterator[Mapping[str, Any]], begun: Mapping[str, Any], label: str) -> None:
-    done = int(begun["from"])
+    done, lost = int(begun["from"]), False
     if done:
         say(f"{label} goes on after step {done:,} of {begun['steps']:,}")
     with stage(label, begun["steps"] - done, unit="steps") as advance:
         for line in told:
-            if "loss" in line:
-                advance(line["step"] - done)
-                done = line["step"]
+            if "loss" not in line:
+                continue
+            if line["loss"] is None and not lost:
+                lost = True
+                say(
+                    f"note: the loss of step {line['step']:,} is no number: the training has run away; end it, and "
+                    "begin anew with a lower --learning-rate"
+                )
+            advance(line["step"] - done)
+            done = line["step"]
 
 
 def _told(process: subprocess.Popen[bytes], lines: Path) -> Iterator[Mapping[str, Any]]:
@@ -193,12 +226,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
             process.wait(timeout=5)
 
 
-def _why(log: Path) -> str:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LAST_WORDS))
-        text = file.read().decode(errors="replace")
+def _why(started: Started) -> str:
+    """The last error in what was said since the start, as one line with its fix."""
+    with started.log.open("rb") as file:
+        file.seek(max(started.before, started.log.stat().st_size - _LAST_WORDS))
+        text = re.sub(r"(?m)^\[rank\d+\]:\s?", "", file.read().decode(errors="replace"))
     fix = next((fix for pattern, fix in _FIXES if re.search(pattern, text)), "see the log; the same command goes on")
-    errors = [line.strip() for line in text.splitlines() if re.match(r"[\w.]*(Error|Exception|Exit)\b", line.strip())]
-    own = [line for line in errors if "CalledProcessError" not in line and "ChildFailedError" not in line]
-    head = (own or errors or ["it ended without a word"])[-1][:300]
-    return f"the training failed ({head}); {fix}; all it said is in {log}"
+    errors = [found for found in _ERROR.findall(text) if not found.startswith(_OF_LAUNCHERS)]
+    head = " ".join(errors[-1].split())[:300] if errors else "it ended without a word"
+    return f"the training failed ({head}); {fix}; all it said is in {started.log}"

@@ -20,10 +20,10 @@ from select2reason.errors import UsageError
 from select2reason.progress import say
 from select2reason.training.encoding import Tokens
 from select2reason.training.launching import Machine
-from select2reason.training.settings import ACCUMULATION, SCHEDULE, WARMUP_RATIO, Means, TrainSettings
+from select2reason.training.settings import ACCUMULATION, SAVED_SHARE, SCHEDULE, WARMUP_RATIO, Means, TrainSettings
 
 LOG, CHECKPOINTS = "log.jsonl", "checkpoints"  # in OUT
-TOKENS, TUNED = "tokens.arrow", "tuned"  # in OUT/work
+TOKENS, TUNED, LOCK = "tokens.arrow", "tuned", "trainer.lock"  # in OUT/work
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +53,35 @@ def batch_of(settings: TrainSettings, machine: Machine) -> int:
 def make_plan(
     prepared: Prepared, tokens: Tokens, settings: TrainSettings, means: Means, out: Path, work: Path
 ) -> sft.Plan:
-    """The plan for a training into OUT, said aloud; `work` holds tokens and config."""
+    """The plan for a training into OUT, said aloud; `work` holds tokens and config.
+
+    Raises UsageError where kernels that are asked for are not installed.
+    """
     machine, gpu = prepared.machine, bool(prepared.machine.gpus)
     batch = batch_of(settings, machine)
     attention = means.attention or ("flash_attention_2" if gpu and find_spec("flash_attn") else "sdpa")
     liger = means.liger == "on" or (means.liger == "auto" and gpu and find_spec("liger_kernel") is not None)
     if liger and find_spec("liger_kernel") is None:
         raise UsageError("--liger on needs its kernels: pip install liger-kernel; or leave it out")
+    packed = settings.packing == "bfd"
     steps = settings.max_steps or ceil(settings.epochs * ceil(len(tokens.lengths) / batch))
-    every = means.save_every or max(1, steps // 10)
     say(
         f"plan: {len(tokens.lengths):,} examples, {tokens.total:,} tokens an epoch, {tokens.trained:,} with loss, "
         f"the longest {tokens.longest:,}"
     )
-    packs = "packs" if settings.packing == "bfd" else "examples"
-    about = "" if settings.packing == "bfd" else f"{steps:,} steps, "
-    say(f"plan: on {machine}, {batch:,} {packs} a step, {about}a checkpoint every {every:,}; attention {attention}")
+    taken = f"{batch:,} packs a step" if packed else f"{batch:,} examples a step, {steps:,} steps"
+    every = "tenth of them" if means.save_every is None else f"{means.save_every:,} steps"
+    say(f"plan: on {machine}, {taken}, a checkpoint every {every}; attention {attention}{', Liger' if liger else ''}")
     found = sft.last_whole(out / CHECKPOINTS)
-    dtype = "bfloat16" if gpu and (settings.lora or machine.kind.startswith("zero")) else "float32"
+    kept = gpu and (settings.lora or machine.kind.startswith("zero"))  # DeepSpeed keeps its own in full precision
+    told = prepared.config.get("text_config") or prepared.config
+    arguments = _arguments(settings, means, gpu=gpu) | {
+        "output_dir": str((out / CHECKPOINTS).resolve()),
+        "run_name": out.name,
+        "gradient_accumulation_steps": batch // (machine.processes * settings.per_device),
+        "use_liger_kernel": liger,
+        "max_length": tokens.longest if packed else None,
+    }
     return sft.Plan(
         model=str(prepared.model.resolve()),
         config=str((work / "config").resolve()),
@@ -78,18 +89,11 @@ def make_plan(
         out=str((work / TUNED).resolve()),
         log=str((out / LOG).resolve()),
         result=str((work / "result.json").resolve()),
-        arguments=_arguments(
-            tokens,
-            settings,
-            means,
-            out,
-            gpu=gpu,
-            liger=liger,
-            accumulation=batch // (machine.processes * settings.per_device),
-            every=every,
-        ),
-        dtype=dtype,
-        saved_dtype=str(prepared.config.get("dtype") or prepared.config.get("torch_dtype") or "bfloat16"),
+        lock=str((work / LOCK).resolve()),
+        arguments=arguments,
+        keep=means.keep_checkpoints,
+        dtype="bfloat16" if kept else "float32",
+        saved_dtype=str(told.get("dtype") or told.get("torch_dtype") or "bfloat16"),
         attention=attention,
         template=prepared.chat.template,
         end_token=prepared.chat.end_token,
@@ -100,25 +104,13 @@ def make_plan(
     )
 
 
-def _arguments(
-    tokens: Tokens,
-    settings: TrainSettings,
-    means: Means,
-    out: Path,
-    *,
-    gpu: bool,
-    liger: bool,
-    accumulation: int,
-    every: int,
-) -> dict[str, Any]:
-    """TRL's SFTConfig."""
+def _arguments(settings: TrainSettings, means: Means, *, gpu: bool) -> dict[str, Any]:
+    """TRL's SFTConfig, less what the machine decides."""
     packed = settings.packing == "bfd"
     return {
-        "output_dir": str((out / CHECKPOINTS).resolve()),
         "num_train_epochs": settings.epochs,
         "max_steps": settings.max_steps or -1,
         "per_device_train_batch_size": settings.per_device,
-        "gradient_accumulation_steps": accumulation,
         "learning_rate": settings.rate,
         "lr_scheduler_type": SCHEDULE,
         "warmup_steps": WARMUP_RATIO,  # below 1: a share of all steps
@@ -127,17 +119,15 @@ def _arguments(
         "bf16": gpu,
         "use_cpu": not gpu,
         "gradient_checkpointing": means.gradient_checkpointing,
-        "use_liger_kernel": liger,
         "packing": packed,
         "padding_free": settings.packing == "padding-free",
-        "max_length": tokens.longest if packed else None,
         "dataset_kwargs": None if packed else {"skip_prepare_dataset": True},
         "dataloader_pin_memory": gpu,
         "logging_steps": 1,
-        "save_steps": every,
-        "save_total_limit": means.keep_checkpoints,
+        "logging_nan_inf_filter": False,  # it would repeat the last loss that was a number
+        "save_steps": means.save_every or SAVED_SHARE,
+        "save_total_limit": None,  # older ones go when the new one is marked as whole
         "report_to": list(means.report_to) or "none",
-        "run_name": out.name,
         "seed": settings.seed,
         "disable_tqdm": True,
     }

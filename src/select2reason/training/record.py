@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from select2reason.backends import sft
 from select2reason.backends.model_folder import parameters
 from select2reason.extension import reach, read_config
+from select2reason.files import write_json
 from select2reason.training import history
 from select2reason.training.encoding import Tokens
 from select2reason.training.planning import LOG, Prepared
@@ -76,7 +75,7 @@ def write_manifest(
         },
         "settings": settings.described | {"learning_rate": settings.rate},
         "trainer": plan.arguments | {"attention": plan.attention, "dtype": plan.dtype},
-        "machine": {"kind": prepared.machine.kind, **{name: result[name] for name in ("device", "processes")}},
+        "machine": {"kind": prepared.machine.kind, "device": past.device, "processes": past.processes},
         "examples": len(tokens.lengths),
         "tokens": {"an_epoch": tokens.total, "trained": tokens.trained, "longest": tokens.longest, "seen": past.tokens},
         "steps": result["steps"],
@@ -116,11 +115,3 @@ def read_outcome(out: Path, *, again: bool) -> Trained:
         again=again,
         notes=tuple(held["notes"]),
     )
-
-
-def write_json(file: Path, value: Mapping[str, Any]) -> None:
-    """Indented JSON, whole or not at all."""
-    file.parent.mkdir(exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    part.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str) + b"\n")
-    part.replace(file)

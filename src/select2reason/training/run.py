@@ -8,10 +8,9 @@ OUT/manifest.json, written last, says what it came from. OUT/work can be made an
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,19 +23,20 @@ from select2reason.backends.loading import gpu_count, model_fingerprint, needs
 from select2reason.backends.model_folder import model_folder, parameters
 from select2reason.chosen import Chosen, open_chosen
 from select2reason.errors import OutputError, RunError, UsageError
-from select2reason.extension import extended, raise_tokenizer_limit, reach, read_config, readable_by_both, told
+from select2reason.extension import advice, extended, raise_tokenizer_limit, reach, read_config, readable_by_both, told
+from select2reason.files import write_json
 from select2reason.progress import say, stage
 from select2reason.tokens import load_tokenizer
 from select2reason.training import history
 from select2reason.training.encoding import Tokens, encode
 from select2reason.training.launching import Machine, accelerate_config, finish, follow, launch, machine_for
-from select2reason.training.planning import CHECKPOINTS, LOG, TOKENS, TUNED, Prepared, batch_of, make_plan
-from select2reason.training.record import MANIFEST, MODEL, About, Trained, read_outcome, write_json, write_manifest
+from select2reason.training.planning import CHECKPOINTS, LOCK, LOG, TOKENS, TUNED, Prepared, batch_of, make_plan
+from select2reason.training.record import MANIFEST, MODEL, About, Trained, read_outcome, write_manifest
 from select2reason.training.settings import Means, TrainSettings
 
 _ADAPTER = "adapter"
 _NAMES = ("model", "revision")  # what the weights are called; their fingerprint counts
-_NOTE, _LOCK = "settings.json", "lock"  # in OUT/work
+_NOTE = "settings.json"  # in OUT/work
 _SMALL = 3_200_000_000  # parameters: models called 3B have up to 3.1 billion
 
 
@@ -51,24 +51,27 @@ def train(
     means = means or Means()
     needs("torch", "transformers", "trl", "accelerate", "datasets", *(["peft"] if settings.lora else []))
     chosen = open_chosen(selection)
-    folder = model_folder(settings.model, settings.revision)
+    folder = model_folder(settings.model, settings.revision, code=settings.trust_remote_code)
     machine = machine_for(gpu_count(), means.parallel)
+    if means.parallel != "auto" and machine.gpus < 2:
+        say(f"note: --parallel {means.parallel} is for several GPUs; this trains on {machine}")
     settings = replace(settings, batch=batch_of(settings, machine))  # so that other GPUs later change nothing unseen
-    identity = {"selection": chosen.digest, "weights": model_fingerprint(str(folder)), **settings.described}
-    with _claimed(out, identity) as (work, lock):
+    weights = model_fingerprint(str(folder))
+    identity = {"selection": chosen.digest, "weights": weights, **settings.described, **_sharing(machine)}
+    with _claimed(out, identity) as work:
         if (out / MANIFEST).is_file():
             say(f"{out} is trained already; nothing is done again")
             return read_outcome(out, again=True)
         prepared = _prepare(chosen, folder, settings, machine)
         tokens = _encoded(prepared, work)
         notes = (*prepared.notes, *_refuse_or_note(prepared, tokens))
-        write_json(work / "config" / "config.json", prepared.config)
+        _write_config(prepared, settings, work / "config")
         plan = make_plan(prepared, tokens, settings, means, out, work)
         for note in notes:
             say(f"note: {note}")
-        _run(plan, prepared.machine, out, work, lock)
+        _run(plan, prepared.machine, out, work)
         _finish(plan, prepared, out, work)
-        about = About(command, identity["weights"], notes)
+        about = About(command, weights, notes)
         write_manifest(prepared, tokens, settings, plan, out, work, about)
         _tidy(work)
     return read_outcome(out, again=False)
@@ -77,27 +80,37 @@ def train(
 # --- before ---------------------------------------------------------------------------------------------------------
 
 
+def _sharing(machine: Machine) -> dict[str, Any]:
+    """What a checkpoint's form depends on: one that several GPUs share is read by as many alone, shared alike."""
+    shared = machine.kind not in ("none", "ddp")
+    return {"parallel": machine.kind if shared else "whole", "gpus": machine.gpus if shared else None}
+
+
 @contextmanager
-def _claimed(out: Path, identity: Mapping[str, Any]) -> Iterator[tuple[Path, int]]:
-    """OUT/work, for these settings alone, and the lock that keeps a second trainer out; its process holds it too."""
+def _claimed(out: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
+    """OUT/work, for these settings alone, locked against a second command, and a trainer that outlived its own."""
     work = out / "work"
-    note = work / _NOTE
-    try:
-        if out.is_dir() and not note.is_file() and any(out.iterdir()):
-            raise OutputError(f"{out} holds something else; choose another --out")
-        work.mkdir(parents=True, exist_ok=True)
-        lock = os.open(work / _LOCK, os.O_CREAT | os.O_RDWR)
-    except OSError as error:
-        raise OutputError(f"cannot use {out} ({error}); choose another --out") from error
-    try:
+    with ExitStack() as held:
+        try:
+            if out.is_dir() and any(path.name != work.name for path in out.iterdir()) and not (work / _NOTE).is_file():
+                raise OutputError(f"{out} holds something else; choose another --out")
+            work.mkdir(parents=True, exist_ok=True)
+            held.enter_context(_locked(work / "lock", out))
+            with _locked(work / LOCK, out):
+                _same(work / _NOTE, identity, out)
+        except OSError as error:
+            raise OutputError(f"cannot use {out} ({error}); choose another --out") from error
+        yield work
+
+
+@contextmanager
+def _locked(file: Path, out: Path) -> Iterator[None]:
+    with file.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise OutputError(f"{out} is being trained by another process; wait for it, or end it") from error
-        _same(note, identity, out)
-        yield work, lock
-    finally:
-        os.close(lock)
+        yield
 
 
 def _same(note: Path, identity: Mapping[str, Any], out: Path) -> None:
@@ -136,6 +149,14 @@ def _model_notes(size: int, chat: ChatFormat) -> Iterator[str]:
         yield "the model brings no chat template; it is taught Qwen2.5's ChatML, which is saved with it"
 
 
+def _write_config(prepared: Prepared, settings: TrainSettings, folder: Path) -> None:
+    """The config with the longer context, and the code that it may name."""
+    folder.mkdir(exist_ok=True)
+    write_json(folder / "config.json", prepared.config)
+    for file in prepared.model.glob("*.py") if settings.trust_remote_code else ():
+        shutil.copyfile(file, folder / file.name)
+
+
 def _encoded(prepared: Prepared, work: Path) -> Tokens:
     tokenizer = load_tokenizer(str(prepared.model))
     with stage("encoding", prepared.chosen.rows) as advance:
@@ -148,8 +169,13 @@ def _refuse_or_note(prepared: Prepared, tokens: Tokens) -> Iterator[str]:
         over = int((tokens.lengths > context).sum())
         raise UsageError(
             f"{over:,} of {len(tokens.lengths):,} examples are longer than the model's context of {context:,} tokens "
-            f"(the longest {tokens.longest:,}); raise it with --rope-theta 300000 --context 32768, "
+            f"(the longest {tokens.longest:,}); raise it with {advice(reach(prepared.config), tokens.longest)}, "
             f"or select again with --cutoff-len {context}"
+        )
+    if tokens.unopened:
+        yield (
+            f"the model's chat opens a thought; {tokens.unopened:,} of {len(tokens.lengths):,} examples have none, and "
+            "are taught after a prompt that opens none"
         )
     if tokens.total != prepared.chosen.tokens:
         yield (
@@ -161,7 +187,7 @@ def _refuse_or_note(prepared: Prepared, tokens: Tokens) -> Iterator[str]:
 # --- the trainer ----------------------------------------------------------------------------------------------------
 
 
-def _run(plan: sft.Plan, machine: Machine, out: Path, work: Path, lock: int) -> None:
+def _run(plan: sft.Plan, machine: Machine, out: Path, work: Path) -> None:
     """Train, unless all that was done and the end alone is missing."""
     if Path(plan.result).is_file() and Path(plan.out).is_dir():
         return
@@ -169,13 +195,30 @@ def _run(plan: sft.Plan, machine: Machine, out: Path, work: Path, lock: int) -> 
     history.forget_after(out / LOG, 0 if began is None else began[1])
     shutil.rmtree(plan.out, ignore_errors=True)
     write_json(work / "plan.json", asdict(plan))
+    if began is not None and _is_last(began[0]):
+        _take(began[0], began[1], plan)
+        return
     accumulation = plan.arguments["gradient_accumulation_steps"]
     config = accelerate_config(machine, bf16=plan.arguments["bf16"], accumulation=accumulation)
     write_json(work / "accelerate.json", config)
-    launched = launch(work / "accelerate.json", work / "plan.json", out / "train.log", lock=lock)
-    follow(launched, out / LOG, out / "train.log", "training")
+    follow(launch(work / "accelerate.json", work / "plan.json", out / "train.log"), out / LOG, "training")
     if not Path(plan.result).is_file():
         raise RunError(f"the training stopped before its end; run the same command again; what it said is in {out}")
+
+
+def _is_last(checkpoint: Path) -> bool:
+    """Whether a checkpoint is of the last step: gone on from there, the trainer would take one more."""
+    state = orjson.loads((checkpoint / "trainer_state.json").read_bytes())
+    return bool(state["global_step"] >= state["max_steps"])
+
+
+def _take(checkpoint: Path, step: int, plan: sft.Plan) -> None:
+    """The weights of the last step's checkpoint as the trained ones: the trainer was killed before it wrote them."""
+    others = shutil.ignore_patterns(
+        "*.pt", "*.pth", "*.bin", "global_step*", "pytorch_model_fsdp*", "trainer_state.json"
+    )
+    shutil.copytree(checkpoint, plan.out, ignore=others)
+    sft.write_result(Path(plan.result), step, None)
 
 
 # --- after ----------------------------------------------------------------------------------------------------------
@@ -200,4 +243,5 @@ def _finish(plan: sft.Plan, prepared: Prepared, out: Path, work: Path) -> None:
 def _tidy(work: Path) -> None:
     """Let go of what is large; the small files say how it was done."""
     shutil.rmtree(work / TUNED, ignore_errors=True)
-    (work / TOKENS).unlink(missing_ok=True)
+    for file in (work / TOKENS, *work.glob("cache-*.arrow")):
+        file.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ SCHEDULE = "cosine"
 WARMUP_RATIO = 0.1
 BATCH_OF_A_GPU = 1
 ACCUMULATION = 4
+SAVED_SHARE = 0.1  # of all steps, between two checkpoints
 LORA_LEARNING_RATE = 2e-4  # adapters begin at nothing and need longer steps; the paper trains all weights
 
 
@@ -44,7 +45,8 @@ class TrainSettings:
     @property
     def rate(self) -> float:
         """The learning rate in force, at its highest."""
-        return self.learning_rate or (LORA_LEARNING_RATE if self.lora else LEARNING_RATE)
+        default = LORA_LEARNING_RATE if self.lora else LEARNING_RATE
+        return default if self.learning_rate is None else self.learning_rate
 
     @property
     def described(self) -> dict[str, Any]:
