@@ -43,7 +43,7 @@ def test_data_is_cut_into_files_and_stays_in_order(
 
 
 def test_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), export.whole_folder(tmp_path / "out", force=False) as folder:
+    with pytest.raises(RuntimeError), export.whole_folder(tmp_path / "out", force=False, kind="selection") as folder:
         (folder / "half").write_text("half")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
@@ -51,7 +51,7 @@ def test_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with export.whole_folder(tmp_path / "out", force=False) as folder:
+    with export.whole_folder(tmp_path / "out", force=False, kind="selection") as folder:
         (folder / "manifest.json").write_text("{}")
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "manifest.json"]
 
@@ -60,7 +60,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     for force in (False, True):
         with pytest.raises(OutputError, match="choose another --out"):
-            export.check_out(tmp_path / "out", force=force)
+            export.check_out(tmp_path / "out", force=force, kind="selection")
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,22 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 def test_force_replaces_nothing_but_a_result_and_nothing_beside_it(manifest: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(manifest)
     (tmp_path / "thesis.txt").write_text("long work")
-    with pytest.raises(OutputError, match="no earlier result"):
-        export.check_out(tmp_path, force=True)
+    with pytest.raises(OutputError, match="no earlier selection"):
+        export.check_out(tmp_path, force=True, kind="selection")
+
+
+def test_one_kind_of_result_never_takes_the_place_of_another(write_rows: WriteRows, tmp_path: Path) -> None:
+    select(write_rows(ROWS), tmp_path / "out")
+    kinds: tuple[export.Kind, ...] = ("analysis", "export", "model")
+    for kind in kinds:
+        with pytest.raises(OutputError, match=f"no earlier {kind}"):
+            export.check_out(tmp_path / "out", force=True, kind=kind)
+    export.check_out(tmp_path / "out", force=True, kind="selection")
 
 
 def test_what_came_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(OutputError, match="exists"), export.whole_folder(out, force=False):
+    with pytest.raises(OutputError, match="exists"), export.whole_folder(out, force=False, kind="selection"):
         out.mkdir()
         (out / "thesis.txt").write_text("long work")
     assert (out / "thesis.txt").read_text() == "long work"
@@ -83,9 +92,9 @@ def test_what_came_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:
 
 def test_a_renaming_that_fails_puts_the_earlier_result_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
-    manifest = json.dumps({"versions": {"select2reason": "1"}, "outputs": {}})
+    manifest = json.dumps({"kind": "selection", "versions": {"select2reason": "1"}, "outputs": {}})
     for text in ("first", "second"):
-        with export.whole_folder(out, force=True) as folder:
+        with export.whole_folder(out, force=True, kind="selection") as folder:
             (folder / "manifest.json").write_text(manifest + " " * len(text))
     before, rename = (out / "manifest.json").read_text(), Path.rename
 
@@ -95,7 +104,7 @@ def test_a_renaming_that_fails_puts_the_earlier_result_back(tmp_path: Path, monk
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(OSError, match="no"), export.whole_folder(out, force=True) as folder:
+    with pytest.raises(OSError, match="no"), export.whole_folder(out, force=True, kind="selection") as folder:
         (folder / "manifest.json").write_text("third")
     assert (out / "manifest.json").read_text() == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -104,7 +113,7 @@ def test_a_renaming_that_fails_puts_the_earlier_result_back(tmp_path: Path, monk
 def test_a_link_to_an_empty_folder_is_filled_through(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with export.whole_folder(tmp_path / "link", force=False) as folder:
+    with export.whole_folder(tmp_path / "link", force=False, kind="selection") as folder:
         (folder / "a").touch()
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real" / "a").exists()

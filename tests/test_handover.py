@@ -16,7 +16,7 @@ from select2reason.chosen import Chosen, open_chosen
 from select2reason.cli import app
 from select2reason.errors import UsageError
 from select2reason.export.handover import FAMILIES, PAPER_MODEL, ForModel, Trainer, hand_over
-from select2reason.extension import PAPER
+from select2reason.extension import PAPER, Extension
 from select2reason.pipeline import select
 from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 from select2reason.trace import SYSTEM_PROMPT
@@ -91,7 +91,7 @@ def test_the_model_with_the_longer_context_is_made_first(chosen: Chosen, tmp_pat
 @pytest.mark.parametrize(
     ("model", "template"),
     [("Qwen/Qwen2.5-7B", "qwen"), ("Qwen/Qwen3-4B", "qwen3_nothink"), ("meta-llama/Llama-3.1-8B", "llama3"),
-     ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "deepseek3"), ("/data/qwen2.5-runs/Llama-3.1-8B/", "llama3"),
+     ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "deepseek3"),
      ("microsoft/Phi-4-mini-instruct", "phi4_mini")],
 )  # fmt: skip
 def test_llamafactory_is_given_no_template_that_thinks(
@@ -99,6 +99,26 @@ def test_llamafactory_is_given_no_template_that_thinks(
 ) -> None:
     hand_over(chosen, "llamafactory", tmp_path / "out", model=ForModel(model), command="")
     assert yaml.safe_load((tmp_path / "out" / "train.yaml").read_text())["template"] == template
+
+
+def test_a_model_that_is_here_is_known_by_its_own_name_or_its_tokens(chosen: Chosen, tmp_path: Path) -> None:
+    named = tmp_path / "qwen2.5-runs" / "Llama-3.1-8B"
+    named.mkdir(parents=True)
+    hand_over(chosen, "llamafactory", tmp_path / "one", model=ForModel(str(named)), command="")
+    assert yaml.safe_load((tmp_path / "one" / "train.yaml").read_text())["template"] == "llama3"
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "tokenizer.json").write_text('{"added_tokens": [{"content": "<|im_start|>"}, {"content": "<|im_end|>"}]}')
+    made = hand_over(chosen, "trl", tmp_path / "two", model=ForModel(str(mine), extension=PAPER), command="")
+    assert f"select2reason extend {mine} " in made.commands[0]  # from whatever folder
+    with pytest.raises(UsageError, match="no such folder"):
+        hand_over(chosen, "trl", tmp_path / "three", model=ForModel(str(tmp_path / "Qwen2.5")), command="")
+
+
+def test_a_context_below_the_longest_example_is_refused(chosen: Chosen, tmp_path: Path) -> None:
+    model = ForModel(extension=Extension(context=10))
+    with pytest.raises(UsageError, match="--context 10 is below the longest example"):
+        hand_over(chosen, "trl", tmp_path / "out", model=model, command="")
 
 
 def test_a_model_whose_chat_is_not_known_is_not_guessed_at(chosen: Chosen, tmp_path: Path) -> None:
@@ -143,6 +163,7 @@ def test_the_command_says_what_to_run(chosen: Chosen, tmp_path: Path) -> None:
         (["--to", "trl"], "takes --out"),
         (["--to", "trl", "--out", "x", "--repo", "a/b"], "are for --to hub"),
         (["--to", "trl", "--out", "x", "--template", "qwen"], "LLaMA-Factory"),
+        (["--to", "alpaca", "--out", "x", "--context", "9"], "rows alone"),
         (["--to", "hub"], "takes --repo"),
         (["--to", "hub", "--repo", "a/b", "--out", "x"], "neither --out"),
     ],

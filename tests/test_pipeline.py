@@ -360,7 +360,7 @@ def test_force_never_replaces_what_is_no_result(pool: Path, tmp_path: Path) -> N
     precious = tmp_path / "thesis"
     precious.mkdir()
     (precious / "chapter1.tex").write_text("long work")
-    with pytest.raises(OutputError, match="no earlier result"):
+    with pytest.raises(OutputError, match="no earlier selection"):
         pipeline.select(PoolSettings(pools=(str(pool),)), ScoreSettings(), SAFE, precious, force=True)
     assert (precious / "chapter1.tex").read_text() == "long work"
 

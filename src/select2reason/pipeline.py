@@ -78,7 +78,7 @@ def select(
 
     Raises UsageError for settings or input that cannot be used, RunError where the work fails.
     """
-    export.check_out(out, force=force)
+    export.check_out(out, force=force, kind="selection")
     scorers = find_scorers(scores, verify=chosen.verify)
 
     def check(own: Sequence[str]) -> None:
@@ -100,7 +100,7 @@ def select(
     table = with_selection(scored.table, selection)
     outcome = _outcome(out, scored, table, selection, cutoff_tokens=chosen.cutoff_tokens)
     _refuse_empty(outcome)
-    manifest = _manifest(scored, command, {**asdict(scores), **_parameters(chosen), **_reading(pool)}) | {
+    manifest = _manifest("selection", scored, command, {**asdict(scores), **_parameters(chosen), **_reading(pool)}) | {
         "eligible": outcome.eligible,
         "asked": outcome.asked,
         "selected": outcome.selected,
@@ -108,7 +108,7 @@ def select(
         "counts": dict(outcome.counts),
         "notes": list(outcome.notes),
     }
-    with export.whole_folder(out, force=force) as folder, ThreadPoolExecutor(1) as beside:
+    with export.whole_folder(out, force=force, kind="selection") as folder, ThreadPoolExecutor(1) as beside:
         drawn = beside.submit(
             lambda: report.selection_page(  # drawn in Python while the data is compressed
                 table,
@@ -202,14 +202,14 @@ def analyze(
     command: str = "",
 ) -> dict[str, object]:
     """The rethinking study (METHOD 1) and the health of a pool, without choosing; the study as plain data."""
-    export.check_out(out, force=force)
+    export.check_out(out, force=force, kind="analysis")
     scorers = find_scorers(scores, verify=verify)
     opened = open_pool(pool, scorers.of_rows, check=scorers.estimator.check)
     scored = score_pool(opened, scorers, pool, Checks(verify, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"]))
     parameters = {**asdict(scores), "cutoff_len": cutoff_tokens, "verify": verify, **_reading(pool)}
-    manifest = _manifest(scored, command, parameters)
+    manifest = _manifest("analysis", scored, command, parameters)
     study = report.rethinking_study(scored.table).to_dict() | {"health": report.flag_counts(scored.table)}
-    with export.whole_folder(out, force=force) as folder:
+    with export.whole_folder(out, force=force, kind="analysis") as folder:
         findings = showing.findings(scored, scored.table, spill=folder / "findings")
         page = report.analysis_page(scored.table, manifest=manifest, findings=findings)
         (folder / "report.html").write_text(page, encoding="utf-8")
@@ -265,10 +265,11 @@ def _reading(settings: PoolSettings) -> dict[str, object]:
     return {name: value for name, value in asdict(settings).items() if name not in ("pools", "cache_dir")}
 
 
-def _manifest(scored: Scored, command: str, parameters: Mapping[str, object]) -> dict[str, object]:
+def _manifest(kind: export.Kind, scored: Scored, command: str, parameters: Mapping[str, object]) -> dict[str, object]:
     """Everything that the outputs depend on; no time of day, so the same command gives the same bytes."""
     return {
         "format": 1,
+        "kind": kind,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         "command": command,
         "parameters": dict(parameters),
@@ -314,7 +315,7 @@ def demo(out: Path, *, seed: int = 0, force: bool = False) -> SelectOutcome:
     from select2reason.demo import make_demo_pool
 
     pool, chosen = out / "pool.jsonl", out / "selection"
-    export.check_out(chosen, force=force)
+    export.check_out(chosen, force=force, kind="selection")
     if pool.exists() and not (force and chosen.exists()):
         raise OutputError(f"{pool} exists; choose another --out")
     out.mkdir(parents=True, exist_ok=True)

@@ -126,7 +126,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _cost(one: Variant) -> list[str]:
-    loss = _NONE if one.first_loss is None else f"{one.first_loss:.3f}, {one.last_loss:.3f}"
+    first, last = (_NONE if loss is None else f"{loss:.3f}" for loss in (one.first_loss, one.last_loss))
     return [
         one.name,
         _count(one.rows),
@@ -134,7 +134,7 @@ def _cost(one: Variant) -> list[str]:
         _NONE if one.gpu_hours is None else f"{one.gpu_hours:,.3g}",
         _count(one.steps),
         _NONE if one.time_s is None else _time(one.time_s),
-        loss,
+        f"{first}, {last}",
     ]
 
 

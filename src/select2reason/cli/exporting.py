@@ -10,7 +10,7 @@ import typer
 
 from select2reason.cli.app import app
 from select2reason.cli.groups import grouped
-from select2reason.cli.options import MOST, OUT, AsJson, Force, command_line, print_json, print_paths
+from select2reason.cli.options import OUT, AsJson, Force, command_line, print_json, print_paths
 from select2reason.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ SelectionFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder tha
 
 @dataclass(frozen=True)
 class Extending:
-    """How far a model reads."""
+    """How far a model reads: raised in a copy of its config."""
 
     rope_theta: Annotated[
         float | None,
@@ -32,7 +32,7 @@ class Extending:
         int | None,
         typer.Option(
             min=1,
-            max=MOST,
+            max=100_000_000,
             help="Raise max_position_embeddings to this many tokens; the paper: 32768.",
             rich_help_panel=CONTEXT,
         ),
@@ -70,7 +70,7 @@ def export(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="The model to be trained. [default: Qwen/Qwen2.5-Math-7B-Instruct, its context raised]"),
+        typer.Option(help="The model to be trained. [default: the paper's, Qwen/Qwen2.5-Math-7B-Instruct]"),
     ] = None,
     template: Annotated[
         str | None, typer.Option(help="LLaMA-Factory's chat template. [default: by the model's name]")
@@ -81,23 +81,16 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Hand a selection to a trainer, whole and with the right settings, or put it on the Hub."""
-    from select2reason.chosen import open_chosen
-
     if to == "hub":
-        if repo is None or (out, model, template) != (None, None, None):
-            raise UsageError("--to hub takes --repo owner/name, and neither --out nor what is said of a model")
-        from select2reason.export.upload import upload
-
-        done = upload(open_chosen(selection), repo, public=public)
-        if as_json:
-            print_json(done)
-        else:
-            typer.echo(f"{done.rows:,} examples are at {done.url}, {done.seen}")
+        _to_hub(selection, repo, public=public, told=(out, model, template), as_json=as_json)
         return
     if out is None or repo is not None or public:
         raise UsageError(f"--to {to} takes --out DIR; --repo and --public are for --to hub")
+    if to in ("sharegpt", "alpaca") and (model is not None or extending != Extending()):
+        raise UsageError(f"--to {to} writes rows alone; leave out what is said of a model")
     if template is not None and to != "llamafactory":
         raise UsageError("--template names one of LLaMA-Factory's; leave it out, or use --to llamafactory")
+    from select2reason.chosen import open_chosen
     from select2reason.export.handover import PAPER_MODEL, ForModel, hand_over
     from select2reason.extension import PAPER
 
@@ -115,14 +108,28 @@ def export(
         print_json(written)
         return
     typer.echo(
-        f"{written.rows:,} examples, {written.tokens:,} tokens, none cut: the longest has {written.longest:,}, "
-        f"the limit is {written.cutoff_len:,}"
+        f"{written.rows:,} examples, {written.tokens:,} tokens, the longest {written.longest:,}; "
+        f"the limit is {written.cutoff_len:,}{': none is cut' if written.uncut else ''}"
     )
     for note in written.notes:
         typer.echo(f"note: {note}")
     print_paths([out / name for name in written.files])
     if written.commands:
         typer.echo("\n".join(["run", f"  cd {out}", *(f"  {command}" for command in written.commands)]))
+
+
+def _to_hub(selection: Path, repo: str | None, *, public: bool, told: tuple[object, ...], as_json: bool) -> None:
+    from select2reason.chosen import open_chosen
+
+    if repo is None or any(one is not None for one in told):
+        raise UsageError("--to hub takes --repo owner/name, and neither --out nor what is said of a model")
+    from select2reason.export.upload import upload
+
+    done = upload(open_chosen(selection), repo, public=public)
+    if as_json:
+        print_json(done)
+    else:
+        typer.echo(f"{done.rows:,} examples are at {done.url}, {done.seen}")
 
 
 @app.command(
@@ -147,7 +154,7 @@ def extend(
     if out.exists():
         raise OutputError(f"{out} exists; choose another --out")
     source = model_folder(model, revision)
-    with whole_folder(out, force=False) as folder:
+    with whole_folder(out, force=False, kind="model") as folder:
         changed = write_extended(source, folder, extension)
     if as_json:
         print_json({"out": out, "changed": changed})

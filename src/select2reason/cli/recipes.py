@@ -97,6 +97,6 @@ def tiny(
     needs("torch", "transformers")
     if out.exists():
         raise OutputError(f"{out} exists; choose another --out")
-    with whole_folder(out, force=False) as folder:
+    with whole_folder(out, force=False, kind="trial") as folder:
         make_trial(folder, examples=examples, problems=problems, seed=seed)
     print_paths([out])

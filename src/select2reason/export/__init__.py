@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from select2reason.export.folder import (
     CONTAMINATION,
+    Kind,
     as_examples,
     carried_names,
     check_out,
@@ -14,6 +15,7 @@ from select2reason.export.folder import (
 
 __all__ = [
     "CONTAMINATION",
+    "Kind",
     "as_examples",
     "carried_names",
     "check_out",

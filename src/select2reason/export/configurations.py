@@ -25,7 +25,7 @@ deepspeed: deepspeed.json  # leave out for one GPU
 dataset_dir: .
 dataset: select2reason
 template: {template}
-cutoff_len: {cutoff}  # no example is longer; with `packing: true` set one more, LLaMA-Factory takes one off
+cutoff_len: {cutoff}  # no example is longer{counted}; with `packing: true` set one more, LLaMA-Factory takes one off
 preprocessing_num_workers: 8
 
 learning_rate: {rate}
@@ -60,7 +60,7 @@ dataset_train_split: train
 chat_template_path: chat_template.jinja  # contents as they stand: no thought is stripped, no empty one added
 eos_token: <|im_end|>
 completion_only_loss: true
-max_length: {cutoff}  # no example is longer
+max_length: {cutoff}  # no example is longer{counted}
 
 learning_rate: {rate}
 lr_scheduler_type: cosine
@@ -103,7 +103,7 @@ special_tokens:
 dataset_prepared_path: prepared
 val_set_size: 0
 
-sequence_len: {cutoff}  # no example is longer, and none may be dropped
+sequence_len: {cutoff}  # no example is longer{counted}, and none may be dropped
 excess_length_strategy: raise
 sample_packing: false
 pad_to_sequence_len: false
@@ -127,14 +127,21 @@ save_total_limit: 1
 _README = """\
 # {rows:,} examples for {trainer}
 
-A selection made by select2reason: {tokens:,} tokens, the longest example {longest:,}, none cut. The system prompt, the
-question and the whole response of every example, best first.
+A selection made by select2reason: {tokens:,} tokens, the longest example {longest:,}, nothing left out. {about}
 {notes}{commands}"""
+_NEEDS = "The configuration is the paper's, for several GPUs. It needs"
+_ABOUT = {
+    "llamafactory": f"{_NEEDS} `llamafactory`, `deepspeed`, `flash-attn` and `liger-kernel`.",
+    "trl": f"{_NEEDS} `trl`, `deepspeed` and `flash-attn`.",
+    "axolotl": f"{_NEEDS} `axolotl`, `deepspeed` and `flash-attn`.",
+    "sharegpt": "Each line of `train.jsonl` has `conversations`, turns of `from` (system, human, gpt) and `value`.",
+    "alpaca": "Each line of `train.jsonl` has `instruction`, `input` (empty), `output` and `system`.",
+}
 
 
-def llamafactory(model: str, template: str, cutoff: int) -> str:
+def llamafactory(model: str, template: str, cutoff: int, counted: str) -> str:
     """train.yaml of LLaMA-Factory."""
-    return _LLAMAFACTORY.format(template=template, **_common(model, cutoff))
+    return _LLAMAFACTORY.format(template=template, **_common(model, cutoff, counted))
 
 
 def dataset_info() -> str:
@@ -155,14 +162,14 @@ def dataset_info() -> str:
     return _json({"select2reason": described})
 
 
-def trl(model: str, cutoff: int) -> str:
+def trl(model: str, cutoff: int, counted: str) -> str:
     """train.yaml of `trl sft`."""
-    return _TRL.format(**_common(model, cutoff))
+    return _TRL.format(**_common(model, cutoff, counted))
 
 
-def axolotl(model: str, cutoff: int) -> str:
+def axolotl(model: str, cutoff: int, counted: str) -> str:
     """train.yaml of Axolotl."""
-    return _AXOLOTL.format(**_common(model, cutoff))
+    return _AXOLOTL.format(**_common(model, cutoff, counted))
 
 
 def deepspeed(stage: int = 3) -> str:
@@ -197,15 +204,17 @@ def readme(chosen: Chosen, trainer: str, commands: Sequence[str], notes: Sequenc
         trainer=trainer,
         tokens=chosen.tokens,
         longest=chosen.longest,
+        about=_ABOUT[trainer],
         notes=f"{listed}\n" if listed else "",
         commands=f"\n```\n{steps}\n```\n" if commands else "",
     )
 
 
-def _common(model: str, cutoff: int) -> dict[str, object]:
+def _common(model: str, cutoff: int, counted: str) -> dict[str, object]:
     return {
         "model": orjson.dumps(model).decode(),
         "cutoff": cutoff,
+        "counted": counted,
         "rate": f"{LEARNING_RATE:.1e}",
         "warmup": WARMUP_RATIO,
         "epochs": round(EPOCHS),

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import orjson
@@ -28,6 +28,8 @@ from select2reason.trace import SYSTEM_PROMPT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Kind = Literal["selection", "analysis", "export", "model", "trial"]
+"""What a folder holds; its manifest says so, and one kind never takes the place of another."""
 CONTAMINATION = "contamination.parquet"
 """The file of evidence, where benchmarks were looked for: one row a hit."""
 _FILE_BYTES = 512 << 20  # of text in one data file, the customary size on the Hub
@@ -47,23 +49,23 @@ _MADE = (
 
 
 @contextmanager
-def whole_folder(out: Path, *, force: bool) -> Iterator[Path]:
+def whole_folder(out: Path, *, force: bool, kind: Kind) -> Iterator[Path]:
     """A folder to write into, put at `out` when the block ends well; see `check_out`."""
-    check_out(out, force=force)
+    check_out(out, force=force, kind=kind)
     out = _real(out)
     part = _part_of(out)
     part.mkdir(parents=True)
     try:
         yield part
-        _put_in_place(part, out, force=force)
+        _put_in_place(part, out, force=force, kind=kind)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def check_out(out: Path, *, force: bool) -> None:
+def check_out(out: Path, *, force: bool, kind: Kind) -> None:
     """Before any work: raise OutputError where `out` cannot be written, or holds anything but, with `force`, an earlier
-    result and nothing beside it."""
-    _refuse_existing(out, force=force)
+    result of the same kind and nothing beside it."""
+    _refuse_existing(out, force=force, kind=kind)
     part = _part_of(_real(out))
     try:
         part.mkdir(parents=True)
@@ -80,30 +82,30 @@ def _part_of(out: Path) -> Path:
     return out.with_name(f".{out.name}.{os.getpid()}.part")
 
 
-def _refuse_existing(out: Path, *, force: bool) -> None:
+def _refuse_existing(out: Path, *, force: bool, kind: Kind) -> None:
     real = _real(out)
     if not real.exists() or (real.is_dir() and not any(real.iterdir())):
         return
     if not force:
         raise OutputError(f"{out} exists; choose another --out, or replace it with --force")
-    if not _is_result(real):
-        raise OutputError(f"{out} is no earlier result, or holds more than that; choose another --out")
+    if not _is_result(real, kind):
+        raise OutputError(f"{out} is no earlier {kind}, or holds more than that; choose another --out")
 
 
-def _is_result(folder: Path) -> bool:
-    """Whether a folder holds what this program wrote there, and nothing else."""
+def _is_result(folder: Path, kind: Kind) -> bool:
+    """Whether a folder holds what this program wrote there, a result of this kind, and nothing else."""
     try:
         manifest = orjson.loads((folder / "manifest.json").read_bytes())
-        ours = "select2reason" in manifest["versions"]
+        ours = "select2reason" in manifest["versions"] and manifest["kind"] == kind
         known = {name.partition("/")[0] for name in manifest["outputs"]} | {"manifest.json"}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return ours and {path.name for path in folder.iterdir()} <= known
 
 
-def _put_in_place(part: Path, out: Path, *, force: bool) -> None:
+def _put_in_place(part: Path, out: Path, *, force: bool, kind: Kind) -> None:
     """Rename; what stands there is set aside first and, should the renaming fail, put back."""
-    _refuse_existing(out, force=force)  # again: something may have come there meanwhile
+    _refuse_existing(out, force=force, kind=kind)  # again: something may have come there meanwhile
     if not out.exists() or not any(out.iterdir()):
         part.replace(out)
         return

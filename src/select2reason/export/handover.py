@@ -49,6 +49,7 @@ FAMILIES = (  # the first whose word is in the model's name
     Family("phi-4-mini", "phi4_mini"),
     Family("phi-4", "phi4"),
 )
+CHATML_HERE = Family("", "chatml", chatml=True)  # a model in a folder, by its tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,40 @@ class ForModel:
     extension: Extension = Extension()  # noqa: RUF009 -- frozen
 
     @property
+    def folder(self) -> Path | None:
+        """Where the model is, if it is here. Raises UsageError for a path that leads nowhere."""
+        folder = Path(self.name).expanduser()
+        if folder.is_dir():
+            return folder.resolve()
+        if self.name.count("/") != 1 or self.name.startswith((".", "/", "~")) or folder.parent.is_dir():
+            raise UsageError(f"no such folder: {self.name}; give a model's folder, or a Hub id")
+        return None
+
+    @property
     def family(self) -> Family | None:
-        """What is known of its chat format by its name."""
+        """What is known of its chat format: by its name, or by the tokens of a model that is here."""
         name = self.name.rstrip("/").rpartition("/")[2].lower()
-        return next((one for one in FAMILIES if one.word in name), None)
+        known = next((one for one in FAMILIES if one.word in name), None)
+        if known is None and self.folder is not None and _speaks_chatml(self.folder):
+            return CHATML_HERE
+        return known
 
     @property
     def path(self) -> str:
         """What a configuration names as the model."""
-        return EXTENDED if self.extension else self.name
+        return EXTENDED if self.extension else self.there
+
+    @property
+    def there(self) -> str:
+        """The model from any folder."""
+        return self.name if self.folder is None else str(self.folder)
+
+
+def _speaks_chatml(folder: Path) -> bool:
+    """Whether a tokenizer has ChatML's marks as tokens; contents of other templates are not looked at."""
+    file = folder / "tokenizer.json"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return all(f'"{mark}"' in text for mark in ("<|im_start|>", "<|im_end|>"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +110,7 @@ class Handover:
     files: tuple[str, ...]
     commands: tuple[str, ...]
     notes: tuple[str, ...]
+    uncut: bool  # by the model's own tokens, and not those of another tokenizer alone
 
 
 def hand_over(
@@ -91,11 +118,15 @@ def hand_over(
 ) -> Handover:
     """Write the selection for a trainer into `out`, whole or not at all.
 
-    Raises UsageError where the model's chat format is not known to be safe with this trainer.
+    Raises UsageError where the model's chat format is not known to be safe with this trainer, or its context would be
+    below the longest example.
     """
+    context = model.extension.context
+    if context is not None and context < chosen.longest:
+        raise UsageError(f"--context {context} is below the longest example, {chosen.longest:,} tokens; raise it")
     make = _MAKERS[trainer]
     settings, commands = make.plan(chosen, model)
-    with whole_folder(out, force=force) as folder, stage("exporting", chosen.rows) as advance:
+    with whole_folder(out, force=force, kind="export") as folder, stage("exporting", chosen.rows) as advance:
         make.rows(chosen, make.shape(), folder, advance)
         for name, text in settings.items():
             (folder / name).write_text(text, encoding="utf-8")
@@ -104,6 +135,7 @@ def hand_over(
         (folder / "README.md").write_text(readme, encoding="utf-8")
         manifest = {
             "format": 1,
+            "kind": "export",
             "versions": {"select2reason": version("select2reason")},
             "command": command,
             "selection": {"digest": chosen.digest, "rows": chosen.rows, "tokens": chosen.tokens},
@@ -114,7 +146,16 @@ def hand_over(
         write_json(folder / "manifest.json", {**manifest, "outputs": file_digests(folder)})
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return Handover(
-        out, trainer, chosen.rows, chosen.tokens, chosen.longest, chosen.limit, tuple(files), tuple(commands), notes
+        out,
+        trainer,
+        chosen.rows,
+        chosen.tokens,
+        chosen.longest,
+        chosen.limit,
+        tuple(files),
+        tuple(commands),
+        notes,
+        uncut=_counted_alike(chosen, model),
     )
 
 
@@ -135,15 +176,23 @@ def _notes(chosen: Chosen, trainer: Trainer, model: ForModel) -> list[str]:
             f"Qwen2.5-Math models read {_SHORT_SIGHT:,} tokens, the limit is {chosen.limit:,}; add --rope-theta 300000 "
             "--context 32768"
         )
+    plain = model.template in (None, *(one.llamafactory for one in FAMILIES))
+    if trainer == "llamafactory" and chosen.untagged and not plain:
+        notes.append(f"if {model.template} is a reasoning template, it adds empty thoughts to examples without tags")
     if chosen.untagged:
         notes.append(f"{chosen.untagged:,} of {chosen.rows:,} examples have no think tags; they train as they are")
     return notes
 
 
+def _counted(chosen: Chosen, model: ForModel) -> str:
+    """By whose tokens a configuration's limit is none."""
+    return "" if _counted_alike(chosen, model) else " by the tokens that the selection counted"
+
+
 def _counted_alike(chosen: Chosen, model: ForModel) -> bool:
     if chosen.builtin_counts:
         return model.family is not None and model.family.word.startswith("qw")  # one vocabulary for all of them
-    return chosen.tokenizer.rstrip("/") == model.name.rstrip("/")
+    return chosen.tokenizer.rstrip("/") == model.name.rstrip("/") or chosen.tokenizer == model.there
 
 
 # --- each trainer ---------------------------------------------------------------------------------------------------
@@ -161,9 +210,11 @@ class _Maker:
 def _llamafactory(chosen: Chosen, model: ForModel) -> Settled:
     template = model.template or (model.family.llamafactory if model.family else None)
     if template is None:
-        raise UsageError(f"which of LLaMA-Factory's templates {model.name} has is not known; name it with --template")
+        raise UsageError(
+            f"it is not known which of LLaMA-Factory's templates {model.name} has; name it with --template (gemma2, ...)"
+        )
     files = {
-        "train.yaml": configurations.llamafactory(model.path, template, chosen.limit),
+        "train.yaml": configurations.llamafactory(model.path, template, chosen.limit, _counted(chosen, model)),
         "dataset_info.json": configurations.dataset_info(),
         "deepspeed.json": configurations.deepspeed(),
     }
@@ -173,7 +224,7 @@ def _llamafactory(chosen: Chosen, model: ForModel) -> Settled:
 def _trl(chosen: Chosen, model: ForModel) -> Settled:
     _only_chatml(model, "trl")
     files = {
-        "train.yaml": configurations.trl(model.path, chosen.limit),
+        "train.yaml": configurations.trl(model.path, chosen.limit, _counted(chosen, model)),
         "chat_template.jinja": CHATML,
     }
     return files, [*_extending(model), "trl sft --config train.yaml"]
@@ -182,7 +233,7 @@ def _trl(chosen: Chosen, model: ForModel) -> Settled:
 def _axolotl(chosen: Chosen, model: ForModel) -> Settled:
     _only_chatml(model, "axolotl")
     files = {
-        "train.yaml": configurations.axolotl(model.path, chosen.limit),
+        "train.yaml": configurations.axolotl(model.path, chosen.limit, _counted(chosen, model)),
         "deepspeed.json": configurations.deepspeed(),
     }
     return files, [*_extending(model), "axolotl train train.yaml"]
@@ -214,7 +265,7 @@ def _only_chatml(model: ForModel, trainer: str) -> None:
 def _extending(model: ForModel) -> list[str]:
     if not model.extension:
         return []
-    words = ["select2reason", "extend", model.name]
+    words = ["select2reason", "extend", model.there]
     if model.extension.rope_theta is not None:
         words += ["--rope-theta", f"{model.extension.rope_theta:.0f}"]
     if model.extension.context is not None:

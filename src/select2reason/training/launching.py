@@ -32,6 +32,7 @@ _OF_LAUNCHERS = ("subprocess.CalledProcessError", "torch.distributed.elastic")
 _LAST_WORDS = 20_000  # bytes of a log, where an error stands
 _FIXES = (  # what the trainer's last words say, and what helps
     (r"OutOfMemoryError|out of memory", "the memory does not suffice; use more GPUs, --lora, or shorter examples"),
+    (r"contains custom code", "if you trust its code, add --trust-remote-code"),
     (r"No space left on device", "the disk is full; free some space and run the same command again"),
     (r"requires (\w+) to be installed", "install it, or leave it out of --report-to"),
 )  # fmt: skip

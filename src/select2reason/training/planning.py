@@ -70,8 +70,8 @@ def make_plan(
         f"the longest {tokens.longest:,}"
     )
     taken = f"{batch:,} packs a step" if packed else f"{batch:,} examples a step, {steps:,} steps"
-    every = "tenth of them" if means.save_every is None else f"{means.save_every:,} steps"
-    say(f"plan: on {machine}, {taken}, a checkpoint every {every}; attention {attention}{', Liger' if liger else ''}")
+    saved = "ten checkpoints" if means.save_every is None else f"a checkpoint every {means.save_every:,} steps"
+    say(f"plan: on {machine}, {taken}, {saved}; attention {attention}{', Liger' if liger else ''}")
     found = sft.last_whole(out / CHECKPOINTS)
     kept = gpu and (settings.lora or machine.kind.startswith("zero"))  # DeepSpeed keeps its own in full precision
     told = prepared.config.get("text_config") or prepared.config

@@ -21,6 +21,8 @@ from select2reason.training.settings import TrainSettings
 MODEL, MANIFEST = "model", "manifest.json"  # in OUT
 _PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft", "deepspeed", "flash_attn", "liger_kernel")
 
+_RAN_AWAY = "the last loss is no number: the training ran away, and the model is of no use; lower --learning-rate"
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -84,7 +86,7 @@ def write_manifest(
         "peak_memory_bytes": result["peak_memory_bytes"],
         "first_loss": past.first_loss,
         "last_loss": past.last_loss,
-        "notes": list(about.notes),
+        "notes": [*about.notes, *([] if past.last_loss is not None else [_RAN_AWAY])],
     }
     write_json(out / MANIFEST, manifest)
 

@@ -74,7 +74,10 @@ def train(
         about = About(command, weights, notes)
         write_manifest(prepared, tokens, settings, plan, out, work, about)
         _tidy(work)
-    return read_outcome(out, again=False)
+    done = read_outcome(out, again=False)
+    for note in done.notes[len(notes) :]:
+        say(f"note: {note}")
+    return done
 
 
 # --- before ---------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ SCHEDULE = "cosine"
 WARMUP_RATIO = 0.1
 BATCH_OF_A_GPU = 1
 ACCUMULATION = 4
+LORA_RANK = 32
 SAVED_SHARE = 0.1  # of all steps, between two checkpoints
 LORA_LEARNING_RATE = 2e-4  # adapters begin at nothing and need longer steps; the paper trains all weights
 
@@ -33,7 +34,7 @@ class TrainSettings:
     trust_remote_code: bool = False
     extension: Extension = Extension()  # noqa: RUF009 -- frozen
     lora: bool = False
-    lora_rank: int = 32
+    lora_rank: int = LORA_RANK
     epochs: float = EPOCHS
     max_steps: int | None = None  # by epochs
     learning_rate: float | None = None  # LEARNING_RATE, or LORA_LEARNING_RATE
