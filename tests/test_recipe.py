@@ -28,7 +28,7 @@ def words(text: str, tmp_path: Path) -> list[list[str]]:
 def test_every_recipe_is_commands_that_exist(file: Path, tmp_path: Path) -> None:
     recipe = read_recipe(file, tmp_path)
     for stage in recipe.stages:
-        _check(stage.words)
+        _check(stage)
     kinds = [stage.name.partition(" ")[0] for stage in recipe.stages]
     assert {"select", "train", "evaluate"} <= set(kinds)
     assert kinds.count("train") == len(recipe.variants)
@@ -92,9 +92,12 @@ def test_what_is_no_recipe_is_one_line(text: str, told: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[select]\npool='p'\nfractoin='0.1'", "select cannot be run: No such option: --fractoin"),
-        ("[select]\npool='p'\nstrategy='best'", "select cannot be run"),
-        ("[select]\npool='p'\n[train]\nepochs=2", "train cannot be run: Missing option '--model'"),
+        ("[select]\npool='p'\nfractoin='0.1'", "select main cannot be run: No such option: --fractoin"),
+        ("[select]\npool='p'\nstrategy='best'", "select main cannot be run"),
+        ("[select]\npool='p'\n[train]\nmodel='m/m'\n[evaluate]\nbenchmarks='maths500'", "there is no maths500"),
+        ("[select]\npool='p'\n[train]\nmodel='/nowhere/m'", "train main cannot be run: there is no /nowhere/m"),
+        ("[select]\npool='p'\nout='x'", "select has no out; the run gives it"),
+        ("[select]\npool='p'\n[train]\nepochs=2", "train main cannot be run: Missing option '--model'"),
     ],
 )
 def test_a_mistake_is_found_before_anything_runs(text: str, told: str, tmp_path: Path) -> None:
@@ -148,14 +151,14 @@ def test_a_stage_that_fails_ends_the_run_with_its_code_and_the_rest_is_kept(tmp_
     pool = tmp_path / "pool.jsonl"
     pool.write_text("".join(json.dumps({"question": f"Q{n}", "response": f"R{n}"}) + "\n" for n in range(9)))
     file = tmp_path / "mine.toml"
-    file.write_text(f"[select]\npool = '{pool}'\npreset = 'paper'\n[train]\nmodel = '{tmp_path / 'nothing'}'\n")
+    file.write_text(f"[select]\npool = '{pool}'\npreset = 'paper'\n[train]\nmodel = '{tmp_path}'\n")
     out = tmp_path / "out"
     done = run(out, recipe=str(file))
     assert done.returncode == 2
-    assert "no such folder" in done.stderr
+    assert "holds no model" in done.stderr
     assert list(json.loads((out / "run.json").read_text())["done"]) == ["select main"]
     assert run(out, recipe=str(file)).returncode == 2  # the same again, and nothing is in its way
     file.write_text(file.read_text().replace("'paper'", "'safe'"))
     changed = run(out, recipe=str(file))
     assert changed.returncode == 2
-    assert "holds select main made by another command" in changed.stderr
+    assert "holds select main made otherwise (paper, not safe)" in changed.stderr

@@ -1,11 +1,15 @@
-"""Small files written whole or not at all."""
+"""Small files written whole or not at all, and files that are locked while a process works."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
+
+from select2reason.errors import OutputError
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
@@ -14,3 +18,14 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
     options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
     part.write_bytes(orjson.dumps(value, option=options, default=str) + b"\n")
     part.replace(path)
+
+
+@contextmanager
+def locked(file: Path, busy: str) -> Iterator[None]:
+    """Hold a file's lock. Raises OutputError, saying what is `busy`, where another process holds it."""
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(f"{busy} by another process; wait for it, or end it") from error
+        yield

@@ -17,10 +17,15 @@ _SECONDS_BETWEEN_LINES = 10.0
 console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
+def hear_interrupts() -> None:
+    """Let Ctrl-C end a wait: under Polars' handler a thread that waits sleeps on, and it goes unheard."""
+    signal.siginterrupt(signal.SIGINT, True)
+
+
 @contextmanager
 def stage(label: str, total: float, *, unit: str = "rows") -> Iterator[Advance]:
     """One long step; the block calls what it is given with what was done since the last call, out of `total`."""
-    signal.siginterrupt(signal.SIGINT, True)  # Polars' handler lets a thread that waits sleep on: Ctrl-C went unheard
+    hear_interrupts()
     shown = _bar if console.is_terminal else _lines
     with shown(label, total, unit) as advance:
         yield advance

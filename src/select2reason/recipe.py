@@ -1,6 +1,6 @@
 """A recipe: one TOML that is the paper from top to bottom, as the commands that one would type.
 
-    name = "..."
+    name = "..."   about = "..."            what the report is called, and what is said at its top
     [make]        examples = 400            a pool, a benchmark and a small random model of our own, for a trial
     [select]      pool = [...]              then options of `select`, by their names on the command line
     [train]       model = "..."             options of `train`
@@ -25,6 +25,7 @@ from select2reason.errors import UsageError
 ONLY = "main"  # the variant of a recipe that names none
 BASE = "base"  # the model before training, among the evaluations
 _SECTIONS = ("make", "select", "train", "evaluate")
+_GIVEN = ("out", "force", "json")
 _SWITCHED_OFF = ("gradient_checkpointing",)  # options that are on by themselves
 _OWN = {"evaluate": ("base", "against")}  # keys that are no options
 
@@ -43,6 +44,7 @@ class Recipe:
     """`stages` in the order that they run; `against` is a variant or BASE, None: nothing is compared."""
 
     name: str
+    about: str
     variants: tuple[str, ...]
     against: str | None
     base: bool
@@ -69,6 +71,7 @@ def read_recipe(file: Path, out: Path) -> Recipe:
         raise UsageError(f"{file}: [evaluate] needs a [train], whose model it asks")
     return Recipe(
         name=str(text.get("name", file.stem)),
+        about=str(text.get("about", "")),
         variants=tuple(variants),
         against=against,
         base=bool(evaluate.get("base")) or against == BASE,
@@ -78,22 +81,27 @@ def read_recipe(file: Path, out: Path) -> Recipe:
 
 def _refuse_unknown(text: Mapping[str, Any], file: Path) -> None:
     """Everything is known, of its kind, and a name that can be a folder's."""
-    _refuse_other(text, ("name", "variants", *_SECTIONS), f"{file}: a recipe")
-    tables = {name: text[name] for name in ("variants", *_SECTIONS) if name in text}
-    variants = text.get("variants")
-    if isinstance(variants, Mapping):
-        for name, own in variants.items():
-            tables[f"variants.{name}"] = own
-            if not re.fullmatch(r"\w[\w.-]*", name) or name == BASE:
-                raise UsageError(f"{file}: a variant cannot be called {name!r}; give it another name")
-    for name, table in tables.items():
-        if not isinstance(table, Mapping):
-            raise UsageError(f"{file}: {name} is a table, [{name}], with options in it")
-    for name, own in (variants or {}).items():
+    _refuse_other(text, ("name", "about", "variants", *_SECTIONS), f"{file}: a recipe")
+    _refuse_options(text, f"{file}:")
+    variants = text.get("variants", {})
+    if not isinstance(variants, Mapping):
+        raise UsageError(f"{file}: variants is a table, [variants.NAME]")
+    for name, own in variants.items():
+        if not re.fullmatch(r"\w[\w.-]*", name) or name == BASE:
+            raise UsageError(f"{file}: a variant cannot be called {name!r}; give it another name")
+        if not isinstance(own, Mapping):
+            raise UsageError(f"{file}: variants.{name} is a table, [variants.{name}]")
         _refuse_other(own, _SECTIONS[1:], f"{file}: the variant {name}")
-        for section, options in own.items():
-            if not isinstance(options, Mapping):
-                raise UsageError(f"{file}: the variant {name} says {section}.OPTION = ..., not {section} = ...")
+        _refuse_options(own, f"{file}, variant {name}:")
+
+
+def _refuse_options(table: Mapping[str, Any], where: str) -> None:
+    for section in _SECTIONS:
+        options = table.get(section, {})
+        if not isinstance(options, Mapping):
+            raise UsageError(f"{where} {section} is a table, with {section}.OPTION = VALUE in it")
+        if given := [key for key in _GIVEN if key in options]:
+            raise UsageError(f"{where} {section} has no {given[0]}; the run gives it")
 
 
 def _refuse_other(table: Mapping[str, Any], known: Sequence[str], whose: str) -> None:

@@ -44,7 +44,12 @@ def write_results(recipe: Recipe, out: Path) -> None:
     variants = [_variant(name, recipe, out) for name in names]
     (out / FILES[1]).write_bytes(
         orjson.dumps(
-            {"name": recipe.name, "against": recipe.against, "variants": [asdict(one) for one in variants]},
+            {
+                "name": recipe.name,
+                "about": recipe.about,
+                "against": recipe.against,
+                "variants": [asdict(one) for one in variants],
+            },
             option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY,
             default=str,
         )
@@ -96,6 +101,9 @@ def _json(file: Path) -> dict[str, Any]:
 def _page(recipe: Recipe, variants: Sequence[Variant]) -> Iterator[str]:
     yield f"# {recipe.name}"
     yield ""
+    if recipe.about:
+        yield recipe.about
+        yield ""
     yield "## What was taken, and what training it cost"
     yield ""
     head = ("variant", "examples", "tokens", "H100 hours, one epoch", "steps", "training", "loss, first and last step")

@@ -16,12 +16,12 @@ from pathlib import Path
 import orjson
 
 from select2reason.errors import OutputError
-from select2reason.files import write_json
-from select2reason.progress import say
+from select2reason.files import locked, write_json
+from select2reason.progress import hear_interrupts, say
 from select2reason.recipe import Recipe, Stage
 from select2reason.results import FILES, write_results
 
-_DONE = "run.json"
+_DONE, _LOCK = "run.json", "run.lock"
 _PROGRAM = "select2reason"
 
 
@@ -37,21 +37,31 @@ class Run:
     report: Path
 
 
-def run_recipe(recipe: Recipe, out: Path, *, check: Callable[[Sequence[str]], None]) -> Run:
-    """Run what is not done yet. `check` raises UsageError for words that a command does not take; it is asked of all
+def run_recipe(recipe: Recipe, out: Path, *, check: Callable[[Stage], None]) -> Run:
+    """Run what is not done yet. `check` raises UsageError for a stage that its command cannot run; it is asked of all
     stages before the first begins.
 
-    Raises OutputError where OUT was made by another recipe.
+    Raises OutputError where OUT was made by another recipe, or another run is at work there.
     """
     for stage in recipe.stages:
-        check(stage.words)
+        check(stage)
     done = _read(out)
     for stage in recipe.stages:
-        if done.get(stage.name, list(stage.words)) != list(stage.words):
-            raise OutputError(f"{out} holds {stage.name} made by another command; choose another --out")
+        if (before := done.get(stage.name, list(stage.words))) != list(stage.words):
+            told = f"{_differing(before, stage.words)}, not {_differing(stage.words, before)}"
+            raise OutputError(f"{out} holds {stage.name} made otherwise ({told}); choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out / _LOCK, f"{out} is being made"):
+        return _run_missing(recipe, out, done)
+
+
+def _differing(one: Sequence[str], other: Sequence[str]) -> str:
+    return shlex.join(word for word in one if word not in other) or "less"
+
+
+def _run_missing(recipe: Recipe, out: Path, done: dict[str, list[str]]) -> Run:
     before = next((at for at, one in enumerate(recipe.stages) if not _is_done(one, done)), len(recipe.stages))
     say(f"plan: {recipe.name}: {len(recipe.stages)} stages, {before} of them done")
-    out.mkdir(parents=True, exist_ok=True)
     for at, stage in enumerate(
         recipe.stages[before:], before + 1
     ):  # what follows is gone through, too: it skips itself
@@ -83,6 +93,7 @@ def _made_by(stage: Stage) -> bool:
 
 def _run(stage: Stage) -> int:
     """The exit code; what a command prints for people goes where progress goes."""
+    hear_interrupts()
     process = subprocess.Popen([sys.executable, "-m", "select2reason", *stage.words], stdout=sys.stderr.fileno())
     try:
         return process.wait()
@@ -95,7 +106,7 @@ def _run(stage: Stage) -> int:
 def _read(out: Path) -> dict[str, list[str]]:
     file = out / _DONE
     if not file.is_file():
-        if out.is_dir() and any(out.iterdir()):
+        if out.is_dir() and any(path.name != _LOCK for path in out.iterdir()):
             raise OutputError(f"{out} holds something else; choose another --out")
         return {}
     try:

@@ -49,7 +49,7 @@ def test_several_gpus_share_by_zero3_or_fsdp(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("torch.OutOfMemoryError: CUDA out of memory. Tried", "CUDA out of memory", "use more GPUs, --lora"),
         ("[rank1]: RuntimeError: WandbCallback requires wandb to be installed. Run", "requires wandb", "--report-to"),
-        ("ValueError: nobody knows\nbut here is why", "nobody knows but here is why", "see the log"),
+        ("ValueError: nobody knows\nbut here is why", "nobody knows but here is why", "mend it"),
     ],
 )
 def test_a_failure_is_one_line_with_its_fix(last: str, told: str, fix: str, tmp_path: Path) -> None:

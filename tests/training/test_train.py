@@ -96,7 +96,7 @@ def test_a_killed_training_comes_to_the_same_as_one_left_in_peace(selection: Pat
     assert json.loads(once_more.stdout)["again"]
     changed = subprocess.run(command(selection, model, killed, "--seed", "7"), capture_output=True, text=True)
     assert changed.returncode == 2
-    assert "a training with another seed (42, not 7); choose another --out" in changed.stderr
+    assert "a training with another --seed (42, not 7); choose another --out" in changed.stderr
 
 
 def _loads_and_stops(folder: Path) -> None:
@@ -171,6 +171,23 @@ def test_a_selection_that_was_changed_is_refused(selection: Path, model: Path, t
 def test_what_is_no_model_is_one_line(name: str, told: str, selection: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=told):
         train(selection, tmp_path / "out", TrainSettings(str(tmp_path / name)), Means())
+
+
+@pytest.mark.parametrize(
+    ("means", "told"),
+    [
+        (Means(attention="nonsense"), "--attention nonsense is not known; it can be sdpa"),
+        (Means(attention="flash_attention_2"), "pip install flash-attn"),
+        (Means(liger="on"), "pip install liger-kernel"),
+        (Means(report_to=("nonsense",)), "--report-to nonsense is not known; it can be .*wandb"),
+    ],
+)
+def test_what_the_trainer_does_not_know_is_refused_first(
+    means: Means, told: str, selection: Path, model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        train(selection, tmp_path / "out", TrainSettings(str(model)), means)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_no_selection_is_one_line(model: Path, tmp_path: Path) -> None:

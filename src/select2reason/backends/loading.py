@@ -32,6 +32,13 @@ def needs(*packages: str) -> None:
             raise UsageError(f"this needs the package {package}: pip install 'select2reason[{extra}]'")
 
 
+def trackers() -> list[str]:
+    """The names by which the trainer knows its trackers, sorted."""
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    return sorted(INTEGRATION_TO_CALLBACK)
+
+
 def best_device() -> str:
     """The first GPU, else the CPU."""
     import torch

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from select2reason.cli.app import app
-from select2reason.cli.options import MOST, OUT, AsJson, print_json, print_paths
+from select2reason.cli.options import MOST, OUT, AsJson, print_json, print_paths, words
 from select2reason.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from select2reason.recipe import Stage
 
 _PLACES = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[3] / "recipes")  # installed, or a checkout's
 
@@ -25,7 +27,9 @@ Examples:
 
 `select2reason run tiny`
 
-`select2reason run recipes/openr1-10pct.toml --out runs/openr1`
+`select2reason run openr1-10pct --out runs/openr1`
+
+`select2reason run openr1-baselines --show > mine.toml`
 """
 )
 def run(
@@ -40,6 +44,9 @@ def run(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the run. [default: runs/NAME]", rich_help_panel=OUT)
     ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the recipe, to begin one of your own; run nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe: select, train, evaluate, report; what is done is not done again."""
@@ -48,6 +55,9 @@ def run(
     from select2reason.road import run_recipe
 
     file = _file(recipe)
+    if show:
+        typer.echo(file.read_text(encoding="utf-8"), nl=False)
+        return
     folder = out or Path("runs") / file.stem
     done = run_recipe(read_recipe(file, folder), folder, check=_check)
     if done.code:
@@ -69,17 +79,37 @@ def _file(recipe: str) -> Path:
     return found[0]
 
 
-def _check(words: Sequence[str]) -> None:
-    """Whether a command takes these words: they are parsed, and nothing is run."""
+def _check(stage: Stage) -> None:
+    """Whether its command takes these words, and knows what they name: they are parsed, and nothing is run."""
     from typer.exceptions import TyperException
     from typer.main import get_command
 
-    name, *rest = words
+    name, *rest = stage.words
     command = get_command(app).commands[name]  # type: ignore[attr-defined]
     try:
-        command.make_context(name, list(rest), resilient_parsing=False)
+        given = command.make_context(name, list(rest), resilient_parsing=False).params
     except TyperException as error:
-        raise UsageError(f"the recipe's {name} cannot be run: {error.format_message()}") from error
+        raise UsageError(f"{stage.name} cannot be run: {error.format_message()}") from error
+    if name == "evaluate":
+        for benchmark in (one for part in given["benchmarks"] or [] for one in words(part)):
+            _check_benchmark(stage, benchmark)
+    if name == "train" and not Path(given["model"]).is_dir() and given["model"].startswith(("/", ".", "~")):
+        _check_made(stage, given["model"])
+
+
+def _check_benchmark(stage: Stage, name: str) -> None:
+    from select2reason.evaluation.problems import known
+    from select2reason.hub import is_hub_id
+
+    if known(name) is None and not is_hub_id(name) and not Path(name).exists():
+        _check_made(stage, name)
+
+
+def _check_made(stage: Stage, path: str) -> None:
+    """A path that is not there yet may be made by an earlier stage, below the folder of the run."""
+    of_run = stage.made.parents[2]  # OUT/train/NAME/manifest.json
+    if not Path(path).resolve().is_relative_to(of_run.resolve()):
+        raise UsageError(f"{stage.name} cannot be run: there is no {path}")
 
 
 @app.command(hidden=True)

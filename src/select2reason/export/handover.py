@@ -211,7 +211,7 @@ def _llamafactory(chosen: Chosen, model: ForModel) -> Settled:
     template = model.template or (model.family.llamafactory if model.family else None)
     if template is None:
         raise UsageError(
-            f"it is not known which of LLaMA-Factory's templates {model.name} has; name it with --template (gemma2, ...)"
+            f"it is not known which LLaMA-Factory template {model.name} has; name it with --template (gemma2, ...)"
         )
     files = {
         "train.yaml": configurations.llamafactory(model.path, template, chosen.limit, _counted(chosen, model)),

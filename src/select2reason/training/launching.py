@@ -232,7 +232,10 @@ def _why(started: Started) -> str:
     with started.log.open("rb") as file:
         file.seek(max(started.before, started.log.stat().st_size - _LAST_WORDS))
         text = re.sub(r"(?m)^\[rank\d+\]:\s?", "", file.read().decode(errors="replace"))
-    fix = next((fix for pattern, fix in _FIXES if re.search(pattern, text)), "see the log; the same command goes on")
+    fix = next(
+        (fix for pattern, fix in _FIXES if re.search(pattern, text)),
+        "see what it said, mend it, and the same command goes on",
+    )
     errors = [found for found in _ERROR.findall(text) if not found.startswith(_OF_LAUNCHERS)]
     head = " ".join(errors[-1].split())[:300] if errors else "it ended without a word"
     return f"the training failed ({head}); {fix}; all it said is in {started.log}"

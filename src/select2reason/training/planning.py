@@ -15,6 +15,7 @@ from typing import Any
 
 from select2reason.backends import sft
 from select2reason.backends.chat_format import ChatFormat
+from select2reason.backends.loading import trackers
 from select2reason.chosen import Chosen
 from select2reason.errors import UsageError
 from select2reason.progress import say
@@ -23,6 +24,7 @@ from select2reason.training.launching import Machine
 from select2reason.training.settings import ACCUMULATION, SAVED_SHARE, SCHEDULE, WARMUP_RATIO, Means, TrainSettings
 
 LOG, CHECKPOINTS = "log.jsonl", "checkpoints"  # in OUT
+_ATTENTION = ("sdpa", "flash_attention_2", "flash_attention_3", "flex_attention", "eager")
 TOKENS, TUNED, LOCK = "tokens.arrow", "tuned", "trainer.lock"  # in OUT/work
 
 
@@ -36,6 +38,21 @@ class Prepared:
     chat: ChatFormat
     machine: Machine
     notes: tuple[str, ...]
+
+
+def check_means(means: Means) -> None:
+    """Before anything is loaded: raise UsageError for what the trainer does not know, or what is not installed."""
+    attention = means.attention
+    if attention is not None and attention not in _ATTENTION and "/" not in attention:
+        raise UsageError(
+            f"--attention {attention} is not known; it can be {', '.join(_ATTENTION)}, or kernels of the Hub"
+        )
+    if attention == "flash_attention_2" and find_spec("flash_attn") is None:
+        raise UsageError("--attention flash_attention_2 needs its package: pip install flash-attn; or leave it out")
+    if means.liger == "on" and find_spec("liger_kernel") is None:
+        raise UsageError("--liger on needs its kernels: pip install liger-kernel; or leave it out")
+    if unknown := sorted(set(means.report_to) - set(trackers())):
+        raise UsageError(f"--report-to {unknown[0]} is not known; it can be {', '.join(trackers())}")
 
 
 def batch_of(settings: TrainSettings, machine: Machine) -> int:
@@ -53,16 +70,11 @@ def batch_of(settings: TrainSettings, machine: Machine) -> int:
 def make_plan(
     prepared: Prepared, tokens: Tokens, settings: TrainSettings, means: Means, out: Path, work: Path
 ) -> sft.Plan:
-    """The plan for a training into OUT, said aloud; `work` holds tokens and config.
-
-    Raises UsageError where kernels that are asked for are not installed.
-    """
+    """The plan for a training into OUT, said aloud; `work` holds tokens and config."""
     machine, gpu = prepared.machine, bool(prepared.machine.gpus)
     batch = batch_of(settings, machine)
     attention = means.attention or ("flash_attention_2" if gpu and find_spec("flash_attn") else "sdpa")
     liger = means.liger == "on" or (means.liger == "auto" and gpu and find_spec("liger_kernel") is not None)
-    if liger and find_spec("liger_kernel") is None:
-        raise UsageError("--liger on needs its kernels: pip install liger-kernel; or leave it out")
     packed = settings.packing == "bfd"
     steps = settings.max_steps or ceil(settings.epochs * ceil(len(tokens.lengths) / batch))
     say(

@@ -7,7 +7,6 @@ OUT/manifest.json, written last, says what it came from. OUT/work can be made an
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -24,13 +23,23 @@ from select2reason.backends.model_folder import model_folder, parameters
 from select2reason.chosen import Chosen, open_chosen
 from select2reason.errors import OutputError, RunError, UsageError
 from select2reason.extension import advice, extended, raise_tokenizer_limit, reach, read_config, readable_by_both, told
-from select2reason.files import write_json
+from select2reason.files import locked, write_json
 from select2reason.progress import say, stage
 from select2reason.tokens import load_tokenizer
 from select2reason.training import history
 from select2reason.training.encoding import Tokens, encode
 from select2reason.training.launching import Machine, accelerate_config, finish, follow, launch, machine_for
-from select2reason.training.planning import CHECKPOINTS, LOCK, LOG, TOKENS, TUNED, Prepared, batch_of, make_plan
+from select2reason.training.planning import (
+    CHECKPOINTS,
+    LOCK,
+    LOG,
+    TOKENS,
+    TUNED,
+    Prepared,
+    batch_of,
+    check_means,
+    make_plan,
+)
 from select2reason.training.record import MANIFEST, MODEL, About, Trained, read_outcome, write_manifest
 from select2reason.training.settings import Means, TrainSettings
 
@@ -50,6 +59,7 @@ def train(
     """
     means = means or Means()
     needs("torch", "transformers", "trl", "accelerate", "datasets", *(["peft"] if settings.lora else []))
+    check_means(means)
     chosen = open_chosen(selection)
     folder = model_folder(settings.model, settings.revision, code=settings.trust_remote_code)
     machine = machine_for(gpu_count(), means.parallel)
@@ -64,7 +74,7 @@ def train(
             return read_outcome(out, again=True)
         prepared = _prepare(chosen, folder, settings, machine)
         tokens = _encoded(prepared, work)
-        notes = (*prepared.notes, *_refuse_or_note(prepared, tokens))
+        notes = (*prepared.notes, *_refuse_or_note(prepared, tokens, settings))
         _write_config(prepared, settings, work / "config")
         plan = make_plan(prepared, tokens, settings, means, out, work)
         for note in notes:
@@ -98,22 +108,12 @@ def _claimed(out: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
             if out.is_dir() and any(path.name != work.name for path in out.iterdir()) and not (work / _NOTE).is_file():
                 raise OutputError(f"{out} holds something else; choose another --out")
             work.mkdir(parents=True, exist_ok=True)
-            held.enter_context(_locked(work / "lock", out))
-            with _locked(work / LOCK, out):
+            held.enter_context(locked(work / "lock", f"{out} is being trained"))
+            with locked(work / LOCK, f"{out} is being trained"):
                 _same(work / _NOTE, identity, out)
         except OSError as error:
             raise OutputError(f"cannot use {out} ({error}); choose another --out") from error
         yield work
-
-
-@contextmanager
-def _locked(file: Path, out: Path) -> Iterator[None]:
-    with file.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(f"{out} is being trained by another process; wait for it, or end it") from error
-        yield
 
 
 def _same(note: Path, identity: Mapping[str, Any], out: Path) -> None:
@@ -122,9 +122,15 @@ def _same(note: Path, identity: Mapping[str, Any], out: Path) -> None:
     if note.is_file() and (out / LOG).exists():
         held = orjson.loads(note.read_bytes())
         if differ := [name for name in wanted if name not in _NAMES and held.get(name) != wanted[name]]:
-            words = ", ".join(f"{name} ({held.get(name)!s:.40}, not {wanted[name]!s:.40})" for name in differ)
+            words = ", ".join(f"{_option(name)} ({held.get(name)!s:.40}, not {wanted[name]!s:.40})" for name in differ)
             raise OutputError(f"{out} holds a training with another {words}; choose another --out")
     write_json(note, wanted)
+
+
+def _option(name: str) -> str:
+    """A setting as it is typed, or what it is called where it is not."""
+    told = {"batch": "--batch-size", "extension": "--rope-theta or --context", "gpus": "number of GPUs"}
+    return told.get(name, name if name in ("selection", "weights") else f"--{name.replace('_', '-')}")
 
 
 def _prepare(chosen: Chosen, folder: Path, settings: TrainSettings, machine: Machine) -> Prepared:
@@ -166,7 +172,7 @@ def _encoded(prepared: Prepared, work: Path) -> Tokens:
         return encode(prepared.chosen, prepared.chat, tokenizer, work / TOKENS, advance=advance)
 
 
-def _refuse_or_note(prepared: Prepared, tokens: Tokens) -> Iterator[str]:
+def _refuse_or_note(prepared: Prepared, tokens: Tokens, settings: TrainSettings) -> Iterator[str]:
     context = reach(prepared.config).context
     if context is not None and tokens.longest > context:
         over = int((tokens.lengths > context).sum())
@@ -175,6 +181,8 @@ def _refuse_or_note(prepared: Prepared, tokens: Tokens) -> Iterator[str]:
             f"(the longest {tokens.longest:,}); raise it with {advice(reach(prepared.config), tokens.longest)}, "
             f"or select again with --cutoff-len {context}"
         )
+    if settings.batch is not None and settings.batch > len(tokens.lengths):
+        yield f"a step takes {settings.batch:,} examples, there are {len(tokens.lengths):,}; a lower --batch-size helps"
     if tokens.unopened:
         yield (
             f"the model's chat opens a thought; {tokens.unopened:,} of {len(tokens.lengths):,} examples have none, and "
@@ -232,7 +240,8 @@ def _finish(plan: sft.Plan, prepared: Prepared, out: Path, work: Path) -> None:
     whole, part = out / MODEL, work / "model.part"
     tuned = Path(plan.out)
     if plan.lora_rank is not None and not (out / _ADAPTER).exists():
-        shutil.copytree(tuned, work / "adapter.part", ignore=shutil.ignore_patterns("*.bin"), dirs_exist_ok=True)
+        others = shutil.ignore_patterns("*.bin", "README.md")  # a card without a word in it
+        shutil.copytree(tuned, work / "adapter.part", ignore=others, dirs_exist_ok=True)
         (work / "adapter.part").replace(out / _ADAPTER)
     if not whole.exists():
         say("writing the tuned model")
@@ -246,5 +255,5 @@ def _finish(plan: sft.Plan, prepared: Prepared, out: Path, work: Path) -> None:
 def _tidy(work: Path) -> None:
     """Let go of what is large; the small files say how it was done."""
     shutil.rmtree(work / TUNED, ignore_errors=True)
-    for file in (work / TOKENS, *work.glob("cache-*.arrow")):
+    for file in (work / TOKENS, work.parent / CHECKPOINTS / "README.md", *work.glob("cache-*.arrow")):
         file.unlink(missing_ok=True)
