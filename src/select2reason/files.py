@@ -23,7 +23,7 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
 @contextmanager
 def locked(file: Path, busy: str) -> Iterator[None]:
     """Hold a file's lock. Raises OutputError, saying what is `busy`, where another process holds it."""
-    with file.open("w") as lock:
+    with file.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

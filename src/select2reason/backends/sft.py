@@ -244,7 +244,7 @@ def main(words: list[str]) -> None:
     """Train by a plan, or with `--finish TUNED OUT` make the tuned model whole."""
     warnings.filterwarnings("ignore", message=".*use_liger_kernel.*", category=FutureWarning)
     plan = Plan(**json.loads(Path(words[0]).read_text(encoding="utf-8")))
-    with Path(plan.lock).open("w") as lock:
+    with Path(plan.lock).open("a") as lock:
         if os.environ.get("RANK", "0") == "0":
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if words[1:2] == ["--finish"]:
