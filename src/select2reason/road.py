@@ -62,9 +62,8 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> str:
 def _run_missing(recipe: Recipe, out: Path, done: dict[str, list[str]]) -> Run:
     before = next((at for at, one in enumerate(recipe.stages) if not _is_done(one, done)), len(recipe.stages))
     say(f"plan: {recipe.name}: {len(recipe.stages)} stages, {before} of them done")
-    for at, stage in enumerate(
-        recipe.stages[before:], before + 1
-    ):  # what follows is gone through, too: it skips itself
+    # what follows the first missing stage is gone through, too: it may rest on it, and skips itself where it does not
+    for at, stage in enumerate(recipe.stages[before:], before + 1):
         say(f"\nstage {at} of {len(recipe.stages)}: {shlex.join([_PROGRAM, *stage.words])}")
         _write(out, done)  # from now on the folder is this recipe's
         if not _made_by(stage) and (code := _run(stage)):

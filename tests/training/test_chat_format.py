@@ -56,6 +56,16 @@ def test_no_empty_thought_is_added(template: str, tmp_path: Path) -> None:
     assert written(tmp_path, template, "It is 2.\n").endswith("<|start|>assistant\nIt is 2.\n<|end|>\n")
 
 
+def test_a_template_that_leaves_the_system_turn_out_gets_it_with_the_question(tmp_path: Path) -> None:
+    skips = TEMPLATE.replace("{% for turn in messages %}", "{% for turn in messages if turn['role'] != 'system' %}")
+    assert written(tmp_path, skips).startswith("<|start|>user\nBe brief.\n\nWhat is 2?<|end|>\n")
+
+
+def test_what_stands_before_the_end_of_a_turn_is_kept(tmp_path: Path) -> None:
+    chat = open_chat(make_chat_model(tmp_path, template=TEMPLATE.replace("<|end|>", "\n<|end|>")), "m")
+    assert (chat.end, chat.end_token) == ("\n<|end|>\n", "<|end|>")
+
+
 def test_a_template_without_a_system_turn_gets_its_text_with_the_question(tmp_path: Path) -> None:
     assert written(tmp_path, NO_SYSTEM).startswith("<|start|>user\nBe brief.\n\nWhat is 2?<|end|>\n")
 

@@ -48,10 +48,13 @@ class ChatFormat:
     end_token: str
 
     def prompts(self, systems: Sequence[str], questions: Sequence[str]) -> list[str]:
-        """The text before each response."""
-        return render(
-            self.tokenizer, [_asked(*one) for one in zip(systems, questions, strict=True)], self.model, thinking=True
-        )
+        """The text before each response. A template that leaves out a system turn gets its text before the question."""
+        chats = [_asked(*one) for one in zip(systems, questions, strict=True)]
+        texts = render(self.tokenizer, chats, self.model, thinking=True)
+        if all(system in text for system, text in zip(systems, texts, strict=True)):
+            return texts
+        joined = [[_message("user", f"{s}\n\n{q}" if s else q)] for s, q in zip(systems, questions, strict=True)]
+        return render(self.tokenizer, joined, self.model, thinking=True)
 
     def written(self, prompts: Sequence[str], responses: Sequence[str]) -> Written:
         """Prompts and what follows them: each response as it stands and its end. Where a prompt opens a thought, a
@@ -84,12 +87,12 @@ def open_chat(folder: Path, name: str, *, trust_remote_code: bool = False) -> Ch
         tokenizer.chat_template = tokenizer.chat_template.get("default") or next(iter(tokenizer.chat_template.values()))
     end = _end(tokenizer, name)
     specials = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
-    found = [token for token in specials if token and end.startswith(token)]
+    found = [token for token in specials if token and token in end]
     if not found and tokenizer.eos_token is None:
         raise UsageError(
             f"the chat of {name} has no token that ends a turn, so it would never stop; give another model"
         )
-    token = max(found, key=len) if found else tokenizer.eos_token
+    token = min(found, key=lambda one: (end.index(one), -len(one))) if found else tokenizer.eos_token
     return ChatFormat(name, tokenizer, tokenizer.chat_template, own, end if found else token, token)
 
 

@@ -28,9 +28,8 @@ def make_trial_model(folder: Path, texts: Iterator[str], *, seed: int = 0) -> No
     from transformers.utils import logging
 
     tokenizer = Tokenizer(BPE())
-    tokenizer.normalizer = (
-        NFC()
-    )  # this and the words are those of Qwen2, whose tokenizer transformers makes of any other
+    # form and words are those of Qwen2: transformers makes that tokenizer of whatever a folder of the kind holds
+    tokenizer.normalizer = NFC()
     words = Split(Regex(_WORDS), "isolated")
     tokenizer.pre_tokenizer = Sequence([words, ByteLevel(add_prefix_space=False, use_regex=False)])
     tokenizer.decoder = Decoder()
