@@ -160,8 +160,17 @@ def model_fingerprint(model: str, revision: str | None = None) -> str:
 def _of_files(folder: Path) -> str:
     read = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in _READ)
     if not any(path.name == "config.json" for path in read):
-        raise UsageError(f"{folder} holds no model; give a folder with config.json, safetensors and a tokenizer")
+        raise no_model(folder)
     return hashlib.sha256(json.dumps([_of_file(path) for path in read]).encode()).hexdigest()[:16]
+
+
+def no_model(folder: Path) -> UsageError:
+    """The error for a folder without a model; where it is a training's, the model is one further down."""
+    inner = folder / "model"
+    where = (
+        f"{inner}" if (inner / "config.json").is_file() else "a folder with config.json, safetensors and a tokenizer"
+    )
+    return UsageError(f"{folder} holds no model; give {where}")
 
 
 def _of_file(path: Path) -> Sequence[object]:

@@ -7,7 +7,7 @@ import struct
 from math import prod
 from pathlib import Path
 
-from select2reason.backends.loading import needs
+from select2reason.backends.loading import needs, no_model
 from select2reason.errors import UsageError
 
 _FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
@@ -24,7 +24,7 @@ def model_folder(model: str, revision: str | None = None, *, code: bool = False)
         if revision is not None:
             raise UsageError(f"--model-revision is for models of the Hub, and {model} is a folder; leave it out")
         if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
-            raise UsageError(f"{model} holds no model; give a folder with config.json, safetensors and a tokenizer")
+            raise no_model(folder)
         return folder
     if model.count("/") != 1 or model.startswith((".", "/", "~")):
         raise UsageError(f"no such folder: {model}; give a model's folder, or a Hub id")
