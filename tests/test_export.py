@@ -64,7 +64,8 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "manifest", ['{"name": "app"}', "[]", "{", '{"versions": {"select2reason": "1"}, "outputs": {}}']
+    "manifest",
+    ['{"name": "app"}', "[]", "{", '{"kind": "selection", "versions": {"select2reason": "1"}, "outputs": {}}'],
 )
 def test_force_replaces_nothing_but_a_result_and_nothing_beside_it(manifest: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(manifest)

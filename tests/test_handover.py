@@ -136,7 +136,7 @@ def test_what_a_user_should_know_is_said(chosen: Chosen, tmp_path: Path) -> None
     assert any("--tokenizer meta-llama/Llama-3.1-8B" in note for note in made.notes)
     assert any("1 of 3 examples have no think tags" in note for note in made.notes)
     made = hand_over(replace(chosen, cutoff_tokens=16_384), "trl", tmp_path / "two", model=ForModel(), command="")
-    assert any("Qwen2.5-Math models read 4,096 tokens, the limit is 16,384" in note for note in made.notes)
+    assert any("Qwen2.5-Math-7B-Instruct reads 4,096 tokens, the limit is 16,384" in note for note in made.notes)
     made = hand_over(replace(chosen, tokenizer="/mine"), "trl", tmp_path / "three", model=ForModel(), command="")
     assert any("counted with the tokenizer /mine" in note for note in made.notes)
 

@@ -42,7 +42,7 @@ def test_a_section_is_a_command_and_a_variant_changes_it(tmp_path: Path) -> None
     keep = ["looping", "duplicate"]
     [train]
     model = "M"
-    gradient_checkpointing = false
+    gradient-checkpointing = false
     lora = true
     trust_remote_code = false
     [evaluate]
@@ -80,6 +80,11 @@ def test_a_section_is_a_command_and_a_variant_changes_it(tmp_path: Path) -> None
         ("[select]\npool='p'\n[variants.base]", "cannot be called 'base'"),
         ("[select]\npool='p'\n[variants.'../x']", "cannot be called '../x'"),
         ("[select]\npool='p'\n[variants]\nx=5", "is a table"),
+        ("[select]\npool='p'\n[variants.x]\ntrain.epochs=1", "has a train, and the recipe has no [train]"),
+        (
+            "[select]\npool='p'\n[train]\nmodel='M'\n[evaluate]\nbase=true\n[variants.x]\nevaluate.base=false",
+            "said once",
+        ),
         ("select='p'", "is a table"),
     ],
 )
@@ -107,6 +112,19 @@ def test_a_mistake_is_found_before_anything_runs(text: str, told: str, tmp_path:
     assert isinstance(done.exception, UsageError)
     assert told in str(done.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_here_may_be_named_in_any_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "m").mkdir()
+    (tmp_path / "mine.jsonl").touch()
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "[select]\npool='p'\n[train]\nmodel='~/m'\n"
+        "[evaluate]\nbenchmarks=['~/mine.jsonl', 'b/*.jsonl', 'o/hub', 'AIME24']"
+    )
+    for stage in read_recipe(file, tmp_path / "out").stages:
+        _check(stage)
 
 
 def run(out: Path, *words: str, recipe: str = "tiny") -> subprocess.CompletedProcess[str]:

@@ -142,6 +142,11 @@ def readable_by_both(folder: Path) -> None:
     config = read_config(folder)
     if (mended := extended(config, Extension())) != config:
         write_json(folder / "config.json", mended)
+    tokenizer_readable_by_both(folder)
+
+
+def tokenizer_readable_by_both(folder: Path) -> None:
+    """The same for a folder that has a tokenizer and no model, as that of adapters."""
     file = folder / _TOKENIZER
     if not file.is_file():
         return

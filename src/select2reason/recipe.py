@@ -26,7 +26,7 @@ ONLY = "main"  # the variant of a recipe that names none
 BASE = "base"  # the model before training, among the evaluations
 _SECTIONS = ("make", "select", "train", "evaluate")
 _GIVEN = ("out", "force", "json")
-_SWITCHED_OFF = ("gradient_checkpointing",)  # options that are on by themselves
+_SWITCHED_OFF = ("gradient-checkpointing",)  # options that are on by themselves
 _OWN = {"evaluate": ("base", "against")}  # keys that are no options
 
 
@@ -93,6 +93,11 @@ def _refuse_unknown(text: Mapping[str, Any], file: Path) -> None:
             raise UsageError(f"{file}: variants.{name} is a table, [variants.{name}]")
         _refuse_other(own, _SECTIONS[1:], f"{file}: the variant {name}")
         _refuse_options(own, f"{file}, variant {name}:")
+        for section, options in own.items():
+            if section not in text:
+                raise UsageError(f"{file}: the variant {name} has a {section}, and the recipe has no [{section}]")
+            if common := [key for key in _OWN.get(section, ()) if key in options]:
+                raise UsageError(f"{file}: {common[0]} is said once, under [{section}]")
 
 
 def _refuse_options(table: Mapping[str, Any], where: str) -> None:
@@ -151,7 +156,7 @@ def _options(command: str, section: Mapping[str, Any], out: Path) -> Iterator[st
             continue
         option = key.replace("_", "-")
         if isinstance(value, bool):
-            if value or key in _SWITCHED_OFF:
+            if value or option in _SWITCHED_OFF:
                 yield f"--{option}" if value else f"--no-{option}"
         else:
             yield f"--{option}"

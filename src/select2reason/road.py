@@ -45,14 +45,29 @@ def run_recipe(recipe: Recipe, out: Path, *, check: Callable[[Stage], None]) -> 
     """
     for stage in recipe.stages:
         check(stage)
-    done = _read(out)
+    _refuse_foreign(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out / _LOCK, f"{out} is being made"):
+        done = _read(out)
+        _refuse_other(recipe, done, out)
+        return _run_missing(recipe, out, done)
+
+
+def _refuse_other(recipe: Recipe, done: Mapping[str, list[str]], out: Path) -> None:
     for stage in recipe.stages:
         if (before := done.get(stage.name, list(stage.words))) != list(stage.words):
             told = f"{_differing(before, stage.words)}, not {_differing(stage.words, before)}"
             raise OutputError(f"{out} holds {stage.name} made otherwise ({told}); choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    with locked(out / _LOCK, f"{out} is being made"):
-        return _run_missing(recipe, out, done)
+
+
+def _refuse_foreign(out: Path) -> None:
+    known = (_DONE, f"{_DONE}.part", _LOCK)
+    if (
+        out.exists()
+        and not (out / _DONE).is_file()
+        and (not out.is_dir() or any(p.name not in known for p in out.iterdir()))
+    ):
+        raise OutputError(f"{out} holds something else; choose another --out")
 
 
 def _differing(one: Sequence[str], other: Sequence[str]) -> str:
@@ -105,8 +120,6 @@ def _run(stage: Stage) -> int:
 def _read(out: Path) -> dict[str, list[str]]:
     file = out / _DONE
     if not file.is_file():
-        if out.is_dir() and any(path.name != _LOCK for path in out.iterdir()):
-            raise OutputError(f"{out} holds something else; choose another --out")
         return {}
     try:
         done: dict[str, list[str]] = orjson.loads(file.read_bytes())["done"]

@@ -173,6 +173,13 @@ def test_what_is_no_model_is_one_line(name: str, told: str, selection: Path, tmp
         train(selection, tmp_path / "out", TrainSettings(str(tmp_path / name)), Means())
 
 
+def test_a_training_s_folder_leads_to_its_model(selection: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "tuned").mkdir()
+    model.rename(tmp_path / "tuned" / "model")
+    with pytest.raises(UsageError, match=r"tuned holds no model; give .*tuned/model"):
+        train(selection, tmp_path / "out", TrainSettings(str(tmp_path / "tuned")))
+
+
 @pytest.mark.parametrize(
     ("means", "told"),
     [
@@ -182,13 +189,6 @@ def test_what_is_no_model_is_one_line(name: str, told: str, selection: Path, tmp
         (Means(report_to=("nonsense",)), "--report-to nonsense is not known; it can be .*wandb"),
     ],
 )
-def test_a_training_s_folder_leads_to_its_model(selection: Path, model: Path, tmp_path: Path) -> None:
-    (tmp_path / "tuned").mkdir()
-    model.rename(tmp_path / "tuned" / "model")
-    with pytest.raises(UsageError, match="tuned holds no model; give .*tuned/model"):
-        train(selection, tmp_path / "out", TrainSettings(str(tmp_path / "tuned")))
-
-
 def test_what_the_trainer_does_not_know_is_refused_first(
     means: Means, told: str, selection: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -48,13 +48,9 @@ class ChatFormat:
     end_token: str
 
     def prompts(self, systems: Sequence[str], questions: Sequence[str]) -> list[str]:
-        """The text before each response. A template that leaves out a system turn gets its text before the question."""
+        """The text before each response, as the model will be asked."""
         chats = [_asked(*one) for one in zip(systems, questions, strict=True)]
-        texts = render(self.tokenizer, chats, self.model, thinking=True)
-        if all(system in text for system, text in zip(systems, texts, strict=True)):
-            return texts
-        joined = [[_message("user", f"{s}\n\n{q}" if s else q)] for s, q in zip(systems, questions, strict=True)]
-        return render(self.tokenizer, joined, self.model, thinking=True)
+        return render(self.tokenizer, chats, self.model, thinking=True)
 
     def written(self, prompts: Sequence[str], responses: Sequence[str]) -> Written:
         """Prompts and what follows them: each response as it stands and its end. Where a prompt opens a thought, a

@@ -41,8 +41,8 @@ class ChatTokenizer(Protocol):
 def render(tokenizer: ChatTokenizer, prompts: Sequence[Messages], model: str, *, thinking: bool) -> list[str]:
     """Each chat as the text that the model continues. Raises UsageError for a model without a chat template.
 
-    A template that knows no system turn gets its text before the user's. `thinking` False keeps hybrid models from
-    opening a think block.
+    A template that knows no system turn, or leaves it out, gets its text before the user's. `thinking` False keeps
+    hybrid models from opening a think block.
     """
     from jinja2.exceptions import TemplateError
 
@@ -51,7 +51,8 @@ def render(tokenizer: ChatTokenizer, prompts: Sequence[Messages], model: str, *,
     options = {"add_generation_prompt": True, "tokenize": False} | ({} if thinking else _NO_THINKING)
     try:
         texts: list[str] = tokenizer.apply_chat_template([list(chat) for chat in prompts], **options)
-        return texts
+        if all(_system(chat) in text for chat, text in zip(prompts, texts, strict=True)):
+            return texts
     except TemplateError:
         pass
     try:
@@ -60,6 +61,11 @@ def render(tokenizer: ChatTokenizer, prompts: Sequence[Messages], model: str, *,
     except (TemplateError, TypeError, ValueError) as error:
         words = " ".join(str(error).split())[:200]
         raise UsageError(f"the chat template of {model} fails ({words}); mend it, or give another model") from error
+
+
+def _system(chat: Messages) -> str:
+    """The system turn's text as templates may trim it; empty where there is none."""
+    return chat[0]["content"].strip() if chat and chat[0]["role"] == "system" else ""
 
 
 def _without_system(chat: Messages) -> list[Message]:

@@ -170,6 +170,7 @@ def _callbacks(plan: Plan) -> list[Any]:
         """Writes the log, marks whole checkpoints, and stops, with a checkpoint, when nobody waits any more."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            state.compute_steps(args, state.max_steps)  # as asked for now, and not as the checkpoint remembers
             device = torch.cuda.get_device_name() if args.device.type == "cuda" else "CPU"
             begun = {"steps": state.max_steps, "from": state.global_step, "device": device}
             self._write(state, begun | {"processes": args.world_size})
@@ -247,6 +248,8 @@ def main(words: list[str]) -> None:
     with Path(plan.lock).open("a") as lock:
         if os.environ.get("RANK", "0") == "0":
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _alive(plan.parent):  # it was killed meanwhile, and another may begin
+                raise SystemExit(f"nobody waits for this training any more ({plan.parent} is gone)")
         if words[1:2] == ["--finish"]:
             make_whole(plan, Path(words[2]), Path(words[3]))
         else:

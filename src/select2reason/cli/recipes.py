@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,7 +94,7 @@ def _check(stage: Stage) -> None:
     if name == "evaluate":
         for benchmark in (one for part in given["benchmarks"] or [] for one in words(part)):
             _check_benchmark(stage, benchmark)
-    if name == "train" and not Path(given["model"]).is_dir() and given["model"].startswith(("/", ".", "~")):
+    if name == "train" and given["model"].startswith(("/", ".", "~")):
         _check_made(stage, given["model"])
 
 
@@ -101,14 +102,14 @@ def _check_benchmark(stage: Stage, name: str) -> None:
     from select2reason.evaluation.problems import known
     from select2reason.hub import is_hub_id
 
-    if known(name) is None and not is_hub_id(name) and not Path(name).exists():
+    if known(name) is None and not is_hub_id(name) and not has_magic(name):
         _check_made(stage, name)
 
 
 def _check_made(stage: Stage, path: str) -> None:
     """A path that is not there yet may be made by an earlier stage, below the folder of the run."""
-    of_run = stage.made.parents[2]  # OUT/train/NAME/manifest.json
-    if not Path(path).resolve().is_relative_to(of_run.resolve()):
+    of_run, there = stage.made.parents[2], Path(path).expanduser()  # OUT/train/NAME/manifest.json
+    if not there.exists() and not there.resolve().is_relative_to(of_run.resolve()):
         raise UsageError(f"{stage.name} cannot be run: there is no {path}")
 
 

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import orjson
@@ -96,11 +96,17 @@ def _is_result(folder: Path, kind: Kind) -> bool:
     """Whether a folder holds what this program wrote there, a result of this kind, and nothing else."""
     try:
         manifest = orjson.loads((folder / "manifest.json").read_bytes())
-        ours = "select2reason" in manifest["versions"] and manifest["kind"] == kind
+        ours = "select2reason" in manifest["versions"] and _kind(manifest) == kind
         known = {name.partition("/")[0] for name in manifest["outputs"]} | {"manifest.json"}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return ours and {path.name for path in folder.iterdir()} <= known
+
+
+def _kind(manifest: Mapping[str, Any]) -> str:
+    """What a manifest is of; those of the first days did not say so."""
+    early = "analysis" if "study.json" in manifest["outputs"] else "selection"
+    return str(manifest.get("kind", early if "pool" in manifest else ""))
 
 
 def _put_in_place(part: Path, out: Path, *, force: bool, kind: Kind) -> None:

@@ -19,7 +19,7 @@ from select2reason.chosen import Chosen
 from select2reason.errors import UsageError
 from select2reason.export import configurations, formats
 from select2reason.export.folder import file_digests, whole_folder
-from select2reason.extension import Extension
+from select2reason.extension import Extension, reach, read_config
 from select2reason.files import write_json
 from select2reason.progress import stage
 
@@ -66,7 +66,7 @@ class ForModel:
         folder = Path(self.name).expanduser()
         if folder.is_dir():
             return folder.resolve()
-        if self.name.count("/") != 1 or self.name.startswith((".", "/", "~")) or folder.parent.is_dir():
+        if self.name.count("/") != 1 or self.name.startswith((".", "/", "~")):
             raise UsageError(f"no such folder: {self.name}; give a model's folder, or a Hub id")
         return None
 
@@ -78,6 +78,15 @@ class ForModel:
         if known is None and self.folder is not None and _speaks_chatml(self.folder):
             return CHATML_HERE
         return known
+
+    @property
+    def context(self) -> int | None:
+        """How many tokens it will read, where that is known: as asked for, by its config, or by its name."""
+        if self.extension.context is not None:
+            return self.extension.context
+        if self.folder is not None and (self.folder / "config.json").is_file():
+            return reach(read_config(self.folder)).context
+        return _SHORT_SIGHT if _SHORT_SIGHTED in self.name.lower() else None
 
     @property
     def path(self) -> str:
@@ -171,10 +180,10 @@ def _notes(chosen: Chosen, trainer: Trainer, model: ForModel) -> list[str]:
             f"tokens were counted with {counted}, not with that of {model.name}, which may count more and cut the "
             f"longest; select again with --tokenizer {model.name}"
         )
-    if _SHORT_SIGHTED in model.name.lower() and not model.extension and chosen.limit > _SHORT_SIGHT:
+    far = model.context
+    if far is not None and far < chosen.limit:
         notes.append(
-            f"Qwen2.5-Math models read {_SHORT_SIGHT:,} tokens, the limit is {chosen.limit:,}; add --rope-theta 300000 "
-            "--context 32768"
+            f"{model.name} reads {far:,} tokens, the limit is {chosen.limit:,}; add --rope-theta 300000 --context 32768"
         )
     plain = model.template in (None, *(one.llamafactory for one in FAMILIES))
     if trainer == "llamafactory" and chosen.untagged and not plain:

@@ -217,14 +217,15 @@ def _told(process: subprocess.Popen[bytes], lines: Path) -> Iterator[Mapping[str
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it started."""
+    """End the process and all that it started, which may outlive it."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.killpg(process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            break
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)
+    process.wait()
 
 
 def _why(started: Started) -> str:

@@ -22,7 +22,16 @@ from select2reason.backends.loading import gpu_count, model_fingerprint, needs
 from select2reason.backends.model_folder import model_folder, parameters
 from select2reason.chosen import Chosen, open_chosen
 from select2reason.errors import OutputError, RunError, UsageError
-from select2reason.extension import advice, extended, raise_tokenizer_limit, reach, read_config, readable_by_both, told
+from select2reason.extension import (
+    advice,
+    extended,
+    raise_tokenizer_limit,
+    reach,
+    read_config,
+    readable_by_both,
+    tokenizer_readable_by_both,
+    told,
+)
 from select2reason.files import locked, write_json
 from select2reason.progress import say, stage
 from select2reason.tokens import load_tokenizer
@@ -70,6 +79,7 @@ def train(
     identity = {"selection": chosen.digest, "weights": weights, **settings.described, **_sharing(machine)}
     with _claimed(out, identity) as work:
         if (out / MANIFEST).is_file():
+            _tidy(work)
             say(f"{out} is trained already; nothing is done again")
             return read_outcome(out, again=True)
         prepared = _prepare(chosen, folder, settings, machine)
@@ -119,7 +129,8 @@ def _claimed(out: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
 def _same(note: Path, identity: Mapping[str, Any], out: Path) -> None:
     """Keep what decides the outcome; refuse another where anything was trained already."""
     wanted = orjson.loads(orjson.dumps(identity))
-    if note.is_file() and (out / LOG).exists():
+    begun = sft.last_whole(out / CHECKPOINTS) is not None or (out / MANIFEST).exists() or (out / MODEL).exists()
+    if note.is_file() and begun:
         held = orjson.loads(note.read_bytes())
         if differ := [name for name in wanted if name not in _NAMES and held.get(name) != wanted[name]]:
             words = ", ".join(f"{_option(name)} ({held.get(name)!s:.40}, not {wanted[name]!s:.40})" for name in differ)
@@ -200,12 +211,12 @@ def _refuse_or_note(prepared: Prepared, tokens: Tokens, settings: TrainSettings)
 
 def _run(plan: sft.Plan, machine: Machine, out: Path, work: Path) -> None:
     """Train, unless all that was done and the end alone is missing."""
+    write_json(work / "plan.json", asdict(plan))
     if Path(plan.result).is_file() and Path(plan.out).is_dir():
         return
     began = sft.last_whole(out / CHECKPOINTS)
     history.forget_after(out / LOG, 0 if began is None else began[1])
     shutil.rmtree(plan.out, ignore_errors=True)
-    write_json(work / "plan.json", asdict(plan))
     if began is not None and _is_last(began[0]):
         _take(began[0], began[1], plan)
         return
@@ -242,6 +253,7 @@ def _finish(plan: sft.Plan, prepared: Prepared, out: Path, work: Path) -> None:
     if plan.lora_rank is not None and not (out / _ADAPTER).exists():
         others = shutil.ignore_patterns("*.bin", "README.md")  # a card without a word in it
         shutil.copytree(tuned, work / "adapter.part", ignore=others, dirs_exist_ok=True)
+        tokenizer_readable_by_both(work / "adapter.part")
         (work / "adapter.part").replace(out / _ADAPTER)
     if not whole.exists():
         say("writing the tuned model")
