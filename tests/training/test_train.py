@@ -132,6 +132,7 @@ def test_adapters_are_merged_and_kept_apart_too(selection: Path, model: Path, tm
     assert json.loads(run(words).stdout)["steps"] == STEPS
     assert losses(out) == before
     assert (out / "model" / "model.safetensors").is_file()
+    assert not {"whole", "trainer_state.json", "optimizer.pt"} & {path.name for path in (out / "adapter").iterdir()}
 
 
 # --- what is refused before anything long starts --------------------------------------------------------------------

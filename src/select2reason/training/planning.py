@@ -25,7 +25,7 @@ from select2reason.training.settings import ACCUMULATION, SAVED_SHARE, SCHEDULE,
 
 LOG, CHECKPOINTS = "log.jsonl", "checkpoints"  # in OUT
 _ATTENTION = ("sdpa", "flash_attention_2", "flash_attention_3", "flex_attention", "eager")
-TOKENS, TUNED, LOCK = "tokens.arrow", "tuned", "trainer.lock"  # in OUT/work
+TOKENS, TUNED, RESULT, LOCK = "tokens.arrow", "tuned", "result.json", "trainer.lock"  # in OUT/work
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def make_plan(
         tokens=str((work / TOKENS).resolve()),
         out=str((work / TUNED).resolve()),
         log=str((out / LOG).resolve()),
-        result=str((work / "result.json").resolve()),
+        result=str((work / RESULT).resolve()),
         lock=str((work / LOCK).resolve()),
         arguments=arguments,
         keep=means.keep_checkpoints,

@@ -15,7 +15,7 @@ from select2reason.extension import reach, read_config
 from select2reason.files import write_json
 from select2reason.training import history
 from select2reason.training.encoding import Tokens
-from select2reason.training.planning import LOG, Prepared
+from select2reason.training.planning import LOG, RESULT, Prepared
 from select2reason.training.settings import TrainSettings
 
 MODEL, MANIFEST = "model", "manifest.json"  # in OUT
@@ -54,7 +54,7 @@ def write_manifest(
 ) -> None:
     """Write OUT/manifest.json; `work` holds the trainer's result."""
     chosen, before, after = prepared.chosen, reach(read_config(prepared.model)), reach(prepared.config)
-    result = orjson.loads((work / "result.json").read_bytes())
+    result = orjson.loads((work / RESULT).read_bytes())
     past = history.read(out / LOG)
     seconds = past.time_s
     manifest = {

@@ -42,6 +42,7 @@ from select2reason.training.planning import (
     CHECKPOINTS,
     LOCK,
     LOG,
+    RESULT,
     TOKENS,
     TUNED,
     Prepared,
@@ -55,6 +56,10 @@ from select2reason.training.settings import Means, TrainSettings
 _ADAPTER = "adapter"
 _NAMES = ("model", "revision")  # what the weights are called; their fingerprint counts
 _NOTE = "settings.json"  # in OUT/work
+_STATE = (  # of a checkpoint, what is not the model
+    *("*.pt", "*.pth", "*.bin", "global_step*", "pytorch_model_fsdp*", "optimizer_*"),
+    *("trainer_state.json", "whole", "latest", "zero_to_fp32.py"),
+)
 _SMALL = 3_200_000_000  # parameters: models called 3B have up to 3.1 billion
 
 
@@ -129,8 +134,8 @@ def _claimed(out: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
 def _same(note: Path, identity: Mapping[str, Any], out: Path) -> None:
     """Keep what decides the outcome; refuse another where anything was trained already."""
     wanted = orjson.loads(orjson.dumps(identity))
-    begun = sft.last_whole(out / CHECKPOINTS) is not None or (out / MANIFEST).exists() or (out / MODEL).exists()
-    if note.is_file() and begun:
+    done = any(file.exists() for file in (out / MANIFEST, out / MODEL, note.with_name(RESULT)))
+    if note.is_file() and (done or sft.last_whole(out / CHECKPOINTS) is not None):
         held = orjson.loads(note.read_bytes())
         if differ := [name for name in wanted if name not in _NAMES and held.get(name) != wanted[name]]:
             words = ", ".join(f"{_option(name)} ({held.get(name)!s:.40}, not {wanted[name]!s:.40})" for name in differ)
@@ -236,10 +241,7 @@ def _is_last(checkpoint: Path) -> bool:
 
 def _take(checkpoint: Path, step: int, plan: sft.Plan) -> None:
     """The weights of the last step's checkpoint as the trained ones: the trainer was killed before it wrote them."""
-    others = shutil.ignore_patterns(
-        "*.pt", "*.pth", "*.bin", "global_step*", "pytorch_model_fsdp*", "trainer_state.json"
-    )
-    shutil.copytree(checkpoint, plan.out, ignore=others)
+    shutil.copytree(checkpoint, plan.out, ignore=shutil.ignore_patterns(*_STATE))
     sft.write_result(Path(plan.result), step, None)
 
 
