@@ -1,6 +1,6 @@
 """Whether training learns, and whether a killed training comes to the same as one left in peace: all weights and LoRA.
 
-    PYTHON benchmarks/train_resume.py SELECTION MODEL OUT [STEPS] [KILLED_AT]
+    PYTHON benchmarks/train_resume.py SELECTION MODEL OUT [STEPS] [KILLED_AT] [BATCH]
 
 For each of the two: one run undisturbed, one killed (SIGKILL to all its processes) at a step and begun again by the
 same command. Printed: losses, steps, and the largest difference of a step's loss between the two runs. Exits 1 where a
@@ -18,13 +18,14 @@ from pathlib import Path
 import psutil
 
 selection, model, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-steps, killed_at = (int(sys.argv[at]) if len(sys.argv) > at else default for at, default in ((4, 30), (5, 15)))
+given = dict(enumerate(map(int, sys.argv[4:])))
+steps, killed_at, batch = given.get(0, 30), given.get(1, 15), given.get(2, 2)
 _NOISE = 1e-3  # of a loss; threads add in another order
 
 
 def command(folder: Path, *words: str) -> list[str]:
     own = [sys.executable, "-m", "select2reason", "train", str(selection), "--model", model, "--out", str(folder)]
-    fixed = ["--max-steps", str(steps), "--batch-size", "2", "--save-every", "5", "--no-gradient-checkpointing"]
+    fixed = ["--max-steps", str(steps), "--batch-size", str(batch), "--save-every", "5", "--no-gradient-checkpointing"]
     return [*own, *fixed, *words]
 
 
