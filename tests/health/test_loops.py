@@ -39,6 +39,21 @@ def by_definition(ids: list[int]) -> tuple[float, int]:
     return (len(stuck) / len(ids), stuck[0]) if stuck else (0.0, -1)
 
 
+@pytest.mark.parametrize("period", range(1, 20))
+def test_a_loop_of_any_length_is_found_wherever_its_runs_fall(period: int) -> None:
+    rng = np.random.default_rng(period)
+    rows = []
+    for _ in range(40):
+        loop = np.tile(rng.integers(1_000, 50_000, period), 900 // period)
+        rows.append(np.concatenate([rng.integers(1_000, 50_000, 900), loop]).astype(np.uint32))
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    found = find_loops(Encoded(np.concatenate(rows), offsets), np.zeros(1, np.bool_))
+    assert [round(float(share), 6) for share in found.share] == [
+        round(by_definition(row.tolist())[0], 6) for row in rows
+    ]
+    assert found.share.min() > LOOPING
+
+
 IDS = st.lists(
     st.one_of(
         st.lists(st.integers(100, 130), min_size=1, max_size=40),
@@ -58,8 +73,8 @@ def test_any_ids_are_judged_as_the_definition_says(rows: list[list[int]]) -> Non
     found = find_loops(encoded, np.zeros(1, np.bool_))  # no token is a number
     for row, share, start in zip(rows, found.share, found.start, strict=True):
         expected, first = by_definition(row)
-        if share > expected + 1e-6 or (share == 0 and expected < 0.15):
-            continue  # the look at longer runs, which here is one of all tokens, found more; or so few are told as none
+        if share > expected + 1e-6 or (share == 0 and expected < LOOPING):
+            continue  # the look at longer runs, which here is one of all tokens, found more; or the quick look, none
         assert float(share) == pytest.approx(expected)
         assert int(start) == first
 

@@ -38,6 +38,7 @@ _END_TOKENS = 2 * WINDOW_TOKENS  # where a loop that is never left is looked for
 _SAMPLE = np.uint32(3)  # a quick look is at the runs whose hash has none of these bits: one in four
 _QUICK_SUSPECT, _QUICK_STUCK = 0.3, 0.5  # as SUSPECT and STUCK there; it takes a few new runs for old ones
 _QUICK_SHARE = 0.05  # least looping share there that calls for a whole look: below it a trace counts as without loops
+_STRETCH, _FEWEST_DRAWN, _MOST_DRAWN = 128, 10, 64  # of 128 unlike runs 32 are drawn, more or less by 5
 _FACTORS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], np.uint32)
 
 
@@ -105,7 +106,19 @@ def _suspect(ids: NDArray[np.uint32], offsets: NDArray[np.int64]) -> NDArray[np.
     rows = np.searchsorted(bounds, ends, side="left") - 1  # a window over two rows does no harm
     stuck = np.bincount(rows, minlength=len(sizes)) >= _QUICK_SHARE * sizes
     many = np.diff(counted[bounds]) >= _QUICK_SUSPECT * sizes
-    return (stuck | many) & (np.diff(offsets) >= WINDOW_TOKENS + RUN_TOKENS - 1)
+    return (stuck | many | _uneven(drawn, offsets)) & (np.diff(offsets) >= WINDOW_TOKENS + RUN_TOKENS - 1)
+
+
+def _uneven(drawn: NDArray[np.intp], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The rows of which some stretch is hardly drawn at all, or almost whole: a few runs must make it up, all of them
+    out of the sample or in it. Of a loop of one token there is none in three cases of four."""
+    stretches = int(offsets[-1]) // _STRETCH
+    held = np.bincount(drawn // _STRETCH, minlength=stretches)[:stretches]
+    odd = np.flatnonzero((held < _FEWEST_DRAWN) | (held > _MOST_DRAWN)) * _STRETCH
+    first, last = (np.searchsorted(offsets, odd + at, side="right") - 1 for at in (0, _STRETCH - 1))
+    rows = np.zeros(len(offsets) - 1, np.bool_)
+    rows[first] = rows[last] = True
+    return rows
 
 
 def _loop(ids: NDArray[np.uint32], numbers: NDArray[np.bool_]) -> tuple[float, int]:
