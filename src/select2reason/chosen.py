@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from select2reason.errors import UsageError
+from select2reason.files import file_digest
 from select2reason.tags import TAGS
 from select2reason.tokens import BUILTIN
 
@@ -49,17 +50,12 @@ class Chosen:
         """Whether the tokens were counted with Qwen2.5's vocabulary."""
         return self.tokenizer == BUILTIN
 
-    def scan(self) -> pl.LazyFrame:
-        """`system`, `question`, `response` (texts, none null) and `total_tokens`, best first."""
-        turns = {name: _content(at) for name, at in _TURNS.items()}
-        return pl.scan_parquet(list(self.files)).select(**turns, total_tokens="total_tokens")
-
     def batches(self) -> Iterator[pl.DataFrame]:
-        """What `scan` gives, some rows at a time."""
+        """`system`, `question`, `response` (texts, none null) and `total_tokens`, best first, some rows at a time."""
+        turns = {name: _content(at) for name, at in _TURNS.items()}
         for file in self.files:
             for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["messages", "total_tokens"]):
-                frame = pl.DataFrame(batch)
-                yield frame.select(**{name: _content(at) for name, at in _TURNS.items()}, total_tokens="total_tokens")
+                yield pl.DataFrame(batch).select(**turns, total_tokens="total_tokens")
 
 
 def open_chosen(folder: Path) -> Chosen:
@@ -71,7 +67,7 @@ def open_chosen(folder: Path) -> Chosen:
     names = sorted(name for name in manifest["outputs"] if name.startswith("data/"))
     files = tuple(folder / name for name in names)
     for name, file in zip(names, files, strict=True):
-        if not file.is_file() or _digest(file) != manifest["outputs"][name]:
+        if not file.is_file() or file_digest(file) != manifest["outputs"][name]:
             raise UsageError(f"{file} is missing or was changed since it was selected; run the same select again")
     tags = [tag for pair in TAGS for tag in pair]
     tokens = pl.col("total_tokens").cast(pl.Int64)
@@ -110,11 +106,6 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if not chosen:
         raise UsageError(f"{folder} holds no chosen rows; give a folder that `select2reason select` wrote")
     return manifest
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _content(turn: int) -> pl.Expr:

@@ -69,13 +69,14 @@ def read_recipe(file: Path, out: Path) -> Recipe:
         raise UsageError(f"{file}: against = {against!r} is no variant; it can be {', '.join([*variants, BASE])}")
     if "evaluate" in text and "train" not in text:
         raise UsageError(f"{file}: [evaluate] needs a [train], whose model it asks")
+    base = bool(evaluate.get("base")) or against == BASE
     return Recipe(
         name=str(text.get("name", file.stem)),
         about=str(text.get("about", "")),
         variants=tuple(variants),
         against=against,
-        base=bool(evaluate.get("base")) or against == BASE,
-        stages=tuple(_stages(text, variants, out, base=bool(evaluate.get("base")) or against == BASE)),
+        base=base,
+        stages=tuple(_stages(text, variants, out, base=base)),
     )
 
 

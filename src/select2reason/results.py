@@ -14,6 +14,7 @@ import orjson
 import polars as pl
 
 from select2reason.evaluation.comparison import PROBLEMS, Comparison, Paired, compare, read_other
+from select2reason.files import write_json
 from select2reason.recipe import BASE, Recipe
 
 FILES = ("report.md", "report.json")
@@ -42,18 +43,8 @@ def write_results(recipe: Recipe, out: Path) -> None:
     """Write both files."""
     names = [BASE, *recipe.variants] if recipe.base else list(recipe.variants)
     variants = [_variant(name, recipe, out) for name in names]
-    (out / FILES[1]).write_bytes(
-        orjson.dumps(
-            {
-                "name": recipe.name,
-                "about": recipe.about,
-                "against": recipe.against,
-                "variants": [asdict(one) for one in variants],
-            },
-            option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY,
-            default=str,
-        )
-    )
+    told = {"name": recipe.name, "about": recipe.about, "against": recipe.against}
+    write_json(out / FILES[1], told | {"variants": [asdict(one) for one in variants]})
     (out / FILES[0]).write_text("\n".join(_page(recipe, variants)) + "\n", encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from select2reason.export.handover import ForModel, hand_over
 
 from ..real_selection import Real
-from ..whole_examples import assert_whole
+from ..whole_examples import PAPER, assert_whole
 from .environments import ask
 
 
@@ -17,12 +17,4 @@ def test_no_token_is_lost_and_none_is_added(real: Real, tmp_path: Path) -> None:
     read = ask("axolotl", out, real.tokenizer)
     assert read["unknown"] == []
     assert_whole(real, read["input_ids"], read["labels"])
-    assert read["settings"] == {
-        "learning_rate": 5e-5,
-        "epochs": 3,
-        "scheduler": "cosine",
-        "warmup": 0.1,
-        "accumulation": 4,
-        "cutoff_len": 16_384,
-        "finetuning": "full",
-    }
+    assert read["settings"] == PAPER

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from select2reason.files import write_json
+
 _WHOLE = "whole"  # in a checkpoint's folder: all of it is on the disk
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
@@ -85,9 +87,7 @@ def train(plan: Plan) -> None:
 
 def write_result(file: Path, steps: int, peak_memory_bytes: int | None) -> None:
     """The last words of a training: it is done, and the tuned weights are whole."""
-    part = file.with_name(file.name + ".part")
-    part.write_text(json.dumps({"steps": steps, "peak_memory_bytes": peak_memory_bytes}), encoding="utf-8")
-    part.replace(file)
+    write_json(file, {"steps": steps, "peak_memory_bytes": peak_memory_bytes})
 
 
 def make_whole(plan: Plan, tuned: Path, out: Path) -> None:

@@ -6,7 +6,6 @@ the questions it was fitted on).
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from select2reason.cache import key_of
 from select2reason.difficulty.features import strip_tail
 from select2reason.difficulty.reward import NgramModel
 from select2reason.errors import OutputError, UsageError
+from select2reason.files import file_digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,12 +107,9 @@ def opened(folder: Path, kind: str, device: str | None) -> tuple[Predict, Callab
 
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of the files that a score depends on, by name."""
-    found = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name not in (ABOUT, CARD, SEEN):
-            with path.open("rb") as stream:
-                found[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return found
+    others = (ABOUT, CARD, SEEN)
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in others)
+    return {path.name: file_digest(path) for path in files}
 
 
 def fingerprint(kind: str, files: Mapping[str, str]) -> str:

@@ -172,17 +172,9 @@ def axolotl(model: str, cutoff: int, counted: str) -> str:
     return _AXOLOTL.format(**_common(model, cutoff, counted))
 
 
-def deepspeed(stage: int = 3) -> str:
+def deepspeed() -> str:
     """DeepSpeed's configuration (METHOD 6: ZeRO-3); what is `auto` follows the trainer's."""
     auto = "auto"
-    zero: dict[str, object] = {"stage": stage, "overlap_comm": True, "contiguous_gradients": True}
-    if stage == 3:
-        zero |= {
-            "reduce_bucket_size": auto,
-            "stage3_prefetch_bucket_size": auto,
-            "stage3_param_persistence_threshold": auto,
-            "stage3_gather_16bit_weights_on_model_save": True,
-        }
     return _json(
         {
             "train_batch_size": auto,
@@ -190,7 +182,15 @@ def deepspeed(stage: int = 3) -> str:
             "gradient_accumulation_steps": auto,
             "gradient_clipping": auto,
             "bf16": {"enabled": auto},
-            "zero_optimization": zero,
+            "zero_optimization": {
+                "stage": 3,
+                "overlap_comm": True,
+                "contiguous_gradients": True,
+                "reduce_bucket_size": auto,
+                "stage3_prefetch_bucket_size": auto,
+                "stage3_param_persistence_threshold": auto,
+                "stage3_gather_16bit_weights_on_model_save": True,
+            },
         }
     )
 

@@ -6,7 +6,6 @@ A folder is written under another name and put in place when whole; an earlier r
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from select2reason.errors import OutputError
+from select2reason.files import file_digest
 from select2reason.pool import OWN, TEXT, Pool
 from select2reason.tags import answer_of
 from select2reason.trace import SYSTEM_PROMPT
@@ -242,8 +242,5 @@ def _turn(role: str, content: pl.Expr) -> pl.Expr:
 
 def file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file in a folder, by its path within, sorted."""
-    digests = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        with path.open("rb") as stream:
-            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return digests
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
