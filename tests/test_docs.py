@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from select2reason import cli, layouts, selection
+from select2reason import cli, layouts, reasons, selection
 from select2reason.benchmarks import BENCHMARKS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +40,7 @@ def test_no_option_is_invented() -> None:
     assert set(re.findall(r"--[a-z][a-z-]+", DOCS)) - real == set()
 
 
-@pytest.mark.parametrize("words", [layouts.LAYOUTS[:-1], selection.STRATEGIES, selection.REASONS, tuple(BENCHMARKS)])
+@pytest.mark.parametrize("words", [layouts.LAYOUTS[:-1], selection.STRATEGIES, reasons.REASONS, tuple(BENCHMARKS)])
 def test_every_name_is_explained(words: tuple[str, ...]) -> None:
     assert [word for word in words if f"`{word}`" not in DOCS] == []
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from select2reason.errors import UsageError
-from select2reason.ranking import best_first, descending_rank, joint_rank, weighted_rank
+from select2reason.ranking import descending_rank, joint_order, joint_rank, weighted_rank
 
 NAN = math.nan
 DIFFICULTIES = st.lists(st.one_of(st.just(NAN), st.sampled_from([0.0, -0.0, 0.1, 0.2, 0.5, 1.0])), max_size=30)
@@ -45,7 +45,6 @@ def test_ranks_descend_and_ties_share_the_mean(values: list[float], ranks: list[
 def test_unsigned_lengths_are_ranked_by_size() -> None:
     lengths = np.array([0, 4_000_000_000, 7], np.uint32)
     assert descending_rank(lengths).tolist() == [3, 1, 2]
-    assert best_first(np.ones(3), length=lengths).tolist() == [1, 2, 0]
 
 
 @given(DIFFICULTIES)
@@ -80,7 +79,8 @@ def test_equal_joint_ranks_tie_where_floats_do_not() -> None:
     assert in_floats[0] < in_floats[1]  # the trap: row 0 would win by noise, though row 1 has the longer trace
     joint = weighted_rank(rank_difficulty, rank_length, weight=0.2)
     assert joint.tolist() == [3.6, 3.6]
-    assert best_first(joint, length=floats(10, 20)).tolist() == [1, 0]
+    # held longest first, as they are ordered: the longer trace, row 1, is the first of the two
+    assert joint_order(rank_difficulty[::-1], rank_length[::-1], weight=0.2).tolist() == [0, 1]
 
 
 @given(st.data(), HUNDREDTHS)
@@ -104,15 +104,14 @@ def test_the_sums_of_the_largest_pool_do_not_overflow(weight: float) -> None:
     assert weighted_rank(last, last, weight=weight).tolist() == last.tolist()
 
 
-def test_best_first_breaks_ties_by_length_then_by_row() -> None:
-    rank = floats(2, 1, 2, 2, 1)
-    length = floats(50, 10, 70, 50, 10)
-    assert best_first(rank, length=length).tolist() == [1, 4, 2, 0, 3]
+@given(st.lists(st.tuples(st.integers(2, 9), st.integers(2, 9)), max_size=40), HUNDREDTHS)
+def test_the_joint_order_is_the_stable_sort_of_exact_sums(halves: list[tuple[int, int]], weight: Fraction) -> None:
+    exact = [weight * Fraction(d, 2) + (1 - weight) * Fraction(length, 2) for d, length in halves]
+    expected = sorted(range(len(halves)), key=lambda row: (exact[row], row))
+    difficulty, length = floats(*(d / 2 for d, _ in halves)), floats(*(one / 2 for _, one in halves))
+    assert joint_order(difficulty, length, weight=float(weight)).tolist() == expected
 
 
-@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3)), max_size=40))
-def test_best_first_is_the_stable_sort(rows: list[tuple[int, int]]) -> None:
-    rank = np.array([rank for rank, _ in rows], np.float64)
-    length = np.array([length for _, length in rows], np.uint32)
-    expected = sorted(range(len(rows)), key=lambda row: (rows[row][0], -rows[row][1], row))
-    assert best_first(rank, length=length).tolist() == expected
+def test_sums_too_large_to_carry_their_place_are_ordered_as_well() -> None:
+    last = floats(2**32, 2**31, 2**31, 1)
+    assert joint_order(last, last, weight=0.123456789).tolist() == [3, 1, 2, 0]

@@ -14,20 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from select2reason.errors import UsageError
+from select2reason.reasons import ELIGIBLE, OUTCOMES, REASONS, ROW_RULES, first_reason
 from select2reason.selection import (
-    ELIGIBLE,
-    OUTCOMES,
-    REASONS,
-    ROW_RULES,
     STRATEGIES,
     Candidates,
     Selection,
     Strategy,
-    first_reason,
     parse_fraction,
+    rank,
     rows_of_fraction,
-    select,
 )
+
+
+def select(candidates: Candidates, **options: Any) -> Selection:
+    return rank(candidates).select(**options)
+
 
 NAN = math.nan
 TENTH = Decimal("0.1")

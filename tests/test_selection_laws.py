@@ -16,7 +16,8 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from select2reason.selection import ELIGIBLE, OUTCOMES, REASONS, STRATEGIES, Candidates, Selection, select
+from select2reason.reasons import ELIGIBLE, OUTCOMES, REASONS
+from select2reason.selection import STRATEGIES, Candidates, Selection, rank
 
 DTYPES: dict[str, Any] = {
     "difficulty": np.float64,
@@ -30,6 +31,12 @@ DTYPES: dict[str, Any] = {
 
 Row = dict[str, Any]
 Options = dict[str, Any]
+
+
+def select(candidates: Candidates, **options: Any) -> Selection:
+    return rank(candidates).select(**options)
+
+
 ROWS = st.lists(
     st.fixed_dictionaries(
         {

@@ -27,8 +27,9 @@ from select2reason.files import write_json
 from select2reason.opening import open_pool
 from select2reason.progress import say, stage
 from select2reason.ranking import BEST_WEIGHT
+from select2reason.reasons import OUTCOMES, ROW_RULES
 from select2reason.scored import Checks, Scored, find_scorers, score_pool
-from select2reason.selection import OUTCOMES, ROW_RULES, Selection
+from select2reason.selection import Selection, rank
 from select2reason.settings import DROPPING, PoolSettings, ScoreSettings, SelectSettings
 from select2reason.table import candidates, with_selection
 from select2reason.verification import Verify
@@ -89,14 +90,16 @@ def select(
     carried = export.carried_names(opened.pool.own_columns(), pool.carry)
     checks = Checks(chosen.verify, chosen.by_gold, chosen.cutoff_tokens, chosen.dropping)
     scored = score_pool(opened, scorers, pool, checks)
-    rivals = candidates(
-        scored.table,
-        scored.pool,
-        dropping=chosen.dropping,
-        one_generation=chosen.one_generation,
-        prefer_right=chosen.cap == 1 and chosen.verify != "off",
+    ranked = rank(
+        candidates(
+            scored.table,
+            scored.pool,
+            dropping=chosen.dropping,
+            one_generation=chosen.one_generation,
+            prefer_right=chosen.cap == 1 and chosen.verify != "off",
+        )
     )
-    selection = chosen.choose(rivals)
+    selection = chosen.choose(ranked)
     table = with_selection(scored.table, selection)
     outcome = _outcome(out, scored, table, selection, cutoff_tokens=chosen.cutoff_tokens)
     _refuse_empty(outcome)
@@ -114,9 +117,9 @@ def select(
                 table,
                 manifest=manifest,
                 examples=showing.examples(
-                    scored.pool, table, rivals, chosen, selection.rows, spill=folder / "examples"
+                    scored.pool, table, ranked, chosen, selection.rows, spill=folder / "examples"
                 ),
-                alternatives=showing.alternatives(rivals, chosen, selection),
+                alternatives=showing.alternatives(ranked, chosen, selection),
                 findings=showing.findings(scored, table, spill=folder / "findings"),
             )
         )

@@ -38,13 +38,33 @@ def weighted_rank(
     fraction (the nearest with a denominator up to 10**9: 0.2 is 1/5) the sums are taken in whole numbers and
     divided once, at the end.
     """
+    sums, whole = _whole_sums(rank_difficulty, rank_length, weight)
+    return sums / whole
+
+
+def joint_order(
+    rank_difficulty: NDArray[np.float64], rank_length: NDArray[np.float64], *, weight: float = BEST_WEIGHT
+) -> NDArray[np.intp]:
+    """Positions, smallest joint rank first; of equal ones the earlier position."""
+    sums, _ = _whole_sums(rank_difficulty, rank_length, weight)
+    rows = len(sums)
+    if not rows or int(sums.max()) >= 2**63 // rows - 1:
+        return np.argsort(sums, kind="stable")
+    carried: NDArray[np.intp] = np.sort(sums * rows + np.arange(rows))  # with their places: one sort, half the time
+    return carried % rows
+
+
+def _whole_sums(
+    rank_difficulty: NDArray[np.float64], rank_length: NDArray[np.float64], weight: float
+) -> tuple[NDArray[np.int64], int]:
+    """The joint ranks as whole numbers, and what each is to be divided by."""
     if not 0 <= weight <= 1:
         raise UsageError(f"weight must be between 0 and 1, e.g. {BEST_WEIGHT}; got {weight}")
     share = Fraction(weight).limit_denominator(_FINEST_WEIGHT)
     part, whole = share.numerator, share.denominator
     twice_difficulty = (2 * rank_difficulty).astype(np.int64)
     twice_length = (2 * rank_length).astype(np.int64)
-    return (part * twice_difficulty + (whole - part) * twice_length) / (2 * whole)
+    return part * twice_difficulty + (whole - part) * twice_length, 2 * whole
 
 
 def descending_rank(values: NDArray[Number]) -> NDArray[np.float64]:
@@ -52,8 +72,3 @@ def descending_rank(values: NDArray[Number]) -> NDArray[np.float64]:
     downwards = -values.astype(np.float64)  # NaN sorts last, as one value
     _, place, ties = np.unique(downwards, return_inverse=True, return_counts=True)
     return (np.cumsum(ties) - (ties - 1) / 2)[place]
-
-
-def best_first(rank: NDArray[Number], *, length: NDArray[Number]) -> NDArray[np.intp]:
-    """Row positions, smallest rank first; ties: the longer trace, then the earlier row (METHOD 9.1)."""
-    return np.lexsort((-length.astype(np.float64), rank))  # last key first; stable: then by row

@@ -7,7 +7,7 @@ numbers only, never text: scores, flags and groups come in. An empty selection i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import ROUND_FLOOR, Context, Decimal, DecimalException, localcontext
 from typing import Any, Literal, get_args
@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from select2reason.errors import UsageError
-from select2reason.ranking import BEST_WEIGHT, best_first, descending_rank, weighted_rank
+from select2reason.ranking import BEST_WEIGHT, descending_rank, joint_order, weighted_rank
+from select2reason.reasons import ELIGIBLE, OVER_BUDGET, RANKED_BELOW, SAME_QUESTION, SELECTED
 
 Integers = NDArray[np.integer[Any]]
 Ranks = NDArray[np.float64]
@@ -24,31 +25,6 @@ Rows = NDArray[np.intp]
 
 Strategy = Literal["joint", "random", "diverse", "longest", "shortest", "middle", "hardest", "rethinking"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-
-ROW_RULES = (
-    "no_trace",
-    "looping",
-    "cut_off",
-    "damaged_tags",
-    "no_answer",
-    "wrong_answer",
-    "language_switch",
-    "runs_on",
-    "contaminated",
-    "duplicate",
-    "over_cutoff",
-)
-"""Reasons that make a row ineligible by itself (METHOD 9.5), in the order in which the first one counts."""
-REASONS = (*ROW_RULES, "same_question", "over_budget", "ranked_below")
-"""All reasons why a row is not chosen, in the order of METHOD 9.12; a reason's code is its place here."""
-OUTCOMES = (*REASONS, "selected")
-"""What `Selection.reason` may hold: OUTCOMES[code]."""
-SELECTED = OUTCOMES.index("selected")
-SAME_QUESTION = REASONS.index("same_question")
-OVER_BUDGET = REASONS.index("over_budget")
-RANKED_BELOW = REASONS.index("ranked_below")
-ELIGIBLE = -1
-"""In `Candidates.dropped`: no row rule dropped this row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,67 +70,104 @@ class Selection:
     eligible: int
     asked: int | None  # rows asked for, which may be more than there were to take; None under a token budget
     strategy: Strategy
-    params: Mapping[str, object]  # the other options of select(): enough to make it again
+    params: Mapping[str, object]  # the other options of `Ranked.select`: enough to make it again
 
 
-def select(
-    candidates: Candidates,
-    *,
-    strategy: Strategy = "joint",
-    fraction: Decimal | None = None,
-    rows: int | None = None,
-    token_budget: int | None = None,
-    weight: float = BEST_WEIGHT,
-    seed: int = 0,
-    per_question: int = 1,
-) -> Selection:
-    """Choose rows by one strategy: a fraction of the eligible rows, a number, or what a token budget holds.
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """The eligible rows of a pool, ranked once (METHOD 4, 9.1): any number of choices can be made from them.
 
-    Goes down the strategy's order and passes over a row whose question group already holds `per_question`
-    chosen rows (0 = no cap) or whose total_tokens do not fit into what is left of the budget. Where fewer
-    rows can be taken than asked for, all of them are. Raises UsageError unless exactly one of the three sizes
-    is given, and for a value that is out of range.
+    They are held longest trace first, ties the earlier row, so that any stable sort breaks ties as METHOD 9.1 does.
     """
-    sizes = {"fraction": fraction, "rows": rows, "token_budget": token_budget}
-    _check(sizes, strategy=strategy, seed=seed, per_question=per_question)
+
+    rows: Rows  # positions in the pool
+    pool: Candidates  # of these rows
+    dropped: Integers  # per pool row, as in Candidates
+    rank_difficulty: Ranks
+    rank_length: Ranks
+    group: Rows  # question groups as 0, 1, ...
+    largest_group: int
+
+    def select(
+        self,
+        *,
+        strategy: Strategy = "joint",
+        fraction: Decimal | None = None,
+        rows: int | None = None,
+        token_budget: int | None = None,
+        weight: float = BEST_WEIGHT,
+        seed: int = 0,
+        per_question: int = 1,
+    ) -> Selection:
+        """Choose rows by one strategy: a fraction of the eligible rows, a number, or what a token budget holds.
+
+        Goes down the strategy's order and passes over a row whose question group already holds `per_question`
+        chosen rows (0 = no cap) or whose total_tokens do not fit into what is left of the budget. Where fewer
+        rows can be taken than asked for, all of them are. Raises UsageError unless exactly one of the three sizes
+        is given, and for a value that is out of range.
+        """
+        sizes = {"fraction": fraction, "rows": rows, "token_budget": token_budget}
+        _check(sizes, strategy=strategy, seed=seed, per_question=per_question)
+        asked = rows if fraction is None else rows_of_fraction(fraction, len(self.rows))
+        cap = per_question or max(1, self.largest_group)
+        queues = _queues(strategy, self, weight, seed)
+        if len(queues) == 1 and token_budget is None:
+            chosen = self._first(queues[0], cap, asked)
+        else:
+            tokens = self.pool.total_tokens
+            chosen = _in_turns(queues, self.group, tokens, cap=cap, stop=asked, budget=token_budget)
+        unchosen = RANKED_BELOW if token_budget is None else OVER_BUDGET
+        reason = self.dropped.astype(np.int8)
+        reason[self.rows] = _fates(chosen, self.group, cap, unchosen)
+        joint = weighted_rank(self.rank_difficulty, self.rank_length, weight=weight)
+        return Selection(
+            rows=self.rows[chosen].astype(np.uint32),
+            reason=reason,
+            rank_difficulty=self._spread(self.rank_difficulty),
+            rank_length=self._spread(self.rank_length),
+            rank_joint=self._spread(joint),
+            eligible=len(self.rows),
+            asked=asked,
+            strategy=strategy,
+            params=sizes | {"weight": weight, "seed": seed, "per_question": per_question},
+        )
+
+    def joint_order(self, weight: float) -> Rows:
+        """Positions within `rows`, the smallest joint rank first."""
+        return joint_order(self.rank_difficulty, self.rank_length, weight=weight)
+
+    def _first(self, order: Rows, cap: int, stop: int | None) -> Rows:
+        """The first `stop` rows of an order that the cap leaves; what it leaves of a part does not hang on the rest."""
+        if cap >= self.largest_group:
+            return order[:stop]
+        part = len(order) if stop is None else 2 * stop
+        taken = _under_cap(order[:part], self.group, cap)
+        if part < len(order) and len(taken) < (stop or 0):
+            taken = _under_cap(order, self.group, cap)
+        return taken[:stop]
+
+    def _spread(self, ranks: Ranks) -> Ranks:
+        """Ranks of these rows as ranks of all rows of the pool; NaN for the others."""
+        spread = np.full(len(self.dropped), np.nan)
+        spread[self.rows] = ranks
+        return spread
+
+
+def rank(candidates: Candidates) -> Ranked:
+    """Rank the rows that no row rule dropped."""
     eligible = np.flatnonzero(candidates.dropped == ELIGIBLE)
-    asked = rows if fraction is None else rows_of_fraction(fraction, len(eligible))
-    pool = candidates.take(eligible)
-    ranks = _ranks(pool, weight)
+    rows = eligible[np.argsort(-candidates.trace_tokens[eligible].astype(np.int64), kind="stable")]
+    pool = candidates.take(rows)
     _, group = np.unique(pool.question_group, return_inverse=True)
-    cap = per_question or len(group)
-    queues = _queues(strategy, pool, ranks, seed)
-    if len(queues) == 1 and token_budget is None:
-        chosen = _under_cap(queues[0], group, cap)[:asked]
-    else:
-        chosen = _in_turns(queues, group, pool.total_tokens, cap=cap, stop=asked, budget=token_budget)
-    reason = candidates.dropped.astype(np.int8)
-    reason[eligible] = _fates(chosen, group, cap, RANKED_BELOW if token_budget is None else OVER_BUDGET)
-    return Selection(
-        rows=eligible[chosen].astype(np.uint32),
-        reason=reason,
-        **{name: _spread(rank, eligible, len(reason)) for name, rank in ranks.items()},
-        eligible=len(eligible),
-        asked=asked,
-        strategy=strategy,
-        params=sizes | {"weight": weight, "seed": seed, "per_question": per_question},
+    return Ranked(
+        rows=rows,
+        pool=pool,
+        dropped=candidates.dropped,
+        rank_difficulty=descending_rank(pool.difficulty),
+        rank_length=descending_rank(pool.trace_tokens),
+        group=group,
+        largest_group=int(np.bincount(group).max(initial=0)),
     )
-
-
-def first_reason(flags: Mapping[str, NDArray[np.bool_]], *, active: Collection[str]) -> NDArray[np.int8]:
-    """Per row the code of the first active reason whose flag is set, in the order of REASONS, or ELIGIBLE.
-
-    Takes the row rules, and same_question for rows that a recipe drops up front (METHOD 9.6). A flag that is
-    not active drops nothing. Raises ValueError for an active name that is no such rule or has no flags.
-    """
-    rules = (*ROW_RULES, "same_question")
-    if wrong := sorted(set(active) - set(rules) | set(active) - set(flags)):
-        raise ValueError(f"no row rule, or no flags given for it: {', '.join(wrong)}")
-    dropped = np.full(len(next(iter(flags.values()), ())), ELIGIBLE, np.int8)
-    for rule in reversed(rules):  # the first reason is written last
-        if rule in active:
-            dropped[flags[rule]] = REASONS.index(rule)
-    return dropped
 
 
 def parse_fraction(text: str) -> Decimal:
@@ -193,56 +206,60 @@ def _check(sizes: Mapping[str, object], *, strategy: str, seed: int, per_questio
             raise UsageError(f"{name} must be at least {least[name]}; got {value}")
 
 
-# Below, a row is a position among the eligible rows.
+# Below, a row is a position within `Ranked.rows`: longest trace first, ties the earlier row of the pool.
 
 
-def _ranks(pool: Candidates, weight: float) -> dict[str, Ranks]:
-    difficulty, length = descending_rank(pool.difficulty), descending_rank(pool.trace_tokens)
-    joint = weighted_rank(difficulty, length, weight=weight)
-    return {"rank_difficulty": difficulty, "rank_length": length, "rank_joint": joint}
-
-
-def _queues(strategy: Strategy, pool: Candidates, ranks: Mapping[str, Ranks], seed: int) -> list[Rows]:
+def _queues(strategy: Strategy, ranked: Ranked, weight: float, seed: int) -> list[Rows]:
     """The order in which rows are tried: one queue; for `diverse` one a category, and these take turns."""
-    length = pool.trace_tokens
+    rows = ranked.rows
     match strategy:
         case "random":
-            return [np.random.default_rng(seed).permutation(len(length))]
+            return [_in_pool_order(rows)[np.random.default_rng(seed).permutation(len(rows))]]
         case "diverse":
-            return _shuffled_by_category(pool.category, seed)
+            return _shuffled_by_category(ranked.pool.category, _in_pool_order(rows), seed)
         case "shortest":
-            return [np.argsort(length, kind="stable")]  # ties: the earlier row
+            return [np.lexsort((rows, ranked.pool.trace_tokens))]  # ties: the earlier row
         case "middle":
-            return [_from_the_middle(best_first(ranks["rank_length"], length=length))]
+            return [_from_the_middle(len(rows))]
         case "rethinking":
-            return [best_first(descending_rank(pool.rethinking_tokens), length=length)]
+            return [np.argsort(-ranked.pool.rethinking_tokens.astype(np.int64), kind="stable")]
         case "longest":
-            return [best_first(ranks["rank_length"], length=length)]
+            return [np.arange(len(rows))]
         case "hardest":
-            return [best_first(ranks["rank_difficulty"], length=length)]
+            return [np.argsort(ranked.rank_difficulty, kind="stable")]
         case "joint":
-            return [best_first(ranks["rank_joint"], length=length)]
+            return [ranked.joint_order(weight)]
 
 
-def _from_the_middle(longest_first: Rows) -> Rows:
+def _in_pool_order(rows: Rows) -> Rows:
+    return np.argsort(rows)
+
+
+def _from_the_middle(rows: int) -> Rows:
     """The rows around the median first; of two as far from it, the longer one."""
-    rows = len(longest_first)
     distance = np.abs(2 * np.arange(rows) - (rows - 1))
-    return longest_first[np.argsort(distance, kind="stable")]  # as far: the earlier, that is the longer, row
+    nearest: Rows = np.argsort(distance, kind="stable")  # as far: the earlier, that is the longer, row
+    return nearest
 
 
-def _shuffled_by_category(category: Integers, seed: int) -> list[Rows]:
+def _shuffled_by_category(category: Integers, in_pool_order: Rows, seed: int) -> list[Rows]:
     """One random queue a category, in the order of the codes; rows without a category come last."""
     code = np.where(category < 0, np.iinfo(np.int64).max, category.astype(np.int64))
-    shuffled = np.random.default_rng(seed).permutation(len(code))
+    shuffled = in_pool_order[np.random.default_rng(seed).permutation(len(code))]
     grouped = shuffled[np.argsort(code[shuffled], kind="stable")]  # within a category: the shuffled order
     return np.split(grouped, np.flatnonzero(np.diff(code[grouped])) + 1)
 
 
 def _under_cap(order: Rows, group: Rows, cap: int) -> Rows:
     """What _in_turns takes from one queue without a budget, in column form: the first `cap` of each group."""
-    by_group = np.argsort(group[order], kind="stable")  # within a group: the given order
-    ordered = group[order][by_group]
+    groups = group[order]
+    if cap == 1:
+        first = np.empty(int(groups.max(initial=-1)) + 1, np.intp)
+        first[groups[::-1]] = np.arange(len(order))[::-1]  # of equal groups the last one written stays: the first
+        leads: NDArray[np.bool_] = first[groups] == np.arange(len(order))
+        return order[leads]
+    by_group = np.argsort(groups, kind="stable")  # within a group: the given order
+    ordered = groups[by_group]
     turn = np.arange(len(order)) - np.searchsorted(ordered, ordered)
     allowed = np.empty(len(order), np.bool_)
     allowed[by_group] = turn < cap
@@ -281,10 +298,3 @@ def _fates(chosen: Rows, group: Rows, cap: int, unchosen: int) -> NDArray[np.int
     fates = np.where(full[group], SAME_QUESTION, unchosen).astype(np.int8)
     fates[chosen] = SELECTED
     return fates
-
-
-def _spread(ranks: Ranks, eligible: Rows, rows: int) -> Ranks:
-    """Ranks of the eligible rows as ranks of all rows of the pool; NaN for the others."""
-    spread = np.full(rows, np.nan)
-    spread[eligible] = ranks
-    return spread

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from select2reason.backends import BackendSettings
 from select2reason.difficulty.judge import JudgePrompt
 from select2reason.ranking import BEST_WEIGHT
-from select2reason.selection import REASONS, Candidates, Selection, Strategy, select
+from select2reason.reasons import REASONS
+from select2reason.selection import Ranked, Selection, Strategy
 from select2reason.tokens import BUILTIN
 from select2reason.verification import Verify
 
@@ -83,10 +84,9 @@ class SelectSettings:
         fraction = self.fraction or (None if sized else PAPER_FRACTION)
         return {"fraction": fraction, "rows": self.rows, "token_budget": self.token_budget}
 
-    def choose(self, rivals: Candidates) -> Selection:
+    def choose(self, ranked: Ranked) -> Selection:
         """The choice that these settings make."""
-        return select(
-            rivals,
+        return ranked.select(
             **self.size,
             strategy=self.strategy,
             weight=self.weight,

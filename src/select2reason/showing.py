@@ -17,7 +17,7 @@ from select2reason import contamination, export, report
 from select2reason import pool as pools
 from select2reason.pool import Pool
 from select2reason.scored import Scored
-from select2reason.selection import Candidates, Selection, Strategy
+from select2reason.selection import Ranked, Selection, Strategy
 from select2reason.settings import SelectSettings
 
 if TYPE_CHECKING:
@@ -29,21 +29,21 @@ _COMPARED: tuple[Strategy, ...] = ("longest", "hardest", "random")
 _EXAMPLES = 10
 
 
-def alternatives(rivals: Candidates, chosen: SelectSettings, selection: Selection) -> dict[str, Rows]:
+def alternatives(ranked: Ranked, chosen: SelectSettings, selection: Selection) -> dict[str, Rows]:
     """What other strategies would have taken of the same rows, as many of them."""
     same_size = replace(chosen, fraction=None, rows=max(1, len(selection.rows)), token_budget=None)
     taken = {chosen.strategy: selection.rows}
     for strategy in _COMPARED:
-        taken.setdefault(strategy, replace(same_size, strategy=strategy).choose(rivals).rows)
+        taken.setdefault(strategy, replace(same_size, strategy=strategy).choose(ranked).rows)
     return {str(name): rows for name, rows in taken.items()}
 
 
 def examples(
-    pool: Pool, table: pl.DataFrame, rivals: Candidates, chosen: SelectSettings, rows: Rows, *, spill: Path
+    pool: Pool, table: pl.DataFrame, ranked: Ranked, chosen: SelectSettings, rows: Rows, *, spill: Path
 ) -> report.Examples:
     """The first chosen rows, and those that the same strategy would have taken next."""
     more = replace(chosen, fraction=None, rows=len(rows) + _EXAMPLES, token_budget=None)
-    further = more.choose(rivals).rows
+    further = more.choose(ranked).rows
     nearly = further[~np.isin(further, rows)]
     both = _texts(pool, table, np.concatenate([rows[:_EXAMPLES], nearly[:_EXAMPLES]]), spill)
     return report.Examples(best=both.head(len(rows[:_EXAMPLES])), nearly=both.slice(len(rows[:_EXAMPLES])))

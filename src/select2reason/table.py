@@ -18,7 +18,8 @@ from select2reason.health.endings import Ceiling, at_ceiling, ceilings
 from select2reason.health.loops import looping
 from select2reason.near_duplicates import question_groups
 from select2reason.pool import Pool
-from select2reason.selection import ELIGIBLE, OUTCOMES, REASONS, ROW_RULES, Candidates, Selection, first_reason
+from select2reason.reasons import ELIGIBLE, OUTCOMES, REASONS, ROW_RULES, first_reason
+from select2reason.selection import Candidates, Selection
 from select2reason.verification import Verified
 
 if TYPE_CHECKING:

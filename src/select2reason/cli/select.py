@@ -116,7 +116,7 @@ class Choosing:
 
 
 def _reasons(keep: str) -> tuple[str, ...]:
-    from select2reason.selection import ROW_RULES
+    from select2reason.reasons import ROW_RULES
 
     if unknown := [reason for reason in words(keep) if reason not in ROW_RULES]:
         own = "for same_question use --per-question 0"
