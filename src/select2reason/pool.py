@@ -8,6 +8,7 @@ the pool's own flags and the carried columns (prefix `own:`). A row's position i
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -160,6 +161,19 @@ class Pool:
             yield from self._dealt(rows, columns, chunk_of, spill)
         finally:
             shutil.rmtree(spill, ignore_errors=True)
+
+    def few(self, rows: NDArray[np.uint32], columns: Sequence[str]) -> pl.DataFrame:
+        """The text of a few rows, in the order given, all in memory."""
+        empty = pl.DataFrame(schema=dict.fromkeys([*columns], pl.String) | {"at": pl.Int64})
+        return pl.concat([empty, *self._gather(rows, columns)]).sort("at").drop("at")
+
+    def asking(self, words: str) -> NDArray[np.bool_]:
+        """Of each row whether its question holds these words, in any case; the questions are read for it."""
+        pattern = pl.lit(f"(?i){re.escape(words)}")
+        files = [self._text_file(shard) for shard in range(len(self.shards))]
+        with sound(self.root):
+            found = pl.scan_parquet(files).select(pl.col("question").str.contains(pattern))
+            return found.collect(engine="streaming").to_series().fill_null(False).to_numpy()
 
     def _dealt(
         self, rows: NDArray[np.uint32], columns: Sequence[str], chunk_of: NDArray[np.intp], spill: Path

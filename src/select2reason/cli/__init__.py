@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from select2reason.cli import cached, evaluating, exporting, grading, judging, recipes, reward, select, training  # noqa: F401 -- they add their commands to the app
+# ruff: noqa: F401 -- these add their commands to the app
+from select2reason.cli import (
+    cached,
+    evaluating,
+    exporting,
+    grading,
+    judging,
+    recipes,
+    reward,
+    select,
+    training,
+    viewing,
+)
 from select2reason.cli.app import app as app
 from select2reason.cli.running import run
 

@@ -62,8 +62,19 @@ def find_loops(encoded: Encoded, numbers: NDArray[np.bool_]) -> Loops:
         ids, offsets = encoded.ids[start : encoded.offsets[high]], encoded.offsets[low : high + 1] - start
         for row in np.flatnonzero(_suspect(ids, offsets)).tolist():
             one = slice(offsets[row], offsets[row + 1])
-            loops.share[low + row], loops.start[low + row] = _loop(ids[one], numbers)
+            share, stuck = _loop(ids[one], numbers)
+            loops.share[low + row], loops.start[low + row] = share, stuck[0] if len(stuck) else -1
     return loops
+
+
+def stuck_tokens(ids: NDArray[np.uint32], numbers: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of one text's tokens those at which it is stuck, for a reader to see where (n,); numbers: as of `number_tokens`.
+
+    It is looked at whole: a share so small that `find_loops` tells it as 0 is marked as well.
+    """
+    stuck = np.zeros(len(ids), np.bool_)
+    stuck[_loop(ids, numbers)[1]] = True
+    return stuck
 
 
 def looping() -> pl.Expr:
@@ -121,28 +132,28 @@ def _uneven(drawn: NDArray[np.intp], offsets: NDArray[np.int64]) -> NDArray[np.b
     return rows
 
 
-def _loop(ids: NDArray[np.uint32], numbers: NDArray[np.bool_]) -> tuple[float, int]:
-    """Share and start of the loops of one text."""
-    share, start, old = _look(ids, RUN_TOKENS, STUCK)
+def _loop(ids: NDArray[np.uint32], numbers: NDArray[np.bool_]) -> tuple[float, NDArray[np.intp]]:
+    """Looping share of one text, and its tokens at which it is stuck, in order."""
+    share, stuck, old = _look(ids, RUN_TOKENS, STUCK)
     if old < SUSPECT * len(ids):
-        return share, start
+        return share, stuck
     words = np.flatnonzero(~numbers.take(ids, mode="clip"))
-    numberless, first, _ = _look(ids[words], NUMBERLESS_RUN_TOKENS, NUMBERLESS_STUCK)
+    numberless, stuck_words, _ = _look(ids[words], NUMBERLESS_RUN_TOKENS, NUMBERLESS_STUCK)
     end, _, _ = _look(ids[words[-_END_TOKENS:]], NUMBERLESS_RUN_TOKENS, NUMBERLESS_STUCK)
     left = numberless < NEVER_LEFT and not end
-    return (share, start) if left or share >= numberless else (numberless, int(words[first]))
+    return (share, stuck) if left or share >= numberless else (numberless, words[stuck_words])
 
 
-def _look(ids: NDArray[np.uint32], run_tokens: int, least: float) -> tuple[float, int, int]:
-    """The stuck share of one text, the token at which it first is stuck (-1: never), and how many runs are not new."""
+def _look(ids: NDArray[np.uint32], run_tokens: int, least: float) -> tuple[float, NDArray[np.intp], int]:
+    """The stuck share of one text, the tokens at which it is stuck, and how many of its runs are not new."""
     runs = len(ids) - run_tokens + 1
     if runs < WINDOW_TOKENS:
-        return 0.0, -1, 0
+        return 0.0, np.empty(0, np.intp), 0
     hashes = _run_hashes(ids, run_tokens)[:runs]
     old = _seen(hashes, np.arange(runs, dtype=np.int32), np.empty(_room(runs), np.int32))
     counted = np.concatenate([[0], np.cumsum(old)])
-    stuck = np.flatnonzero(counted[WINDOW_TOKENS:] - counted[:-WINDOW_TOKENS] >= least * WINDOW_TOKENS)
-    return len(stuck) / len(ids), int(stuck[0]) + WINDOW_TOKENS - 1 if len(stuck) else -1, int(counted[-1])
+    full = np.flatnonzero(counted[WINDOW_TOKENS:] - counted[:-WINDOW_TOKENS] >= least * WINDOW_TOKENS)
+    return len(full) / len(ids), full + WINDOW_TOKENS - 1, int(counted[-1])
 
 
 def _said_before(hashes: NDArray[np.uint32], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:

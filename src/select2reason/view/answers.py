@@ -1,0 +1,202 @@
+"""What the page is told: plain dictionaries of the pool, of a choice, of some rows, of one example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from select2reason.cost import FORMULA
+from select2reason.errors import UsageError
+from select2reason.reasons import OUTCOMES
+from select2reason.report import plain
+from select2reason.report.facts import FLAGS as MEANINGS
+from select2reason.report.facts import REASONS as WHY
+from select2reason.tags import answer_of
+from select2reason.view.explored import FLAGS, Asked, Choice, Explored
+from select2reason.view.figures import Figures
+from select2reason.view.query import NO_CATEGORY, Finder, Query
+from select2reason.view.reading import Part, Reader, Step, part
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROWS_SHOWN = 50
+_MOST_CATEGORIES = 200
+_NEIGHBOURS = 3  # to each side
+_OPENING_CHARS = 220
+
+
+class Answers:
+    """Everything that the page can ask about one explored pool."""
+
+    def __init__(self, explored: Explored) -> None:
+        self._explored = explored
+        self._figures = Figures(explored)
+        self._finder = Finder(explored)
+        self._reader = Reader(explored.pool, str(explored.parameters.get("tokenizer", "builtin")))
+
+    def prepare(self) -> None:
+        """Do what the first questions need, before they are asked."""
+        self._figures.of_pool()
+        self._figures.of_choice(self._explored.choice(Asked()))
+
+    def pool(self) -> dict[str, object]:
+        """What does not change with a choice; `counts` are of the recorded one's reasons."""
+        explored, parameters = self._explored, self._explored.parameters
+        counts = dict(explored.table["reason"].value_counts().iter_rows())
+        eligible = explored.table.height - explored.table["rank_joint"].null_count()
+        return {
+            "name": explored.folder.resolve().name,
+            "sources": [plain.visible(label) for label in explored.pool.labels[:20]],
+            "more_sources": max(0, len(explored.pool.labels) - 20),
+            "rows": explored.pool.rows,
+            "eligible": eligible,
+            "selected": int(explored.recorded.sum()),
+            "strategy": parameters.get("strategy"),
+            "weight": explored.weight,
+            "per_question": parameters.get("per_question"),
+            "token_budget": parameters.get("token_budget"),
+            "difficulty_by": str(parameters.get("difficulty")),
+            "no_difficulty": explored.table["difficulty"].null_count(),
+            "reasons": [
+                {"name": name, "meaning": WHY.get(name, ""), "n": counts.get(name, 0)} for name in reversed(OUTCOMES)
+            ],
+            "flags": [
+                {"name": name, "meaning": MEANINGS[name], "n": int(explored.table[name].sum())} for name in FLAGS
+            ],
+            "gpu_hours_by": FORMULA,
+            **self._figures.of_pool(),
+        }
+
+    def categories(self) -> dict[str, object]:
+        """The most common ones; the others are counted, and can be found by their names alone."""
+        counted = self._explored.categories.value_counts(sort=True)
+        named = counted.filter(pl.col("category").is_not_null())
+        none = self._explored.categories.null_count()
+        shown = [
+            {"value": name, "name": plain.visible(str(name))[:80], "n": n}
+            for name, n in named.head(_MOST_CATEGORIES).iter_rows()
+        ]
+        if named.height and none:
+            shown.append({"value": NO_CATEGORY, "name": "none", "n": none})
+        return {"categories": shown, "more": max(0, named.height - _MOST_CATEGORIES)}
+
+    def choice(self, asked: Asked) -> dict[str, object]:
+        """The figures of a choice."""
+        return self._figures.of_choice(self._explored.choice(asked))
+
+    def rows(self, query: Query, asked: Asked, *, first: int = 0) -> dict[str, object]:
+        """Some rows of those that the query asks for, from the place `first` on, and how many there are."""
+        choice = self._explored.choice(asked)
+        found = self._finder.rows(query, choice)
+        shown = found[first : first + ROWS_SHOWN].astype(np.uint32)
+        return {"total": len(found), "first": first, "rows": self._described(shown, choice)}
+
+    def _described(self, rows: NDArray[np.uint32], choice: Choice) -> list[dict[str, Any]]:
+        if not len(rows):
+            return []
+        questions = self._explored.pool.few(rows, ["question"])["question"]
+        known = self._explored.table[rows].select(
+            *("difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "loop_share", "benchmark"), *FLAGS
+        )
+        described = []
+        for row, question, figures in zip(rows.tolist(), questions, known.iter_rows(named=True), strict=True):
+            described.append(
+                {
+                    "row": row,
+                    "opening": plain.visible(plain.opening(question, _OPENING_CHARS)),
+                    "place": int(choice.place[row]) + 1,
+                    **self._fate(row, choice),
+                    **{name: _finite(figures[name]) for name in figures if name not in FLAGS},
+                    "answer": _verdict(figures),
+                    "flags": [name for name in FLAGS if figures[name]],
+                }
+            )
+        return described
+
+    def _fate(self, row: int, choice: Choice) -> dict[str, object]:
+        selected, recorded = bool(choice.selected[row]), bool(self._explored.recorded[row])
+        change = None if selected == recorded else "in" if selected else "out"
+        return {"selected": selected, "change": change, "reason": OUTCOMES[choice.reason[row]]}
+
+    def example(self, row: int, asked: Asked, query: Query, *, first: int = 0) -> dict[str, object]:
+        """One example: a page of its steps from `first` on; with the first page everything else as well."""
+        if not 0 <= row < self._explored.pool.rows:
+            raise UsageError(f"there is no row {row}; the last is {self._explored.pool.rows - 1}")
+        example = self._reader.read(row)
+        steps, total = example.page(first)
+        paged = {"row": row, "steps": [_step(step) for step in steps], "first": first, "total": total}
+        if first:
+            return paged
+        choice = self._explored.choice(asked)
+        around, place = self._around(row, choice, query)
+        described = {one["row"]: one for one in self._described(np.array([row, *around], np.uint32), choice)}
+        answer = pl.select(answer_of(pl.lit(example.tail))).item()
+        return paged | {
+            "about": described[row],
+            "category": self._category(row),
+            "question": _part(part(example.question)),
+            "answer": _part(part(answer)),
+            "gold": None if example.gold is None else _part(part(example.gold)),
+            "tokens": int(example.steps["tokens"].sum()) if example.steps["tokens"].count() else None,
+            "repeated": int(example.steps["repeats"].sum()),
+            "looping": int(example.steps["loops"].sum()),
+            "neighbours": [described[one] for one in around],
+            "found": place,
+        }
+
+    def _category(self, row: int) -> str | None:
+        category = self._explored.categories[row]
+        return None if category is None else plain.visible(str(category))[:200]
+
+    def _around(self, row: int, choice: Choice, query: Query) -> tuple[list[int], dict[str, object]]:
+        """The rows beside this one in rank, and the rows before and after it among those that are found."""
+        place = int(choice.place[row])
+        around = choice.order[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS + 1].tolist()
+        found = self._finder.rows(query, choice)
+        at = np.flatnonzero(found == row)
+        if not len(at):
+            return [one for one in around if one != row], {"at": None, "total": len(found)}
+        here = int(at[0])
+        before = int(found[here - 1]) if here else None
+        after = int(found[here + 1]) if here + 1 < len(found) else None
+        return [one for one in around if one != row], {
+            "at": here,
+            "total": len(found),
+            "before": before,
+            "after": after,
+        }
+
+
+def _verdict(figures: Mapping[str, object]) -> str:
+    """right, wrong, none (no final answer), or unknown."""
+    if figures["no_answer"]:
+        return "none"
+    return {True: "wrong", False: "right"}.get(figures["wrong_answer"], "unknown")  # type: ignore[call-overload, no-any-return]
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _part(shown: Part) -> dict[str, object]:
+    return {"pieces": [_piece(asdict(piece)) for piece in shown.pieces], "left_out": shown.left_out}
+
+
+def _piece(piece: Mapping[str, str]) -> Sequence[str]:
+    """[text], or [kind, source, formula]."""
+    return [piece["source"]] if piece["kind"] == "text" else [piece["kind"], piece["source"], piece["formula"]]
+
+
+def _step(step: Step) -> dict[str, object]:
+    return {
+        "number": step.number,
+        "text": _part(step.text),
+        "tokens": step.tokens,
+        "repeats": step.repeats,
+        "loops": step.loops,
+    }
