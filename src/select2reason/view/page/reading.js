@@ -1,0 +1,171 @@
+// One example as it is read: mathematics rendered, rethinking tokens marked, repeated and looping steps greyed.
+
+/* global katex */
+import { ask } from "./api.js";
+import { $, count, decimal, el } from "./dom.js";
+import * as state from "./state.js";
+import { fate, markOpen, verdict } from "./table.js";
+
+const SAFE = { throwOnError: false, trust: false, strict: "ignore", maxSize: 20, maxExpand: 200 };
+const WIDEST_BAR = 400; // tokens of a step whose bar is full
+let raw = false;
+let opener = null;
+
+const renderer = new IntersectionObserver((seen) => {
+  for (const { target, isIntersecting } of seen) {
+    if (!isIntersecting) continue;
+    renderer.unobserve(target);
+    render(target);
+  }
+}, { rootMargin: "600px" });
+
+function render(target) {
+  if (raw || target.dataset.done) return;
+  target.dataset.done = "true";
+  const source = target.textContent;
+  try {
+    katex.render(target.dataset.formula, target, { ...SAFE, displayMode: target.dataset.display === "true" });
+  } catch {
+    target.textContent = source;
+  }
+  target.dataset.source = source;
+  target.title = source;
+}
+
+/** Pieces as elements: [text], or [kind, source, formula]. */
+function written({ pieces, left_out: leftOut }) {
+  const made = pieces.map(([kind, source, formula]) => {
+    if (source === undefined) return document.createTextNode(kind);
+    if (kind === "rethinking") return el("mark", {}, source);
+    const math = el("span", { className: kind === "display" ? "math display" : "math", dir: "ltr" }, source);
+    math.dataset.formula = formula;
+    math.dataset.display = String(kind === "display");
+    renderer.observe(math);
+    return math;
+  });
+  return leftOut ? [...made, el("span", { className: "cut" }, `… ${count(leftOut)} more characters are not shown`)] : made;
+}
+
+const text = (part, className = "text") => el("div", { className, dir: "auto" }, written(part));
+
+export async function drawReading() {
+  const { row } = state.current();
+  markOpen();
+  if (!row) return close();
+  const example = await ask("example", `example/${row}`, state.asked({ found: true }));
+  const panel = $("reading");
+  const fresh = panel.hidden || panel.dataset.row !== row;
+  if (panel.hidden) opener = document.activeElement;
+  panel.dataset.row = row;
+  panel.replaceChildren(bar(example), ...body(example));
+  panel.hidden = false;
+  document.body.classList.add("reading");
+  if (fresh) {
+    panel.scrollTop = 0;
+    panel.focus({ preventScroll: true });
+  }
+}
+
+function close() {
+  if ($("reading").hidden) return;
+  $("reading").hidden = true;
+  $("reading").replaceChildren();
+  document.body.classList.remove("reading");
+  opener?.focus({ preventScroll: true });
+}
+
+export const closeReading = () => state.set({ row: "" }, { step: true });
+
+export function toggleMathematics() {
+  raw = !raw;
+  for (const math of document.querySelectorAll("#reading .math")) {
+    if (raw) {
+      math.textContent = math.dataset.source ?? math.textContent;
+      delete math.dataset.done;
+    } else renderer.observe(math);
+  }
+  const button = document.querySelector("#reading .as-is");
+  button?.setAttribute("aria-pressed", String(raw));
+}
+
+export function go(by) {
+  const button = document.querySelector(by < 0 ? "#reading .before" : "#reading .after");
+  if (button && !button.disabled) button.click();
+}
+
+function bar(example) {
+  const { found } = example;
+  const to = (row) => () => state.set({ row }, { step: false });
+  const where = found.at === null ? "not among those found" : `${count(found.at + 1)} of ${count(found.total)} found`;
+  const move = (name, label, row) => el("button", { type: "button", className: name, disabled: row === null || row === undefined, onclick: to(row) }, label);
+  return el("div", { className: "bar" },
+    move("before", "Previous", found.before), move("after", "Next", found.after),
+    el("span", { className: "soft where" }, where),
+    el("button", { type: "button", className: "as-is", "aria-pressed": String(raw), title: "Mathematics as it is written (m)", onclick: toggleMathematics }, "As written"),
+    el("button", { type: "button", className: "close", title: "Close (Esc)", onclick: closeReading }, "Close"));
+}
+
+function body(example) {
+  const { about } = example;
+  const facts = [
+    `place ${count(about.place)}`, `difficulty ${decimal(about.difficulty, 3)}`, `${count(about.trace_tokens)} trace tokens`,
+    `${count(about.total_tokens)} in all`, `${count(about.rethinking_tokens)} rethinking`,
+    example.category === null ? null : `category ${example.category}`, about.benchmark === null ? null : `like a problem of ${about.benchmark}`,
+  ].filter((fact) => fact !== null);
+  return [
+    el("h2", {}, `Row ${count(example.row)}`, " ", fate(about)),
+    el("p", { className: "soft facts" }, facts.join(" · ")),
+    about.flags.length ? el("p", { className: "flags" }, "flagged: ", about.flags.join(", ")) : null,
+    el("h3", {}, "Question"), text(example.question),
+    el("h3", {}, "Verdict"), ...answers(example),
+    el("h3", {}, "Trace"), el("p", { className: "soft" }, measured(example)),
+    steps(example),
+    el("h3", {}, "Beside it in rank"), neighbours(example),
+  ].filter((one) => one !== null);
+}
+
+function answers(example) {
+  const gold = example.gold === null ? [el("p", { className: "soft" }, "There is no gold answer.")]
+    : [el("p", { className: "label" }, "gold answer"), text(example.gold)];
+  const own = example.answer.pieces.length ? [el("p", { className: "label" }, "after the trace"), text(example.answer)]
+    : [el("p", { className: "soft" }, "Nothing follows the trace.")];
+  return [el("p", {}, "The answer is ", verdict(example.about.answer), "."), ...gold, ...own];
+}
+
+function measured(example) {
+  const said = [`${count(example.total)} ${example.total === 1 ? "step" : "steps"}`];
+  said.push(example.tokens === null ? "tokens not counted: the tokenizer is not at hand" : `${count(example.tokens)} tokens as it stands`);
+  if (example.repeated) said.push(`${count(example.repeated)} repeat an earlier step word for word`);
+  if (example.looping) said.push(`${count(example.looping)} loop`);
+  return `${said.join(", ")}. A bar is a step's tokens.`;
+}
+
+function steps(example) {
+  const list = el("ol", { className: "steps" }, example.steps.map(step));
+  const more = (shown) => {
+    if (shown >= example.total) return null;
+    const button = el("button", { type: "button", className: "more" }, `Show more: ${count(example.total - shown)} steps`);
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      const next = await ask("steps", `example/${example.row}`, { first: shown });
+      list.append(...next.steps.map(step));
+      button.replaceWith(...[more(shown + next.steps.length)].filter((one) => one));
+    });
+    return button;
+  };
+  return el("div", {}, list, more(example.steps.length));
+}
+
+function step(one) {
+  const stale = one.repeats ? "repeats an earlier step" : one.loops ? "loops" : null;
+  const bar = el("span", { className: "tokens", title: one.tokens === null ? null : `${count(one.tokens)} tokens` }, one.tokens === null ? "" : count(one.tokens));
+  bar.style.setProperty("--part", `${Math.min(100, (100 * (one.tokens ?? 0)) / WIDEST_BAR)}%`);
+  return el("li", { className: stale ? "stale" : "", value: one.number }, el("div", { className: "gutter" }, el("span", { className: "number" }, count(one.number)), bar),
+    el("div", {}, stale ? el("span", { className: "why" }, stale) : null, text(one.text, "step")));
+}
+
+function neighbours(example) {
+  const open = (row) => () => state.set({ row }, { step: true });
+  return el("ol", { className: "neighbours" }, example.neighbours.map((one) => el("li", {},
+    el("button", { type: "button", onclick: open(one.row) }, el("span", { className: "number" }, count(one.place)), el("span", { dir: "auto" }, one.opening || "(no question)"), fate(one)))));
+}
