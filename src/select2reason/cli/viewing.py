@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,7 +39,7 @@ def view(
     """Look at a selection in the browser: other weights and sizes at once, every example read as it is."""
     from select2reason.view import explore, manifest_of, serve
 
-    recorded = _recorded(str(manifest_of(selection)["command"]), cache_dir)
+    recorded = _recorded(manifest_of(selection), cache_dir)
     used = recorded.options.get("cache_dir")
     explored = explore(selection, Path(str(used)) if used else None)
 
@@ -55,26 +56,29 @@ def view(
     serve(explored, recorded, port=port, opened=opened)
 
 
-def _recorded(command: str, cache_dir: Path | None) -> Recorded:
-    """The pools and options of the command that made a selection; none where it was made through Python. A cache that
-    is named now takes the place of the one that was named then."""
+def _recorded(manifest: Mapping[str, Any], cache_dir: Path | None) -> Recorded:
+    """How a selection was made, by its command. A cache that is named now takes the place of the one named then."""
     from select2reason.view import Recorded
 
-    words = shlex.split(command)
-    if words[1:2] != ["select"]:
-        return Recorded((), {} if cache_dir is None else {"cache_dir": str(cache_dir)})
-    group = typer.main.get_command(app)
-    own = group.commands["select"]  # type: ignore[attr-defined]
-    context = own.make_context("select", words[2:], resilient_parsing=True)
+    words = shlex.split(str(manifest.get("command") or ""))
+    pools, options = _parsed(words[2:]) if words[1:2] == ["select"] else ((), {})
+    cached = {} if cache_dir is None else {"cache_dir": str(cache_dir)}
+    return Recorded(pools, options | cached, int(manifest["selected"]))
+
+
+def _parsed(words: list[str]) -> tuple[tuple[str, ...], dict[str, object]]:
+    """Pools and given options of a `select`, the options by their long names with underscores."""
+    command = typer.main.get_command(app).commands["select"]  # type: ignore[attr-defined]
+    context = command.make_context("select", words, resilient_parsing=True)
     options: dict[str, object] = {}
     pools: tuple[str, ...] = ()
-    for parameter in own.params:
-        value = context.params.get(parameter.name)
+    for parameter in command.params:
         if context.get_parameter_source(parameter.name).name != "COMMANDLINE":
             continue
+        value = context.params[parameter.name]
         if parameter.param_type_name == "argument":
-            pools = tuple(str(pool) for pool in value)
+            pools = tuple(map(str, value))
         else:
             name = max(parameter.opts, key=len).removeprefix("--").replace("-", "_")
             options[name] = str(value) if isinstance(value, Path) else value
-    return Recorded(pools, options if cache_dir is None else {**options, "cache_dir": str(cache_dir)})
+    return pools, options

@@ -17,25 +17,34 @@ from pathlib import Path
 from select2reason.errors import UsageError
 from select2reason.view.explored import Asked
 
-_CHOSEN_HERE = ("strategy", "weight", "fraction", "rows", "token_budget", "seed", "out", "force", "json")
+_CHOSEN_HERE = ("strategy", "weight", "seed", "out", "force", "json")
+_SIZES = ("fraction", "rows", "token_budget")
 Options = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """How the selection was made: pools and options as they were typed, options by their names in a recipe. `pools` is
-    empty where it was made through Python."""
+    """How a selection of so many rows was made: pools and options as they were typed, options by their names in a
+    recipe. `pools` is empty where it was made through Python."""
 
     pools: tuple[str, ...]
     options: Options
+    rows: int
 
     def with_choice(self, asked: Asked) -> Options:
         """The options of another choice; those of the recorded one where nothing else is asked for."""
         if asked.recorded:
             return {name: value for name, value in self.options.items() if name not in ("out", "force", "json")}
-        kept = {name: value for name, value in self.options.items() if name not in _CHOSEN_HERE}
-        size = {"rows": asked.rows} if asked.fraction is None else {"fraction": f"{asked.fraction}"}
-        return kept | ({} if asked.weight is None else {"weight": asked.weight}) | size
+        sized = asked.fraction is not None or asked.rows is not None or "token_budget" in self.options
+        dropped = {*_CHOSEN_HERE, *(_SIZES if sized else ())} - ({"weight"} if asked.weight is None else set())
+        options = {name: value for name, value in self.options.items() if name not in dropped}
+        if asked.weight is not None:
+            options["weight"] = asked.weight
+        if asked.fraction is not None:
+            options["fraction"] = f"{asked.fraction}"
+        elif sized:
+            options["rows"] = asked.rows or self.rows
+        return options
 
     def command(self, asked: Asked, out: str) -> list[str]:
         """The words of the command after the program's name."""
@@ -91,7 +100,7 @@ class Making:
         """Read what the process says until it ends; in a thread of its own."""
         process = self.process
         if process is not None and process.stderr is not None:
-            self.said.extend(line.rstrip() for line in process.stderr)
+            self.said.extend(told for line in process.stderr if any(map(str.isalnum, told := line.strip(" \n│"))))
             process.wait()
 
     def state(self) -> dict[str, object]:

@@ -19,6 +19,7 @@ _OPENING = re.compile(r"(?<!\\)\$\$?|\\\[|\\\(|\\begin\{(?P<environment>[a-zA-Z]
 _CLOSING = {"$$": "$$", r"\[": r"\]", r"\(": r"\)"}
 _DISPLAYED = ("equation", "align", "aligned", "gather", "gathered", "cases", "array", "matrix", "pmatrix", "bmatrix")
 _DOLLAR, _BRACE = re.compile(r"(?<!\\)\$"), re.compile(r"(?<!\\)[{}]")
+_PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")  # outside of a command
 _LONGEST_MATH_CHARS = 4_000  # what is longer is shown as text
 _RETHINKING = re.compile(rf"\b(?:{'|'.join(RETHINKING_WORDS)})\b|{'|'.join(RETHINKING_WORDS_ZH)}", re.IGNORECASE)
 
@@ -96,17 +97,15 @@ def _end(text: str, opening: re.Match[str]) -> int | None:
 
 
 def _closing_dollar(text: str, inside: int, last: int) -> int | None:
-    """A formula between single dollars holds no blank line, and touches both: $5 and $7 are prices."""
+    """A formula between single dollars holds no blank line and touches both, or neither and holds no plain word:
+    `$5 and $7`, `$ 5 or $ 7` are prices."""
     closing = _DOLLAR.search(text, inside, last)
-    if closing is None or closing.start() == inside or "\n\n" in text[inside : closing.start()]:
+    if closing is None or "\n\n" in (formula := text[inside : closing.start()]) or not formula.strip():
         return None
-    if (
-        text[inside].isspace()
-        or text[closing.start() - 1].isspace()
-        or text[closing.end() : closing.end() + 1].isdigit()
-    ):
+    spaces = formula[0].isspace(), formula[-1].isspace()
+    if text[closing.end() : closing.end() + 1].isdigit() or spaces[0] != spaces[1]:
         return None
-    return closing.end()
+    return None if spaces[0] and _PLAIN_WORD.search(formula) else closing.end()
 
 
 def _closing_brace(text: str, inside: int, last: int) -> int | None:

@@ -21,7 +21,9 @@ export function setUpChoice(pool) {
   recorded = { weight: pool.weight, share: pool.eligible ? pool.selected / pool.eligible : 0 };
   $("name").textContent = pool.name;
   const more = pool.more_sources ? ` and ${count(pool.more_sources)} more` : "";
-  $("sources").textContent = `${count(pool.rows)} examples, ${count(pool.eligible)} eligible · ${pool.sources.join(", ")}${more}`;
+  const names = pool.sources.map((path) => path.split("/").at(-1));
+  $("sources").textContent = `${count(pool.rows)} examples, ${count(pool.eligible)} eligible · ${names.join(", ")}${more}`;
+  $("sources").title = pool.sources.join("\n");
   $("recorded").textContent = said(pool);
   $("fraction").max = STOPS.length - 1;
   $("weight").addEventListener("input", () => choose({ weight: $("weight").value }));

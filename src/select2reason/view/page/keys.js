@@ -31,13 +31,13 @@ export function setUpKeys() {
   const works = new Map(KEYS.flatMap(([one, other, , work, back]) => [[one, work], [other, back]]).filter(([key]) => key));
   works.set("Escape", works.get("Esc"));
   addEventListener("keydown", (event) => {
-    const typing = event.target.closest?.("input:not([type=range]), select, textarea, dialog[open]");
-    if (event.ctrlKey || event.metaKey || event.altKey || !works.has(event.key)) return;
-    if (typing) {
-      if (event.key === "Escape" && !event.target.closest("dialog")) event.target.blur();
+    if (event.ctrlKey || event.metaKey || event.altKey || !works.has(event.key) || document.querySelector("dialog[open]")) return;
+    if (event.target.closest?.("input:not([type=range]), select, textarea")) {
+      if (event.key === "Escape") event.target.blur();
       return;
     }
-    if (event.key === "Enter" && event.target !== document.body && event.target !== $("reading")) return;
+    const own = event.target.closest?.("a, button"); // has its own use for Enter, unless it went with its dialog
+    if (event.key === "Enter" && own?.checkVisibility()) return;
     event.preventDefault();
     works.get(event.key)();
   });

@@ -68,7 +68,7 @@ function drawPlane(pool, choice, x) {
   const chosen = cells.filter((cell) => cell.chosen).map((cell) => inner(cell));
   const width = room("plane");
   const drawn = Plot.plot({
-    width, height: Math.round(Math.min(430, Math.max(260, 0.62 * width))), marginLeft: 46, marginBottom: 40, style: { fontSize: "13px" },
+    width, height: Math.round(Math.min(430, Math.max(260, 0.62 * width))), marginTop: 30, marginLeft: 46, marginBottom: 40, style: { fontSize: "13px" },
     x, y: { domain: [difficulties[0], difficulties[high]], label: "difficulty (higher = harder)", labelArrow: "none" }, opacity: { type: "identity" },
     marks: [
       Plot.rect(cells, { x1: "x1", x2: "x2", y1: "y1", y2: "y2", fill: POOL, fillOpacity: "shade", inset: 0.4 }),
@@ -99,7 +99,7 @@ function drawSpread(id, side, chosen, x) {
   const outline = bins.flatMap((bin) => [{ x: bin.x1, y: bin.chosen }, { x: bin.x2, y: bin.chosen }]);
   const width = room(id);
   const drawn = Plot.plot({
-    width, height: 190, marginLeft: 40, marginBottom: 38, style: { fontSize: "13px" },
+    width, height: 196, marginTop: 28, marginLeft: 40, marginBottom: 38, style: { fontSize: "13px" },
     x, y: { grid: true, nice: true, ticks: 4, label: "share of examples, %", labelArrow: "none" },
     marks: [
       Plot.rect(bins, { x1: "x1", x2: "x2", y1: 0, y2: "pool", fill: POOL, fillOpacity: 0.4 }),

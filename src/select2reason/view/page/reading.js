@@ -34,8 +34,9 @@ function render(target) {
 
 /** Pieces as elements: [text], or [kind, source, formula]. */
 function written({ pieces, left_out: leftOut }) {
-  const made = pieces.map(([kind, source, formula]) => {
-    if (source === undefined) return document.createTextNode(kind);
+  const displayed = (at) => pieces[at]?.[0] === "display" && pieces[at].length > 1;
+  const made = pieces.map(([kind, source, formula], at) => {
+    if (source === undefined) return document.createTextNode(trimmed(kind, displayed(at - 1), displayed(at + 1)));
     if (kind === "rethinking") return el("mark", {}, source);
     const math = el("span", { className: kind === "display" ? "math display" : "math", dir: "ltr" }, source);
     math.dataset.formula = formula;
@@ -44,6 +45,12 @@ function written({ pieces, left_out: leftOut }) {
     return math;
   });
   return leftOut ? [...made, el("span", { className: "cut" }, `… ${count(leftOut)} more characters are not shown`)] : made;
+}
+
+/** A formula on lines of its own brings its own space. */
+function trimmed(words, after, before) {
+  const start = after ? words.replace(/^[ \t]*\n/, "") : words;
+  return before ? start.replace(/\n[ \t]*$/, "") : start;
 }
 
 const text = (part, className = "text") => el("div", { className, dir: "auto" }, written(part));
@@ -117,19 +124,18 @@ function body(example) {
     el("p", { className: "soft facts" }, facts.join(" · ")),
     about.flags.length ? el("p", { className: "flags" }, "flagged: ", about.flags.join(", ")) : null,
     el("h3", {}, "Question"), text(example.question),
-    el("h3", {}, "Verdict"), ...answers(example),
+    el("h3", {}, "Verdict"), el("p", {}, "The answer is ", verdict(about.answer), "."), ...gold(example),
     el("h3", {}, "Trace"), el("p", { className: "soft" }, measured(example)),
     steps(example),
+    el("h3", {}, "After the trace"),
+    example.answer.pieces.length ? text(example.answer) : el("p", { className: "soft" }, "Nothing follows."),
     el("h3", {}, "Beside it in rank"), neighbours(example),
   ].filter((one) => one !== null);
 }
 
-function answers(example) {
-  const gold = example.gold === null ? [el("p", { className: "soft" }, "There is no gold answer.")]
-    : [el("p", { className: "label" }, "gold answer"), text(example.gold)];
-  const own = example.answer.pieces.length ? [el("p", { className: "label" }, "after the trace"), text(example.answer)]
-    : [el("p", { className: "soft" }, "Nothing follows the trace.")];
-  return [el("p", {}, "The answer is ", verdict(example.about.answer), "."), ...gold, ...own];
+function gold(example) {
+  if (example.gold === null) return [el("p", { className: "soft" }, "There is no gold answer.")];
+  return [el("p", { className: "label" }, "gold answer"), text(example.gold)];
 }
 
 function measured(example) {

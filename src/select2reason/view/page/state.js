@@ -29,7 +29,8 @@ export const changed = (names) => names.some((name) => name in state);
 export function set(changes, { step = false } = {}) {
   const before = state;
   const next = { ...state, ...changes };
-  state = Object.fromEntries(FIELDS.filter((name) => next[name]).map((name) => [name, String(next[name])]));
+  const held = (value) => value !== undefined && value !== null && value !== "";
+  state = Object.fromEntries(FIELDS.filter((name) => held(next[name])).map((name) => [name, String(next[name])]));
   const hash = new URLSearchParams(state).toString();
   history[step ? "pushState" : "replaceState"](null, "", hash ? `#${hash}` : location.pathname);
   tell(before);
