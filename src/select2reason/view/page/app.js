@@ -5,7 +5,7 @@ import { drawChoice, setUpChoice } from "./choice.js";
 import { $ } from "./dom.js";
 import { setUpHanding } from "./handing.js";
 import { setUpKeys } from "./keys.js";
-import { drawPlots, setUpPlots } from "./plots.js";
+import { drawPlots, redrawPlots, setUpPlots } from "./plots.js";
 import { drawReading } from "./reading.js";
 import * as state from "./state.js";
 import { drawTable, setUpTable } from "./table.js";
@@ -38,6 +38,7 @@ function soon(work) {
 function follow(names) {
   const choice = names.has("weight") || names.has("fraction");
   if (choice) quietly(redrawChoice);
+  if ([...names].some((name) => /^(least|most)_/.test(name))) redrawPlots();
   const onlyRow = [...names].every((name) => name === "row");
   if (!onlyRow) soon(redrawTable);
   if (names.has("row") || (choice && state.current().row)) quietly(drawReading);

@@ -5,16 +5,26 @@ import { $, count, el } from "./dom.js";
 import * as state from "./state.js";
 
 const POOL = "var(--pool)", SELECTION = "var(--selection)";
+const STYLE = "font-size: 13px; --plot-background: var(--paper); overflow: visible";
 const short = (n) => (n >= 1e6 ? `${n / 1e6}M` : n >= 1e3 ? `${n / 1e3}k` : `${n}`);
 let last = null;
 
 export function setUpPlots() {
   let width = innerWidth;
   addEventListener("resize", () => {
-    if (innerWidth === width || !last) return;
+    if (innerWidth !== width) redrawPlots();
     width = innerWidth;
-    drawPlots(...last);
   });
+}
+
+export const redrawPlots = () => last && drawPlots(...last);
+
+/** What the filters leave, as a frame; without a bound it ends with the axis. */
+function frame(x, y) {
+  const given = state.current();
+  const bound = (name, end, edge) => Number(given[`${end}_${name}`] ?? edge);
+  if (!["tokens", "difficulty"].some((name) => given[`least_${name}`] || given[`most_${name}`])) return [];
+  return [{ x1: bound("tokens", "least", x[0]), x2: bound("tokens", "most", x[1]), y1: bound("difficulty", "least", y[0]), y2: bound("difficulty", "most", y[1]) }];
 }
 
 export function drawPlots(pool, choice) {
@@ -68,11 +78,12 @@ function drawPlane(pool, choice, x) {
   const chosen = cells.filter((cell) => cell.chosen).map((cell) => inner(cell));
   const width = room("plane");
   const drawn = Plot.plot({
-    width, height: Math.round(Math.min(430, Math.max(260, 0.62 * width))), marginTop: 30, marginLeft: 46, marginBottom: 40, style: { fontSize: "13px" },
+    width, height: Math.round(Math.min(430, Math.max(260, 0.62 * width))), marginTop: 30, marginLeft: 46, marginBottom: 40, style: STYLE,
     x, y: { domain: [difficulties[0], difficulties[high]], label: "difficulty (higher = harder)", labelArrow: "none" }, opacity: { type: "identity" },
     marks: [
       Plot.rect(cells, { x1: "x1", x2: "x2", y1: "y1", y2: "y2", fill: POOL, fillOpacity: "shade", inset: 0.4 }),
       Plot.rect(chosen, { x1: "x1", x2: "x2", y1: "y1", y2: "y2", fill: SELECTION }),
+      Plot.rect(frame(x.domain, [difficulties[0], difficulties[high]]), { x1: "x1", x2: "x2", y1: "y1", y2: "y2", fill: "none", stroke: "var(--ink)", strokeDasharray: "4 3", clip: true }),
       Plot.tip(cells, Plot.pointer({ x: (c) => Math.sqrt(c.x1 * c.x2), y: (c) => (c.y1 + c.y2) / 2, title: told })),
     ],
   });
@@ -81,7 +92,7 @@ function drawPlane(pool, choice, x) {
 }
 
 const told = (c) =>
-  `${short(Math.round(c.x1))} to ${short(Math.round(c.x2))} tokens, difficulty ${c.y1.toFixed(2)} to ${c.y2.toFixed(2)}\n${count(c.n)} examples, ${count(c.chosen)} chosen (${Math.round(100 * c.share)}%)`;
+  `${short(Math.round(c.x1))} to ${short(Math.round(c.x2))} tokens, difficulty ${c.y1.toFixed(2)} to ${c.y2.toFixed(2)}\n${count(c.n)} of the pool, ${count(c.chosen)} chosen (${Math.round(100 * c.share)}%)`;
 
 /** The part of a cell whose area is the chosen share, in its middle. */
 function inner(cell) {
@@ -99,7 +110,7 @@ function drawSpread(id, side, chosen, x) {
   const outline = bins.flatMap((bin) => [{ x: bin.x1, y: bin.chosen }, { x: bin.x2, y: bin.chosen }]);
   const width = room(id);
   const drawn = Plot.plot({
-    width, height: 196, marginTop: 28, marginLeft: 40, marginBottom: 38, style: { fontSize: "13px" },
+    width, height: 196, marginTop: 28, marginLeft: 40, marginBottom: 38, style: STYLE,
     x, y: { grid: true, nice: true, ticks: 4, label: "share of examples, %", labelArrow: "none" },
     marks: [
       Plot.rect(bins, { x1: "x1", x2: "x2", y1: 0, y2: "pool", fill: POOL, fillOpacity: 0.4 }),
@@ -131,7 +142,12 @@ function brush(drawn, plane, chosen) {
   let from = null, area = null;
   const at = (event) => d3.pointer(event, svg);
   const end = () => { area?.remove(); from = area = null; };
-  svg.addEventListener("pointerdown", (event) => { if (event.button === 0 && event.pointerType === "mouse") from = at(event); });
+  svg.addEventListener("pointerdown", (event) => { 
+    if (event.button !== 0 || event.pointerType !== "mouse") return;
+    event.stopImmediatePropagation(); // a press is the start of a drag here, and does not pin Plot's tip
+    event.preventDefault();
+    from = at(event);
+  }, { capture: true });
   svg.addEventListener("pointermove", (event) => {
     if (!from) return;
     const [x, y] = at(event);
