@@ -98,10 +98,12 @@ class Making:
 
     def follow(self) -> None:
         """Read what the process says until it ends; in a thread of its own."""
-        process = self.process
-        if process is not None and process.stderr is not None:
-            self.said.extend(told for line in process.stderr if any(map(str.isalnum, told := line.strip(" \n│"))))
-            process.wait()
+        if self.process is None:
+            return
+        with self.process as process:  # closes its pipe and waits for it
+            for line in process.stderr or ():
+                if any(map(str.isalnum, told := line.strip(" \n│"))):
+                    self.said.append(told)
 
     def state(self) -> dict[str, object]:
         """`state` is idle, making, done or failed; `said` the last line that the command printed."""
