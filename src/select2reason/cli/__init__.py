@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from select2reason.cli import cached, evaluating, exporting, grading, judging, recipes, reward, select, training  # noqa: F401 -- they add their commands to the app
+from select2reason.cli import (  # noqa: F401 -- they add their commands to the app
+    cached,
+    comparing,
+    evaluating,
+    exporting,
+    grading,
+    judging,
+    recipes,
+    reward,
+    select,
+    training,
+)
 from select2reason.cli.app import app as app
 from select2reason.cli.running import run
 
