@@ -90,31 +90,31 @@ def _groups(lines: Sequence[tuple[str, str, str]]) -> Sequence[tuple[str, Sequen
 
 
 def _lines(key: str, value: object) -> Iterable[tuple[str, str]]:
-    """One part of the manifest as lines; inside it names are joined by commas, and are words."""
-    inside = {name: part for name, part in value.items() if name != "sources"} if isinstance(value, Mapping) else {}
-    if isinstance(value, Mapping) and key in _TITLES:
-        yield from _flat("", inside)
-    else:
-        yield from _flat("", {key: inside if isinstance(value, Mapping) else value})
+    """One part of the manifest as lines, nested names joined by commas; our own names as words."""
+    inside = {name: part for name, part in value.items() if name != "sources"} if isinstance(value, Mapping) else value
+    lines = _flat("", inside if isinstance(inside, Mapping) and key in _TITLES else {key: inside})
+    own = key == "parameters" or key not in _TITLES
+    return [(_cut(_words(name) if own else name), _value(value)) for name, value in lines]
 
 
-def _flat(prefix: str, part: Mapping[str, object]) -> Iterable[tuple[str, str]]:
+def _flat(prefix: str, part: Mapping[str, object]) -> Iterable[tuple[str, object]]:
     for key, value in part.items():
-        name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            yield from _flat(f"{name}, ", value)
+            yield from _flat(f"{prefix}{key}, ", value)
         else:
-            yield _cut(_plain(name)), _value(value)
+            yield f"{prefix}{key}", value
 
 
-def _plain(name: str) -> str:
-    """A name of this program's as words; file names stay as they are."""
+def _words(name: str) -> str:
+    """A name of ours as words; file names stay as they are."""
     return name.replace("_", " ") if name.replace("_", "").isalpha() else name
 
 
 def _value(value: object) -> str:
     if isinstance(value, list | tuple):
         return _cut(", ".join(map(str, value)) or "none")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "not set" if value is None else _cut(str(value))
 
 
