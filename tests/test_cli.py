@@ -17,6 +17,7 @@ import orjson
 import pytest
 
 from select2reason.cli import main
+from select2reason.selection import STRATEGIES
 
 from .conftest import WriteRows
 
@@ -90,6 +91,55 @@ def test_json_is_all_that_stands_on_standard_output(write_rows: WriteRows, tmp_p
     assert (chosen["pool_rows"], chosen["eligible"], chosen["selected"]) == (20, 20, 2)
     assert json.loads(cli("analyze", pool, "--out", tmp_path / "study", "--json", *BY_COLUMN).stdout)["out"]
     assert json.loads(cli("cache", "--json").stdout)["pools"][0]["scores"]
+
+
+def test_compare_prints_a_line_a_strategy_and_paths(write_rows: WriteRows, tmp_path: Path) -> None:
+    done = cli("compare", write_rows(ROWS), "--out", tmp_path / "out", *BY_COLUMN, "--rows", "4")
+    assert done.returncode == 0, done.stderr
+    table, paths = done.stdout.split("wrote\n")
+    lines = [line.split() for line in table.splitlines()]
+    assert [line[:2] for line in lines[1:10]] == [[name, "4"] for name in STRATEGIES] + [["eligible", "20"]]
+    assert ["hardest", "4", "100%"] in [line[:3] for line in lines]
+    for line in paths.splitlines():
+        assert Path(line.strip()).exists()
+
+
+def test_compare_as_json_is_the_file_it_wrote(write_rows: WriteRows, tmp_path: Path) -> None:
+    done = cli("compare", write_rows(ROWS), "--out", tmp_path / "out", *BY_COLUMN, "--weight", "0.7", "--json")
+    printed = json.loads(done.stdout)
+    assert printed.pop("out") == str(tmp_path / "out")
+    assert printed == json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert 0.7 in printed["sweep"]["weights"]
+
+
+def test_compare_replaces_nothing_unasked(write_rows: WriteRows, tmp_path: Path) -> None:
+    pool, out = write_rows(ROWS), tmp_path / "out"
+    assert cli("compare", pool, "--out", out, *BY_COLUMN).returncode == 0
+    assert "exists; choose another --out, or replace it with --force" in refused(cli("compare", pool, "--out", out))
+    assert cli("compare", pool, "--out", out, *BY_COLUMN, "--force").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--fraction", "2"], "fraction must be above 0 and at most 1"),
+        (["--rows", "3", "--token-budget", "9"], "only one of --fraction, --rows and --token-budget"),
+        (["--token-budget", "3"], "no row can be selected"),
+        (["--keep", "boredom"], "--keep knows no reason boredom"),
+    ],
+)
+def test_wrong_options_of_compare_are_one_line(
+    args: list[str], message: str, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    done = cli("compare", write_rows(ROWS), "--out", tmp_path / "out", *BY_COLUMN, *args)
+    assert message in refused(done)
+    assert not (tmp_path / "out").exists()
+
+
+def test_compare_knows_no_strategy_of_its_own(write_rows: WriteRows, tmp_path: Path) -> None:
+    done = cli("compare", write_rows(ROWS), "--out", tmp_path / "out", "--strategy", "joint")
+    assert done.returncode == 2
+    assert "--strategy" in done.stderr
 
 
 def test_the_cache_is_listed_and_cleared(write_rows: WriteRows, tmp_path: Path) -> None:

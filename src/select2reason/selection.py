@@ -113,6 +113,8 @@ class Ranked:
         queues = _queues(strategy, self, weight, seed)
         if len(queues) == 1 and token_budget is None:
             chosen = self._first(queues[0], cap, asked)
+        elif len(queues) == 1 and token_budget is not None:
+            chosen = _in_budget(queues[0], self.group, self.pool.total_tokens, cap, token_budget)
         else:
             tokens = self.pool.total_tokens
             chosen = _in_turns(queues, self.group, tokens, cap=cap, stop=asked, budget=token_budget)
@@ -264,6 +266,24 @@ def _under_cap(order: Rows, group: Rows, cap: int) -> Rows:
     allowed = np.empty(len(order), np.bool_)
     allowed[by_group] = turn < cap
     return order[allowed]
+
+
+def _in_budget(order: Rows, group: Rows, tokens: Integers, cap: int, budget: int) -> Rows:
+    """What _in_turns takes from one queue under a budget, in column form: up to the first row that does not fit, then
+    on from there with what is left, for which ever fewer rows are small enough."""
+    chosen, left = np.empty(0, np.intp), budget
+    rest = order[tokens[order] <= left]
+    while len(rest):
+        allowed = _under_cap(np.concatenate([chosen, rest]), group, cap)[len(chosen) :]
+        costs = np.cumsum(tokens[allowed], dtype=np.int64)
+        fit = int(np.searchsorted(costs, left, side="right"))
+        chosen = np.concatenate([chosen, allowed[:fit]])
+        if fit == len(allowed):
+            break
+        left -= int(costs[fit - 1])
+        rest = rest[int((rest == allowed[fit]).argmax()) + 1 :]
+        rest = rest[tokens[rest] <= left]
+    return chosen
 
 
 def _in_turns(

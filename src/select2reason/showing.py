@@ -1,11 +1,10 @@
-"""What the report shows of rows: the best and the nearly chosen, what others would have taken, what each rule found.
+"""What the report shows of rows: the best and the nearly chosen, what each rule found, the closest benchmark problems.
 
 Rows are picked by the score table, and their texts taken from the pool.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from select2reason import contamination, export, report
 from select2reason import pool as pools
 from select2reason.pool import Pool
 from select2reason.scored import Scored
-from select2reason.selection import Ranked, Selection, Strategy
+from select2reason.selection import Ranked
 from select2reason.settings import SelectSettings
 
 if TYPE_CHECKING:
@@ -25,17 +24,8 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.uint32]
 
-_COMPARED: tuple[Strategy, ...] = ("longest", "hardest", "random")
 _EXAMPLES = 10
-
-
-def alternatives(ranked: Ranked, chosen: SelectSettings, selection: Selection) -> dict[str, Rows]:
-    """What other strategies would have taken of the same rows, as many of them."""
-    same_size = replace(chosen, fraction=None, rows=max(1, len(selection.rows)), token_budget=None)
-    taken = {chosen.strategy: selection.rows}
-    for strategy in _COMPARED:
-        taken.setdefault(strategy, replace(same_size, strategy=strategy).choose(ranked).rows)
-    return {str(name): rows for name, rows in taken.items()}
+_HIT = {"row": pl.UInt32, "kind": pl.String, "benchmark": pl.String, "problem": pl.UInt32, "overlap": pl.Float32}
 
 
 def examples(
@@ -62,12 +52,19 @@ def _taken(pool: Pool, rows: Rows, spill: Path) -> pl.DataFrame:
     return pl.concat([empty, *pool.take(rows, pools.TEXT, spill=spill)])
 
 
-def findings(scored: Scored, table: pl.DataFrame, *, spill: Path) -> dict[str, Sequence[report.Finding]]:
-    """For each rule some of the rows that it flags, with what it found there."""
-    shown = report.rows_to_show(table)
-    rows = np.unique(np.array([row for some in shown.values() for row in some], np.uint32))
+def shown(scored: Scored, table: pl.DataFrame, *, spill: Path) -> report.Shown:
+    """What the page shows of a pool's texts beside examples: some rows that each rule flags, with what it found there,
+    the closest benchmark problems, and the categories."""
+    hits = pl.DataFrame(schema=_HIT) if scored.evidence is None else contamination.closest(scored.evidence)
+    problems, flagged = report.hits_to_show(hits), report.rows_to_show(table)
+    closest = problems.head(report.SHOWN_HITS)
+    rows = np.unique(np.array([*closest["row"], *(row for some in flagged.values() for row in some)], np.uint32))
     known = pl.concat([_taken(scored.pool, rows, spill), table[rows]], how="horizontal")
     if scored.evidence is not None:
-        hits = contamination.closest(scored.evidence)
         known = known.join(hits.select("row", "problem", "overlap"), on="row", how="left", maintain_order="left")
-    return report.findings(shown, known)
+    return report.Shown(
+        findings=report.findings(flagged, known),
+        hits=report.hits(closest, known["question"][np.searchsorted(rows, closest["row"].to_numpy())]),
+        more_problems=problems.height - closest.height,
+        category=scored.pool.narrow(["category"])["category"],
+    )

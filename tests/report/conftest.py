@@ -5,9 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 import pytest
-from numpy.typing import NDArray
 
+from select2reason.comparing import Comparison, compare_choices
+from select2reason.reasons import ELIGIBLE
 from select2reason.report import Examples
+from select2reason.selection import Candidates, rank
 
 MakeScores = Callable[..., pl.DataFrame]
 FLAGS = {
@@ -111,25 +113,25 @@ def _texts(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def alternatives() -> Callable[[pl.DataFrame], dict[str, NDArray[np.uint32]]]:
-    """`alternatives(scores)`: joint itself, longest, hardest and random at the selection's size."""
-    return synthetic_alternatives
+def compared() -> Callable[[pl.DataFrame], Comparison]:
+    """`compared(scores)`: all strategies at the selection's size."""
+    return synthetic_comparison
 
 
-def synthetic_alternatives(scores: pl.DataFrame) -> dict[str, NDArray[np.uint32]]:
-    taken = int(scores["selected"].sum())
-    eligible = scores.filter(pl.col("rank_joint").is_not_null())
-
-    def first(column: str) -> NDArray[np.uint32]:
-        return eligible.sort(column).head(taken)["row"].to_numpy()
-
-    drawn = np.random.default_rng(0).permutation(eligible["row"].to_numpy())[:taken]
-    return {
-        "joint": scores.filter(pl.col("selected"))["row"].to_numpy(),
-        "longest": first("rank_length"),
-        "hardest": first("rank_difficulty"),
-        "random": drawn,
-    }
+def synthetic_comparison(scores: pl.DataFrame) -> Comparison:
+    dropped = np.where(scores["rank_joint"].is_null().to_numpy(), 0, ELIGIBLE)
+    columns = {name: scores[name].to_numpy() for name in ("trace_tokens", "total_tokens", "rethinking_tokens")}
+    ranked = rank(
+        Candidates(
+            difficulty=scores["difficulty"].fill_null(np.nan).to_numpy(),
+            **columns,
+            question_group=np.arange(scores.height),
+            category=np.arange(scores.height) % 7 - 1,
+            dropped=dropped.astype(np.int8),
+        )
+    )
+    selection = ranked.select(rows=max(1, int(scores["selected"].sum())))
+    return compare_choices(ranked, selection, scores, cutoff_tokens=16_384)
 
 
 @pytest.fixture(scope="session")

@@ -62,24 +62,8 @@ def test_health_is_a_share_of_the_measured() -> None:
     assert flags["contaminated"].pool_share is None
 
 
-def test_overlap_with_another_strategy() -> None:
-    rows = {"joint": np.array([7, 8, 9], np.uint32), "hardest": np.array([5, 6, 7], np.uint32)}
-    itself, hardest = facts.strategies("joint", pool(), chosen(), rows, 80)
-    assert (itself.name, itself.overlap) == ("joint", None)
-    assert (hardest.overlap, hardest.overlap_share, hardest.jaccard) == (1, 1 / 3, 0.2)
-    assert hardest.totals.mean_trace == 60
-    assert hardest.totals.mean_difficulty == pytest.approx(0.7)
-
-
-def test_the_same_name_with_other_rows_is_shown() -> None:
-    rows = {"joint": np.array([6, 7, 8], np.uint32), "none": np.array([], np.uint32)}
-    _, other, none = facts.strategies("joint", pool(), chosen(), rows, 80)
-    assert other.jaccard == 0.5
-    assert (none.overlap, none.overlap_share, none.jaccard) == (0, None, 0)
-
-
 def test_histograms_lose_no_value() -> None:
-    lengths = distributions.length_histogram(pool(), chosen())
+    lengths = distributions.length_histogram(pool(), chosen(), "trace_tokens")
     assert lengths is not None and lengths.selection is not None
     assert (lengths.pool.sum(), lengths.pool_missing) == (9, 1)
     assert (lengths.selection.sum(), lengths.selection_median) == (3, 80)
@@ -91,7 +75,7 @@ def test_histograms_lose_no_value() -> None:
 @pytest.mark.parametrize("lengths", [[1], [7, 7, 7], [1, 2**31], [3, 99_999, 123_457]])
 def test_extreme_lengths_stay_inside_the_edges(lengths: list[int]) -> None:
     table = facts.complete(pl.DataFrame({"trace_tokens": lengths}))
-    histogram = distributions.length_histogram(table, None)
+    histogram = distributions.length_histogram(table, None, "trace_tokens")
     assert histogram is not None
     assert histogram.pool.sum() == len(lengths)
     assert (np.diff(histogram.edges) > 0).all()
@@ -104,8 +88,17 @@ def test_difficulty_may_leave_the_unit_interval() -> None:
     assert (histogram.edges[0], histogram.edges[-1], histogram.pool.sum()) == (-2, 5, 2)
 
 
-def test_the_plane_counts_each_example_once() -> None:
-    plane = distributions.plane(pool(), chosen())
-    assert plane is not None and plane.selection is not None
-    assert (plane.pool.sum(), plane.selection.sum(), plane.missing) == (7, 1, 3)
-    assert (plane.selection <= plane.pool).all()
+def test_counts_above_the_most_common_share_the_last_bin() -> None:
+    counts = [0] * 50 + [3] * 148 + [40, 900]
+    table = facts.complete(pl.DataFrame({"rethinking_tokens": counts}))
+    histogram = distributions.count_histogram(table, None, "rethinking_tokens")
+    assert histogram is not None
+    assert (histogram.pool[0], histogram.pool[3], histogram.pool[-1], histogram.pool.sum()) == (50, 150, 150, 200)
+    assert (histogram.edges[0], histogram.above) == (-0.5, 3)
+
+
+def test_the_scale_of_counts_holds_the_selection_too() -> None:
+    table = facts.complete(pl.DataFrame({"rethinking_tokens": [0] * 9_999 + [30]}))
+    histogram = distributions.count_histogram(table, table.tail(1), "rethinking_tokens")
+    assert histogram is not None and histogram.selection is not None
+    assert (histogram.edges[-1], histogram.selection[-1], histogram.above) == (30.5, 1, None)

@@ -6,16 +6,16 @@ import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 
-import numpy as np
 import polars as pl
 import pytest
-from numpy.typing import NDArray
 
-from select2reason.report import Examples, analysis_page, selection_page
+from select2reason.comparing import Comparison
+from select2reason.report import Examples, Finding, Hit, Shown, analysis_page, comparison_page, selection_page
+from select2reason.report.plain import Excerpt
 
 MakeScores = Callable[..., pl.DataFrame]
 MakeExamples = Callable[[pl.DataFrame], Examples]
-Alternatives = Callable[[pl.DataFrame], dict[str, NDArray[np.uint32]]]
+Compared = Callable[[pl.DataFrame], Comparison]
 VOID = {"meta", "br", "hr", "img", "input", "link", "col", "wbr"}
 NOT_WORDS = r"\b(nan|None|inf|null)\b"  # what an unnoticed missing value would look like
 SELECTION_COLUMNS = ("rank_difficulty", "rank_length", "rank_joint", "selected", "reason")
@@ -69,11 +69,12 @@ def assert_safe(page: str) -> Reader:
 
 @pytest.fixture
 def build(
-    make_examples: MakeExamples, alternatives: Alternatives, manifest: dict[str, object]
+    make_examples: MakeExamples, compared: Compared, manifest: dict[str, object]
 ) -> Callable[[pl.DataFrame], str]:
     def page(scores: pl.DataFrame) -> str:
-        others = alternatives(scores)
-        return selection_page(scores, manifest=manifest, examples=make_examples(scores), alternatives=others)
+        others, shown = compared(scores), Shown(category=pl.Series(scores["row"] % 20).cast(pl.String))
+        examples = make_examples(scores)
+        return selection_page(scores, manifest=manifest, examples=examples, comparison=others, shown=shown)
 
     return page
 
@@ -89,7 +90,7 @@ def test_a_selection_page_is_whole(make_scores: MakeScores, build: Callable[[pl.
     assert "Not measured in this run: contaminated." in text
     assert all(name in text for name in ("longest", "hardest", "random", "ranked_below", "pool/openr1-00.jsonl"))
     assert "characters left out here" in text
-    assert len(page.encode()) < 400_000
+    assert len(page.encode()) < 450_000
 
 
 def test_every_drawing_has_a_name_and_its_figure_a_title_and_n(
@@ -97,7 +98,7 @@ def test_every_drawing_has_a_name_and_its_figure_a_title_and_n(
 ) -> None:
     page = build(make_scores(2000))
     figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
-    assert len(figures) == 7
+    assert len(figures) == 11
     for figure in figures:
         assert re.search(r'<svg viewBox="[^"]+" role="img" aria-label="[^"]{20,}"><title>', figure)
         assert "<h3>" in figure
@@ -113,6 +114,44 @@ def test_a_pool_page_says_nothing_of_a_selection(make_scores: MakeScores, manife
     assert "Pool report" in text
     assert "Nearly chosen" not in text
     assert "selection, n" not in text
+
+
+def test_a_comparison_page_is_whole(make_scores: MakeScores, compared: Compared, manifest: dict[str, object]) -> None:
+    comparison = compared(make_scores(2000))
+    page = comparison_page(comparison, manifest=manifest, notes=["two rows have no difficulty"])
+    text = " ".join(assert_safe(page).text.split())
+    assert "Two rows have no difficulty." in text
+    assert "The joint ranker has the weight 0.25." in text
+    for choice in comparison.choices:
+        assert f'<th>{choice.strategy}</th><td class="n">{choice.figures.n:,}</td>' in page
+    assert page.count("--heat:") == 8 * 8 + len(comparison.sweep.points)
+    assert len(re.findall(r"<figure.*?</figure>", page, re.DOTALL)) == 2
+    assert not re.search(NOT_WORDS, text)
+
+
+def test_strategies_stand_beside_the_selection_with_their_overlaps(
+    make_scores: MakeScores, compared: Compared, build: Callable[[pl.DataFrame], str]
+) -> None:
+    scores = make_scores(2000)
+    hardest, page = compared(scores).choice("hardest"), build(scores)
+    line = next(line for line in re.findall(r"<tr>.*?</tr>", page, re.DOTALL) if "<th>hardest</th>" in line)
+    common, n = hardest.overlap["joint"], hardest.figures.n
+    assert f'>{common.n:,}</td><td class="n">{100 * common.n / n:.1f}%</td>' in line
+    assert f">{common.jaccard:.3f}</td>" in line
+    grid = page[page.index('aria-label="Overlap of strategies"') :]
+    first = re.findall(r"<th>hardest</th>\s*<td[^>]*>(\d+)</td>", grid)[0]
+    assert first == f"{100 * common.n / n:.0f}"
+
+
+def test_the_manifest_is_folded_away_in_plain_words(
+    make_scores: MakeScores, build: Callable[[pl.DataFrame], str]
+) -> None:
+    page = build(make_scores(300))
+    folded = page[page.index("<summary>Settings, versions and digests") :]
+    assert "<bdi>cutoff len</bdi></th>" in folded
+    assert "<bdi>16384</bdi>" in folded
+    assert "<bdi>digests, scores.parquet</bdi>" in folded
+    assert "parameters." not in page
 
 
 def test_the_same_bytes_each_time(make_scores: MakeScores, build: Callable[[pl.DataFrame], str]) -> None:
@@ -150,7 +189,12 @@ def test_pool_and_manifest_text_is_never_markup(
             "versions": {attack: [attack]},
         },
         examples=Examples(best=best, nearly=best),
-        alternatives={attack: np.array([0], np.uint32)},
+        comparison=None,
+        shown=Shown(
+            findings={"looping": [Finding(0, attack, attack, attack, Excerpt(attack, 7, attack))]},
+            hits=[Hit(attack, 0, attack, 0.5, 1, 0, attack)],
+            category=pl.Series([attack] * 30 + [f"{n}{attack}" for n in range(30)]),
+        ),
     )
     reader = assert_safe(page)
     assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", page)
@@ -194,10 +238,10 @@ SAID = {
 
 
 @pytest.mark.parametrize("edge", EDGES)
-def test_edges(edge: str, make_scores: MakeScores, make_examples: MakeExamples, alternatives: Alternatives) -> None:
+def test_edges(edge: str, make_scores: MakeScores, make_examples: MakeExamples, compared: Compared) -> None:
     whole = make_scores(200)
     scores, examples = EDGES[edge](whole), make_examples(whole)
-    page = selection_page(scores, manifest={}, examples=examples, alternatives=alternatives(whole))
+    page = selection_page(scores, manifest={}, examples=examples, comparison=compared(whole))
     text = " ".join(assert_safe(page).text.split())
     assert not re.search(NOT_WORDS, text)
     assert SAID.get(edge, "") in text
@@ -221,7 +265,7 @@ def test_flaws_and_disagreements_are_said(make_scores: MakeScores, make_examples
     scores = make_scores(500).with_columns(looping=pl.col("selected"))
     n = int(scores["selected"].sum())
     manifest = {"asked": n + 5, "selected": n, "eligible": 7}
-    page = selection_page(scores, manifest=manifest, examples=make_examples(scores), alternatives={})
+    page = selection_page(scores, manifest=manifest, examples=make_examples(scores), comparison=None)
     text = " ".join(Reader(page).text.split())
     assert f"{n + 5} were asked for; {n} is all that the rules left." in text
     assert f"{n} of the selected are flagged looping" in text
@@ -238,15 +282,15 @@ def test_long_texts_and_long_manifests_stay_small(make_scores: MakeScores, make_
         "pool": {"sources": [{"path": f"part-{i}.jsonl"} for i in range(5000)]},
         "outputs": {f"file-{i}": "0" * 10_000 for i in range(5000)},
     }
-    page = selection_page(scores, manifest=manifest, examples=Examples(long, long), alternatives={})
+    page = selection_page(scores, manifest=manifest, examples=Examples(long, long), comparison=None)
     text = assert_safe(page).text
     assert "4,980 more sources" in text
     assert "4,800 more lines" in text
     assert len(page.encode()) < 1_500_000
 
 
-def test_many_rows_give_a_small_page(make_scores: MakeScores, build: Callable[[pl.DataFrame], str]) -> None:
-    assert len(build(make_scores(300_000)).encode()) < 300_000
+def test_a_million_rows_give_a_small_page(make_scores: MakeScores, build: Callable[[pl.DataFrame], str]) -> None:
+    assert len(build(make_scores(1_000_000)).encode()) < 500_000
 
 
 def test_the_package_loads_no_drawing_library() -> None:

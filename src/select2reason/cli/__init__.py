@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-# ruff: noqa: F401 -- these add their commands to the app
-from select2reason.cli import (
+from select2reason.cli import (  # noqa: F401 -- they add their commands to the app
     cached,
+    comparing,
     evaluating,
     exporting,
     grading,

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from select2reason import __version__
 
 _ROAD = (
-    *("demo", "select", "view", "analyze", "score", "difficulty", "rollout", "reward"),
+    *("demo", "select", "view", "analyze", "compare", "score", "difficulty", "rollout", "reward"),
     *("export", "extend", "train", "evaluate", "grade", "run", "cache"),
 )
 

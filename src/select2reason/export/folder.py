@@ -28,7 +28,7 @@ from select2reason.trace import SYSTEM_PROMPT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Kind = Literal["selection", "analysis", "export", "model", "trial"]
+Kind = Literal["selection", "analysis", "comparison", "export", "model", "trial"]
 """What a folder holds; its manifest says so, and one kind never takes the place of another."""
 CONTAMINATION = "contamination.parquet"
 """The file of evidence, where benchmarks were looked for: one row a hit."""

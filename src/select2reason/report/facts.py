@@ -1,4 +1,4 @@
-"""What the page states in figures: totals, reasons, health, and what other strategies would have taken.
+"""What the page states in figures: totals, reasons, health, cost, benchmark problems.
 
 Everything comes from the score table (METHOD 9.12 names its reasons and flags). What was not measured stays
 null and is counted, so that the page can say so; nothing here is ever filled in.
@@ -7,9 +7,7 @@ null and is counted, so that the page can say so; nothing here is ever filled in
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from select2reason.cost import gpu_hours
 from select2reason.report.study import finite
@@ -152,52 +150,6 @@ def flag_counts(pool: pl.DataFrame) -> dict[str, dict[str, int]]:
 
 def _true(flag: pl.Series) -> tuple[int, int]:
     return int(flag.sum()), flag.count()
-
-
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """What another strategy would have taken, beside the selection."""
-
-    name: str
-    totals: Totals
-    overlap: int | None  # examples in both; null for the selection itself
-    overlap_share: float | None  # of what the other strategy takes
-    jaccard: float | None
-    looping: float | None  # share of the measured; null where not measured
-
-
-def strategies(
-    name: str,
-    pool: pl.DataFrame,
-    selection: pl.DataFrame,
-    rows: Mapping[str, NDArray[np.uint32]],
-    tail: float | None,
-) -> Sequence[Alternative]:
-    """The selection first, under its own `name`, then the others in the order given, by their `row`."""
-    others = [_alternative(other, pool, selection, taken, tail) for other, taken in rows.items()]
-    itself = Alternative(name, totals(selection, tail), None, None, None, _share(selection["looping"]))
-    return [itself, *(other for other in others if not (other.name == name and other.jaccard == 1))]
-
-
-def _alternative(
-    name: str, pool: pl.DataFrame, selection: pl.DataFrame, rows: NDArray[np.uint32], tail: float | None
-) -> Alternative:
-    taken = pool.filter(pl.Series(np.isin(pool["row"].to_numpy(), rows)))
-    overlap = int(np.isin(taken["row"].to_numpy(), selection["row"].to_numpy()).sum())
-    union = taken.height + selection.height - overlap
-    return Alternative(
-        name=name,
-        totals=totals(taken, tail),
-        overlap=overlap,
-        overlap_share=overlap / taken.height if taken.height else None,
-        jaccard=overlap / union if union else None,
-        looping=_share(taken["looping"]),
-    )
-
-
-def _share(flag: pl.Series) -> float | None:
-    true, measured = _true(flag)
-    return true / measured if measured else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from select2reason.comparing import Choice, Comparison
 from select2reason.report import plain
 from select2reason.report.facts import Totals
 from select2reason.report.sentences import number, section
@@ -54,6 +55,24 @@ def of_pool(pool: Totals, questions: int | None, manifest: Mapping[str, object])
         Headline("Mean difficulty", _mean(pool.mean_difficulty), f"{plain.count(pool.no_difficulty)} without"),
         Headline("Rethinking", _mean(pool.mean_rethinking, 1), "tokens per trace, mean"),
     )
+
+
+def of_comparison(comparison: Comparison, manifest: Mapping[str, object]) -> Sequence[Headline]:
+    """What was chosen from, how much of it, and how far the choices lie apart."""
+    mine, eligible = comparison.choice(comparison.asked), comparison.eligible
+    others = [other for other in comparison.choices if other is not mine and other.figures.n]
+    nearest = max(others, key=lambda other: _in_common(mine, other), default=mine)
+    rows = number(section(manifest, "pool").get("rows"))
+    return (
+        Headline("Pool", plain.count(rows), "examples"),
+        Headline("Eligible", plain.count(eligible.n), f"{_part(eligible.n, int(rows or 0))} of the pool"),
+        Headline("Taken", plain.count(mine.figures.n), f"{_part(mine.figures.n, eligible.n)} of the eligible"),
+        Headline("Nearest", nearest.strategy, f"has {plain.share(_in_common(mine, nearest))} of {mine.strategy}"),
+    )
+
+
+def _in_common(mine: Choice, other: Choice) -> float:
+    return mine.overlap[other.strategy].n / max(1, mine.figures.n)
 
 
 def question_groups(pool: pl.DataFrame) -> int | None:

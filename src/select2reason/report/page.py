@@ -1,33 +1,49 @@
-"""The report: one self-contained HTML page about a selection (METHOD 1-5, 9) or about a pool alone.
+"""The report: one self-contained HTML page about a selection (METHOD 1-5, 9), a pool alone, or all strategies.
 
-It brings aggregates, sentences and drawings together; `page.html.j2` lays them out. The page loads and runs
-nothing: no script, no file, no network. Every text of the pool and of the manifest is escaped, and its
-control characters are made visible.
+It brings aggregates, sentences and drawings together; `page.html.j2` lays them out, a partial of its own for each
+section. The page loads and runs nothing: no script, no file, no network. Every text of the pool and of the manifest is
+escaped, and its control characters are made visible.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 from markupsafe import Markup
-from numpy.typing import NDArray
 
+from select2reason.comparing import Comparison
 from select2reason.cost import FORMULA
-from select2reason.report import charts, distributions, facts, headline, plain, sentences
+from select2reason.report import facts, headline, plain, sentences
+from select2reason.report.beside import beside
+from select2reason.report.cards import cards
+from select2reason.report.categories import categories
 from select2reason.report.findings import Finding
+from select2reason.report.hits import Hit
+from select2reason.report.plane import plane, plane_chart
 from select2reason.report.remake import remake
-from select2reason.report.study import Study, rethinking_study
+from select2reason.report.spreads import spreads, study_charts
+from select2reason.report.study import rethinking_study
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-_QUESTION_CHARS = 1_000  # from each end; traces and answers have plain.EXCERPT_CHARS
+_SECTIONS = {
+    "reasons": "Kept and left out",
+    "spread": "Length and difficulty",
+    "categories": "Categories",
+    "rethinking": "Rethinking",
+    "health": "Health",
+    "cost": "Cost",
+    "strategies": "Strategies",
+    "sweep": "Weights and sizes",
+    "examples": "Examples",
+    "again": "Make it again",
+}
+"""Each has a partial of its name, and a name in the list of contents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,49 +55,53 @@ class Examples:
     nearly: pl.DataFrame
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page shows of the pool's texts: by rule some rows it flags, benchmark problems with their closest
+    questions and how many more problems there are, and every row's category (null = none)."""
+
+    findings: Mapping[str, Sequence[Finding]] = field(default_factory=dict)
+    hits: Sequence[Hit] = ()
+    more_problems: int = 0
+    category: pl.Series | None = None
+
+
 def selection_page(
     scores: pl.DataFrame,
     *,
     manifest: Mapping[str, object],
     examples: Examples,
-    alternatives: Mapping[str, NDArray[np.uint32]],
-    findings: Mapping[str, Sequence[Finding]] = MappingProxyType({}),
+    comparison: Comparison | None,
+    shown: Shown | None = None,
 ) -> str:
-    """The page about a selection; `scores` has `selected` and `reason`, a row for every example of the pool.
-
-    `alternatives` maps a strategy to the rows it would have taken at the same size, `findings` a rule to rows it flags.
-    """
+    """The page about a selection; `scores` has `selected` and `reason`, a row for every example of the pool."""
     pool = facts.complete(scores)
     selection = pool.filter(pl.col("selected"))
     tail = facts.tail_length(pool)
     sides = facts.totals(pool, tail), facts.totals(selection, tail)
     flags, eligible = facts.health(pool, selection), facts.eligible(pool)
-    parameters = sentences.section(manifest, "parameters")
     own = sentences.selection_notes(sides[1], flags, manifest, eligible)
     return _render(
-        _shared(pool, selection, manifest, findings),
+        [name for name in _SECTIONS if name != "sweep" or comparison is not None],
+        _of_pool(pool, selection, manifest, shown or Shown()),
         title="Selection report",
         headlines=headline.of_selection(*sides, eligible, tail, manifest),
         selection=sides[1],
-        chosen=sentences.how_chosen(parameters),
+        chosen=sentences.how_chosen(sentences.section(manifest, "parameters")),
         notes=[*own, *sentences.notes(pool, sides[0], flags, manifest)],
         reasons=facts.reasons(pool),
-        strategies=facts.strategies(str(parameters.get("strategy", "")), pool, selection, alternatives, tail),
-        examples=[("The best", _cards(examples.best)), ("Nearly chosen", _cards(examples.nearly))],
+        beside=None if comparison is None else beside(comparison),
+        examples=[("The best", cards(examples.best)), ("Nearly chosen", cards(examples.nearly))],
     )
 
 
-def analysis_page(
-    scores: pl.DataFrame,
-    *,
-    manifest: Mapping[str, object],
-    findings: Mapping[str, Sequence[Finding]] = MappingProxyType({}),
-) -> str:
-    """The page about a pool without a selection; `findings` as for `selection_page`."""
+def analysis_page(scores: pl.DataFrame, *, manifest: Mapping[str, object], shown: Shown | None = None) -> str:
+    """The page about a pool without a selection."""
     pool = facts.complete(scores)
     side = facts.totals(pool, facts.tail_length(pool))
     return _render(
-        _shared(pool, None, manifest, findings),
+        ["spread", "categories", "rethinking", "health", "cost", "again"],
+        _of_pool(pool, None, manifest, shown or Shown()),
         title="Pool report",
         headlines=headline.of_pool(side, headline.question_groups(pool), manifest),
         selection=None,
@@ -89,149 +109,70 @@ def analysis_page(
     )
 
 
-def _shared(
-    pool: pl.DataFrame,
-    selection: pl.DataFrame | None,
-    manifest: Mapping[str, object],
-    findings: Mapping[str, Sequence[Finding]],
+def comparison_page(comparison: Comparison, *, manifest: Mapping[str, object], notes: Sequence[str] = ()) -> str:
+    """The page about all strategies, weights and sizes."""
+    return _render(
+        ["strategies", "sweep", "again"],
+        _of_manifest(manifest),
+        title="Comparison of strategies",
+        headlines=headline.of_comparison(comparison, manifest),
+        selection=None,
+        chosen=sentences.how_compared(sentences.section(manifest, "parameters")),
+        notes=[sentences.as_sentence(note) for note in notes],
+        beside=beside(comparison),
+    )
+
+
+def _of_pool(
+    pool: pl.DataFrame, selection: pl.DataFrame | None, manifest: Mapping[str, object], shown: Shown
 ) -> dict[str, object]:
     study, flags = rethinking_study(pool), facts.health(pool, selection)
-    cutoff = int(sentences.number(sentences.section(manifest, "parameters").get("cutoff_len")) or 0)
+    drawn = plane(pool, selection, _joint_weight(manifest))
+    selected = None if selection is None else pool["selected"]
+    named = [] if shown.category is None else categories(shown.category, selected)
     return {
+        **_of_manifest(manifest),
         "pool_n": pool.height,
-        "spreads": _spreads(pool, selection),
-        "plane": distributions.plane(pool, selection),
+        "spreads": spreads(pool, selection),
+        "plane": drawn,
+        "plane_chart": None if drawn is None else plane_chart(drawn),
+        "categories": named,
         "study": study,
         "study_sentences": sentences.study_sentences(study),
-        "study_charts": _study_charts(study),
+        "study_charts": study_charts(study),
         "flags": flags,
         "flag_shares": [0.0, *(s for flag in flags for s in (flag.pool_share, flag.selection_share) if s)],
-        "findings": {flag.name: findings.get(flag.name, ()) for flag in flags} if findings else {},
+        "shown": shown,
         "benchmarks": facts.benchmarks(pool),
-        "costs": facts.costs(pool, selection, cutoff),
-        "cost_formula": FORMULA,
-        "cutoff": cutoff,
-        "remake": remake(manifest),
-        "layout": sentences.section(manifest, "pool").get("layout"),
+        "costs": facts.costs(pool, selection, _cutoff(manifest)),
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """One distribution with its drawing; both are null where no example has a value."""
-
-    title: str
-    places: int  # of the medians
-    missing: str  # what an example without a value lacks
-    histogram: distributions.Histogram | None
-    chart: Markup | None
-
-
-def _spreads(pool: pl.DataFrame, selection: pl.DataFrame | None) -> Sequence[Spread]:
-    lengths = distributions.length_histogram(pool, selection)
-    difficulties = distributions.difficulty_histogram(pool, selection)
-    return (
-        Spread("Trace length", 0, "a trace", lengths, None if lengths is None else charts.length_chart(lengths)),
-        Spread(
-            "Difficulty",
-            2,
-            "a difficulty",
-            difficulties,
-            None if difficulties is None else charts.difficulty_chart(difficulties),
-        ),
-    )
+def _of_manifest(manifest: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "cost_formula": FORMULA,
+        "cutoff": _cutoff(manifest),
+        "remake": remake(manifest),
+        "layout": sentences.section(manifest, "pool").get("layout"),
+        "chosen": (),
+        "categories": (),
+    }
 
 
-@dataclass(frozen=True, slots=True)
-class StudyChart:
-    """One drawing of the rethinking study, with its title."""
-
-    title: str
-    chart: Markup
-    by_length: bool
-    ends: bool  # it also draws the easiest and the hardest traces
+def _cutoff(manifest: Mapping[str, object]) -> int:
+    return int(sentences.number(sentences.section(manifest, "parameters").get("cutoff_len")) or 0)
 
 
-def _study_charts(study: Study) -> Sequence[StudyChart]:
-    """By length, then by difficulty, each per trace and per 1,000 tokens; what has no group is not drawn."""
-    drawn = []
-    for per_1000, dense in ((False, ""), (True, ", per 1,000 tokens")):
-        if study.by_length:
-            chart, ends = charts.by_length_chart(study, per_1000=per_1000), bool(study.by_length_hardest)
-            drawn.append(StudyChart(f"By trace length{dense}", chart, True, ends))
-        if study.by_difficulty:
-            chart = charts.by_difficulty_chart(study, per_1000=per_1000)
-            drawn.append(StudyChart(f"By difficulty{dense}", chart, False, False))
-    return drawn
+def _joint_weight(manifest: Mapping[str, object]) -> float | None:
+    """The weight of the joint rank; null where another strategy chose."""
+    parameters = sentences.section(manifest, "parameters")
+    return sentences.number(parameters.get("weight")) if parameters.get("strategy") == "joint" else None
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One example, cut to what fits."""
-
-    place: int
-    opening: str
-    figures: Sequence[str]
-    question: plain.Excerpt
-    trace: plain.Excerpt
-    answer: plain.Excerpt
-    gold: plain.Excerpt | None
-
-
-def _cards(examples: pl.DataFrame) -> Sequence[Card]:
-    return [_card(place, row) for place, row in enumerate(examples.head(10).iter_rows(named=True), start=1)]
-
-
-def _card(place: int, row: Mapping[str, object]) -> Card:
-    question, trace, answer, gold = (_text(row, name) for name in ("question", "trace", "answer", "gold"))
-    return Card(
-        place,
-        plain.opening(question),
-        _figures(row),
-        plain.excerpt(question, _QUESTION_CHARS),
-        plain.excerpt(trace),
-        plain.excerpt(answer),
-        None if gold is None else plain.excerpt(gold),
-    )
-
-
-def _figures(row: Mapping[str, object]) -> Sequence[str]:
-    shown = [f"{name} {show(sentences.number(row.get(key)))}" for name, key, show in _FIGURES]
-    reason = _text(row, "reason")
-    return shown if reason in (None, "selected") else [*shown, str(reason)]
-
-
-def _text(row: Mapping[str, object], name: str) -> str | None:
-    value = row.get(name)
-    return None if value is None else str(value)
-
-
-def _difficulty(value: float | None) -> str:
-    return "none" if value is None else plain.decimal(value, 3)
-
-
-def _row(value: float | None) -> str:
-    return "none" if value is None else f"{value:.0f}"
-
-
-def _rank(value: float | None) -> str:
-    return "none" if value is None else f"{value:,.10g}"
-
-
-_FIGURES: Sequence[tuple[str, str, Callable[[float | None], str]]] = (
-    ("difficulty", "difficulty", _difficulty),
-    ("trace tokens", "trace_tokens", plain.count),
-    ("rethinking tokens", "rethinking_tokens", plain.count),
-    ("total tokens", "total_tokens", plain.count),
-    ("joint rank", "rank_joint", _rank),
-    ("row", "row", _row),
-)
-
-
-def _render(shared: Mapping[str, object], **own: object) -> str:
-    plane = shared["plane"]
-    drawn = charts.plane_chart(plane) if isinstance(plane, distributions.Plane) else None
-    return _template().render({**shared, "plane_chart": drawn, **own})
+def _render(sections: Sequence[str], shared: Mapping[str, object], **own: object) -> str:
+    held = [name for name in sections if name != "categories" or shared["categories"]]
+    contents = {name: _SECTIONS[name] for name in held}
+    return _template().render({**shared, **own, "sections": contents})
 
 
 @cache

@@ -15,6 +15,16 @@ _SHOWN_LINES = 200
 _VALUE_CHARS = 300  # from each end of one value
 _COMMAND_CHARS = 5_000  # from each end
 _FIRST = ("parameters", "versions")
+_TITLES = {
+    "parameters": "Settings",
+    "versions": "Versions",
+    "pool": "Pool",
+    "scorers": "Scorers and their fingerprints",
+    "benchmarks": "Benchmark problems looked for",
+    "gpu_hours": "H100 hours, one epoch",
+    "counts": "Examples by reason",
+}
+_OTHERS = "Further"
 _DIGESTS = ("digest", "sha256", "blake3")
 
 
@@ -30,26 +40,26 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Remake:
-    """`lines` are (key, value), nested keys joined by dots."""
+    """`groups` are parts of the manifest under plain titles, each of lines (name, value)."""
 
     command: str
     sources: Sequence[Source]
     more_sources: int
-    lines: Sequence[tuple[str, str]]
+    groups: Sequence[tuple[str, Sequence[tuple[str, str]]]]
     more_lines: int
 
 
 def remake(manifest: Mapping[str, object]) -> Remake:
-    """Parameters and versions first, then the rest in the manifest's own order."""
+    """Settings and versions first, then the rest in the manifest's own order."""
     sources = _sources(section(manifest, "pool").get("sources"))
     rest = [key for key in manifest if key not in (*_FIRST, "command")]
     ordered = {key: manifest[key] for key in (*_FIRST, *rest) if key in manifest}
-    lines = list(_flat("", ordered))
+    lines = [(key, *line) for key, value in ordered.items() for line in _lines(key, value)]
     return Remake(
         command=_command(manifest.get("command")),
         sources=sources[:_SHOWN_SOURCES],
         more_sources=max(0, len(sources) - _SHOWN_SOURCES),
-        lines=lines[:_SHOWN_LINES],
+        groups=_groups(lines[:_SHOWN_LINES]),
         more_lines=max(0, len(lines) - _SHOWN_LINES),
     )
 
@@ -71,18 +81,40 @@ def _source(source: Mapping[str, object]) -> Source:
     return Source(_cut(str(source.get("path", ""))), rows, examples, _cut(digest))
 
 
-def _flat(prefix: str, part: Mapping[str, object]) -> Iterable[tuple[str, str]]:
+def _groups(lines: Sequence[tuple[str, str, str]]) -> Sequence[tuple[str, Sequence[tuple[str, str]]]]:
+    """Lines under the titles of their keys; keys without one share the last group."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for key, name, value in sorted(lines, key=lambda line: line[0] not in _TITLES):
+        groups.setdefault(_TITLES.get(key, _OTHERS), []).append((name, value))
+    return list(groups.items())
+
+
+def _lines(key: str, value: object) -> Iterable[tuple[str, str]]:
+    """One part of the manifest as lines, nested names joined by commas; our own names as words."""
+    inside = {name: part for name, part in value.items() if name != "sources"} if isinstance(value, Mapping) else value
+    lines = _flat("", inside if isinstance(inside, Mapping) and key in _TITLES else {key: inside})
+    own = key == "parameters" or key not in _TITLES
+    return [(_cut(_words(name) if own else name), _value(value)) for name, value in lines]
+
+
+def _flat(prefix: str, part: Mapping[str, object]) -> Iterable[tuple[str, object]]:
     for key, value in part.items():
-        name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            yield from _flat(f"{name}.", value)
-        elif name != "pool.sources":
-            yield _cut(name), _value(value)
+            yield from _flat(f"{prefix}{key}, ", value)
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _words(name: str) -> str:
+    """A name of ours as words; file names stay as they are."""
+    return name.replace("_", " ") if name.replace("_", "").isalpha() else name
 
 
 def _value(value: object) -> str:
     if isinstance(value, list | tuple):
         return _cut(", ".join(map(str, value)) or "none")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "not set" if value is None else _cut(str(value))
 
 

@@ -57,6 +57,16 @@ def how_chosen(parameters: Mapping[str, object]) -> Sequence[str]:
     return [sentence for sentence in said if sentence]
 
 
+def how_compared(parameters: Mapping[str, object]) -> Sequence[str]:
+    """What chose from what: the strategies, the size asked for, the limits, and where the difficulty comes from."""
+    weight = number(parameters.get("weight"))
+    joint = "" if weight is None else f" The joint ranker has the weight {weight:g}."
+    each = f"Every strategy chose from the same eligible examples.{joint}"
+    return [
+        sentence for sentence in (each, _size(parameters), _limits(parameters), _difficulty(parameters)) if sentence
+    ]
+
+
 def _strategy(parameters: Mapping[str, object]) -> str:
     name = str(parameters.get("strategy", ""))
     if name == "joint":
@@ -154,7 +164,12 @@ def _of_the_run(manifest: Mapping[str, object]) -> Iterable[str]:
     noted = manifest.get("notes")
     for note in noted if isinstance(noted, list | tuple) else ():
         if not any(words in str(note) for words in _SAID_HERE):
-            yield f"{str(note)[:1].upper()}{str(note)[1:]}."
+            yield as_sentence(str(note))
+
+
+def as_sentence(note: str) -> str:
+    """A note of the run, which has neither capital nor full stop."""
+    return f"{note[:1].upper()}{note[1:]}."
 
 
 def _unmeasured(flags: Iterable[Flag]) -> str:

@@ -1,0 +1,144 @@
+"""The joint plane, difficulty against length (METHOD 4): where the pool lies, which part of it was chosen, and where
+the cut runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from select2reason.report import plain
+from select2reason.report.canvas import FEW, INK, POOL, SELECTION, canvas, length_ticks, short, svg
+from select2reason.report.distributions import log_edges, unit_edges
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.path import Path
+
+_CELLS = (32, 20)  # along the length and along the difficulty
+_SHADES = (0.24, 0.36, 0.49, 0.63, 0.79, 0.96)  # opacity of the cells, fewest to most examples
+_PARTS = ((POOL, 0.0), (FEW, 0.5), (SELECTION, 1.0))  # colour of cells of which at most this is chosen
+_CUT_POINTS = 400
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plane:
+    """Counts on difficulty x length, aggregated in cells; `missing` examples lack one of the two.
+
+    `cut` holds lengths and difficulties at which the joint rank is that of the last chosen example (2, points); null
+    where the choice was not by joint rank."""
+
+    lengths: NDArray[np.float64]  # edges, logarithmic
+    difficulties: NDArray[np.float64]  # edges
+    pool: NDArray[np.int64]  # (lengths, difficulties)
+    selection: NDArray[np.int64] | None
+    missing: int
+    cut: NDArray[np.float64] | None
+
+
+def plane(pool: pl.DataFrame, selection: pl.DataFrame | None, weight: float | None) -> Plane | None:
+    """Null where no example has both values. `weight` is the joint rank's, null where another strategy chose."""
+    both = _both(pool)
+    if not both.height:
+        return None
+    x, y = both["trace_tokens"].to_numpy().astype(np.float64), both["difficulty"].to_numpy()
+    edges = (log_edges(x, _CELLS[0]), unit_edges(y, _CELLS[1]))
+    chosen = None if selection is None else _cells(_both(selection), edges)
+    cut = None if selection is None or weight is None else _cut(pool, selection, weight, edges[1])
+    return Plane(*edges, pool=_cells(both, edges), selection=chosen, missing=pool.height - both.height, cut=cut)
+
+
+def _both(examples: pl.DataFrame) -> pl.DataFrame:
+    return examples.select("trace_tokens", "difficulty").filter(pl.col("trace_tokens") > 0).drop_nulls()
+
+
+def _cells(both: pl.DataFrame, edges: tuple[NDArray[np.float64], ...]) -> NDArray[np.int64]:
+    columns = (both["trace_tokens"].to_numpy().astype(np.float64), both["difficulty"].to_numpy())
+    cells: NDArray[np.int64] = np.histogram2d(*columns, bins=edges)[0].astype(np.int64)
+    return cells
+
+
+# --- the cut --------------------------------------------------------------------------------------------------------
+
+
+def _cut(
+    pool: pl.DataFrame, selection: pl.DataFrame, weight: float, difficulties: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """weight * rank_difficulty + (1 - weight) * rank_length = the last chosen joint rank, ranks read off the pool."""
+    last = selection["rank_joint"].max()
+    hardness, by_hardness = _ranks(pool, "difficulty", "rank_difficulty")
+    lengths, by_length = _ranks(pool, "trace_tokens", "rank_length")
+    if not isinstance(last, float) or not hardness.size or not lengths.size:
+        return None
+    low, high = difficulties[0], difficulties[-1]
+    if weight == 1:
+        level = np.interp(-last, -by_hardness, hardness)
+        return np.array([[lengths[0], lengths[-1]], [level, level]])
+    y = np.linspace(low, high, _CUT_POINTS)
+    ranks = (last - weight * np.interp(y, hardness, by_hardness)) / (1 - weight)
+    x = np.interp(-ranks, -by_length, lengths)
+    return np.array([x, y])[:, ranks >= by_length[-1]]  # beyond: at that difficulty no length is enough
+
+
+def _ranks(pool: pl.DataFrame, value: str, rank: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The values that eligible examples have, ascending, and the rank of each, descending."""
+    if rank not in pool.columns:
+        return np.empty(0), np.empty(0)
+    known = pool.select(pl.col(value, rank).cast(pl.Float64)).drop_nulls().unique().sort(value)
+    known = known.filter(pl.col(value) > 0) if value == "trace_tokens" else known
+    return known[value].to_numpy(), known[rank].to_numpy()
+
+
+# --- drawn ----------------------------------------------------------------------------------------------------------
+
+
+def plane_chart(plane: Plane) -> Markup:
+    """Cells of difficulty x length: colour = how much of a cell was chosen, shade = its examples."""
+    figure, axes = canvas("trace tokens (logarithmic)", "difficulty (higher = harder)")
+    x, y = np.log10(plane.lengths), plane.difficulties
+    chosen = np.zeros_like(plane.pool) if plane.selection is None else plane.selection
+    for colour, shade, cells in _layers(plane.pool, chosen):
+        _patch(axes, _boxes(x, y, cells), colour, shade)
+    if plane.cut is not None and plane.cut.size:
+        axes.plot(np.log10(plane.cut[0]), plane.cut[1], color=INK, linewidth=1.4, dashes=(4, 3))
+    ticks = length_ticks(plane.lengths)
+    axes.set_xticks(np.log10(ticks), [short(tick) for tick in ticks])
+    axes.grid(visible=False)
+    axes.set_xlim(x[0], x[-1])
+    axes.set_ylim(y[0], y[-1])
+    alt = f"Difficulty against trace length: {plain.count(plane.pool.sum())} examples of the pool in cells"
+    return svg(figure, "plane", alt + f", {plain.count(chosen.sum())} of them selected.")
+
+
+def _layers(pool: NDArray[np.int64], chosen: NDArray[np.int64]) -> Iterator[tuple[str, float, NDArray[np.bool_]]]:
+    """Colour, opacity and cells; opacities are even steps of the logarithm of the count."""
+    level = np.ceil(np.log(pool + 1) / (np.log(pool.max() + 1) / len(_SHADES)) - 1e-9)
+    part = np.digitize(chosen / np.maximum(pool, 1), [most for _, most in _PARTS], right=True)
+    for step, shade in enumerate(_SHADES, start=1):
+        for place, (colour, _) in enumerate(_PARTS):
+            yield colour, shade, (level == step) & (part == place)
+
+
+def _boxes(x: NDArray[np.float64], y: NDArray[np.float64], cells: NDArray[np.bool_]) -> Path | None:
+    """One path of boxes, those side by side in a row as one; null where there are none."""
+    from matplotlib.path import Path
+
+    boxes = []
+    for j in range(cells.shape[1]):
+        ends = np.flatnonzero(np.diff(np.concatenate([[0], cells[:, j], [0]])))
+        for first, last in ends.reshape(-1, 2):
+            left, right, low, high = x[first], x[last], y[j], y[j + 1]
+            boxes.append(Path([[left, low], [right, low], [right, high], [left, high], [left, low]], closed=True))
+    return Path.make_compound_path(*boxes) if boxes else None
+
+
+def _patch(axes: Axes, path: Path | None, colour: str, alpha: float) -> None:
+    from matplotlib.patches import PathPatch
+
+    if path is not None:
+        axes.add_patch(PathPatch(path, facecolor=colour, alpha=alpha, linewidth=0))
