@@ -25,7 +25,7 @@ def options(command: str) -> set[str]:
 
 
 COMMANDS = (
-    "select", "analyze", "compare", "score", "difficulty", "rollout", "reward fit", "reward eval", "grade", "evaluate",
+    "select", "view", "analyze", "compare", "score", "difficulty", "rollout", "reward fit", "reward eval", "grade", "evaluate",
     "demo", "cache", "export", "extend", "train", "run",
 )  # fmt: skip
 

@@ -213,8 +213,10 @@ def _after_demo(out: Path) -> str:
     again = shlex.join(
         ["select2reason", "select", str(out / "pool.jsonl"), "--weight", "0.5", "--out", str(out / "half")]
     )
+    look = shlex.join(["select2reason", "view", str(chosen)])
     return f"""
 Look at it:
+  {look}
   {chosen / "report.html"}     why these rows, and what was left out (open it in a browser)
   {chosen / "scores.parquet"}  every example of the pool: scores, ranks, reason
   {out / "pool.jsonl"}  the pool it chose from, made just now

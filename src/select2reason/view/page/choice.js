@@ -72,7 +72,7 @@ export function drawChoice(pool, choice) {
     change("Comes in", choice.in, "in"),
     change("Goes out", choice.out, "out"),
     figure("Tokens", compact(choice.tokens), "of whole examples"),
-    figure("H100 hours", decimal(choice.gpu_hours, 2), "one epoch, an estimate", pool.gpu_hours_by),
+    figure("H100 hours", decimal(choice.gpu_hours, 2), "an epoch, estimated", pool.gpu_hours_by),
     figure("Median trace", count(choice.median_trace), "tokens"),
     figure("Mean difficulty", decimal(choice.mean_difficulty, 3), "higher = harder"),
     figure("Rethinking", decimal(choice.mean_rethinking, 1), "tokens a trace, mean"),

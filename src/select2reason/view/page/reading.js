@@ -33,10 +33,11 @@ function render(target) {
 }
 
 /** Pieces as elements: [text], or [kind, source, formula]. */
-function written({ pieces, left_out: leftOut }) {
+function written({ pieces, left_out: leftOut }, step) {
   const displayed = (at) => pieces[at]?.[0] === "display" && pieces[at].length > 1;
   const made = pieces.map(([kind, source, formula], at) => {
-    if (source === undefined) return document.createTextNode(trimmed(kind, displayed(at - 1), displayed(at + 1)));
+    const ends = [at === 0 && step, at === pieces.length - 1 && step];
+    if (source === undefined) return document.createTextNode(trimmed(kind, ends[0] || displayed(at - 1), ends[1] || displayed(at + 1)));
     if (kind === "rethinking") return el("mark", {}, source);
     const math = el("span", { className: kind === "display" ? "math display" : "math", dir: "ltr" }, source);
     math.dataset.formula = formula;
@@ -47,13 +48,13 @@ function written({ pieces, left_out: leftOut }) {
   return leftOut ? [...made, el("span", { className: "cut" }, `… ${count(leftOut)} more characters are not shown`)] : made;
 }
 
-/** A formula on lines of its own brings its own space. */
+/** A formula on lines of its own brings its own space, and so does a step. */
 function trimmed(words, after, before) {
-  const start = after ? words.replace(/^[ \t]*\n/, "") : words;
-  return before ? start.replace(/\n[ \t]*$/, "") : start;
+  const start = after ? words.replace(/^\s*\n/, "") : words;
+  return before ? start.replace(/\n\s*$/, "") : start;
 }
 
-const text = (part, className = "text") => el("div", { className, dir: "auto" }, written(part));
+const text = (part, className = "text") => el("div", { className, dir: "auto" }, written(part, className === "step"));
 
 export async function drawReading() {
   const { row } = state.current();
