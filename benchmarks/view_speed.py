@@ -69,7 +69,15 @@ out.mkdir(parents=True, exist_ok=True)
 if not (out / "pool.parquet").exists():
     print(f"pool of {rows:,} made in {timed(lambda: make_pool(out / 'pool.parquet')):.0f} s")
 if not (out / "selection").exists():
-    words = [sys.executable, "-m", "select2reason", "select", str(out / "pool.parquet"), "--out", str(out / "selection")]
+    words = [
+        sys.executable,
+        "-m",
+        "select2reason",
+        "select",
+        f"{out / 'pool.parquet'}",
+        "--out",
+        f"{out / 'selection'}",
+    ]
     chosen = timed(lambda: subprocess.run(words, env=environment, check=True, stdout=subprocess.DEVNULL))
     print(f"selected in {chosen:.0f} s")
 html = (out / "selection" / "report.html").stat().st_size

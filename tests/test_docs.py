@@ -25,8 +25,8 @@ def options(command: str) -> set[str]:
 
 
 COMMANDS = (
-    "select", "view", "analyze", "compare", "score", "difficulty", "rollout", "reward fit", "reward eval", "grade", "evaluate",
-    "demo", "cache", "export", "extend", "train", "run",
+    "select", "view", "analyze", "compare", "score", "difficulty", "rollout", "reward fit", "reward eval", "grade",
+    "evaluate", "demo", "cache", "export", "extend", "train", "run",
 )  # fmt: skip
 
 

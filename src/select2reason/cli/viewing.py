@@ -32,7 +32,7 @@ def view(
     port: Annotated[
         int | None, typer.Option(min=1, max=65_535, help="Port on 127.0.0.1. [default: the first free one from 8765]")
     ] = None,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address and open no browser.")] = False,
     cache_dir: CacheDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +48,7 @@ def view(
             print_json({"address": address, "rows": explored.pool.rows})
         else:
             typer.echo(f"{explored.pool.rows:,} examples; open\n  {address}\nend with Ctrl-C")
-        if browser:
+        if not no_browser:
             import webbrowser
 
             webbrowser.open(address)
