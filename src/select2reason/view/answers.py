@@ -48,13 +48,12 @@ class Answers:
         """What does not change with a choice; `counts` are of the recorded one's reasons."""
         explored, parameters = self._explored, self._explored.parameters
         counts = dict(explored.table["reason"].value_counts().iter_rows())
-        eligible = explored.table.height - explored.table["rank_joint"].null_count()
         return {
             "name": explored.folder.resolve().name,
             "sources": [plain.visible(label) for label in explored.pool.labels[:20]],
             "more_sources": max(0, len(explored.pool.labels) - 20),
             "rows": explored.pool.rows,
-            "eligible": eligible,
+            "eligible": int(explored.eligible.sum()),
             "selected": int(explored.recorded.sum()),
             "strategy": parameters.get("strategy"),
             "weight": explored.weight,
@@ -109,7 +108,7 @@ class Answers:
                 {
                     "row": row,
                     "opening": plain.visible(plain.opening(question, _OPENING_CHARS)),
-                    "place": int(choice.place[row]) + 1,
+                    "place": int(choice.place[row]) + 1 if self._explored.eligible[row] else None,
                     **self._fate(row, choice),
                     **{name: _finite(figures[name]) for name in figures if name not in FLAGS},
                     "answer": _verdict(figures),
@@ -155,21 +154,17 @@ class Answers:
 
     def _around(self, row: int, choice: Choice, query: Query) -> tuple[list[int], dict[str, object]]:
         """The rows beside this one in rank, and the rows before and after it among those that are found."""
-        place = int(choice.place[row])
-        around = choice.order[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS + 1].tolist()
+        place, ranked = int(choice.place[row]), choice.order[: int(self._explored.eligible.sum())]
+        beside = ranked[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS + 1].tolist() if place < len(ranked) else []
+        around = [one for one in beside if one != row]
         found = self._finder.rows(query, choice)
         at = np.flatnonzero(found == row)
         if not len(at):
-            return [one for one in around if one != row], {"at": None, "total": len(found)}
+            return around, {"at": None, "total": len(found)}
         here = int(at[0])
         before = int(found[here - 1]) if here else None
         after = int(found[here + 1]) if here + 1 < len(found) else None
-        return [one for one in around if one != row], {
-            "at": here,
-            "total": len(found),
-            "before": before,
-            "after": after,
-        }
+        return around, {"at": here, "total": len(found), "before": before, "after": after}
 
 
 def _verdict(figures: Mapping[str, object]) -> str:

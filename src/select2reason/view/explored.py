@@ -6,7 +6,6 @@ is shown for a weight is what `select` would take with it. Rows that a rule drop
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -69,7 +68,6 @@ class Explored:
         self.folder = folder
         self.manifest = manifest
         self.pool = pool
-        self._lock = threading.Lock()
         self._tried = lru_cache(_CHOICES_KEPT)(self._choose)
         self._ordered = lru_cache(_CHOICES_KEPT)(self._order)
 
@@ -95,6 +93,11 @@ class Explored:
         return self.table["selected"].to_numpy()
 
     @cached_property
+    def eligible(self) -> Mask:
+        """The rows that no rule dropped."""
+        return self.table["rank_joint"].is_not_null().to_numpy()
+
+    @cached_property
     def difficulty(self) -> NDArray[np.float64]:
         """NaN where there is none."""
         return self.table["difficulty"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
@@ -107,15 +110,18 @@ class Explored:
     @cached_property
     def categories(self) -> pl.Series:
         """Of each row its category as the pool has it, null where there is none; a categorical column."""
-        with self._lock:
-            return self.pool.narrow(["category"])["category"].cast(pl.String).cast(pl.Categorical)
+        return self.pool.narrow(["category"])["category"].cast(pl.String).cast(pl.Categorical)
+
+    @cached_property
+    def _reasons(self) -> NDArray[np.int8]:
+        """The recorded ones, as codes into OUTCOMES."""
+        codes = self.table["reason"].replace_strict(list(OUTCOMES), range(len(OUTCOMES)), return_dtype=pl.Int8)
+        return codes.to_numpy()
 
     @cached_property
     def ranked(self) -> Ranked:
         """The rows that no rule dropped, ranked."""
         table = self.table
-        codes = table["reason"].replace_strict(list(OUTCOMES), range(len(OUTCOMES)), return_dtype=pl.Int8).to_numpy()
-        eligible = table["rank_joint"].is_not_null().to_numpy()
         return rank(
             Candidates(
                 difficulty=self.difficulty,
@@ -124,7 +130,7 @@ class Explored:
                 rethinking_tokens=table["rethinking_tokens"].to_numpy(),
                 question_group=table["question_group"].to_numpy(),
                 category=np.full(table.height, -1, np.int32),
-                dropped=np.where(eligible, ELIGIBLE, codes).astype(np.int8),
+                dropped=np.where(self.eligible, ELIGIBLE, self._reasons).astype(np.int8),
             )
         )
 
@@ -141,8 +147,7 @@ class Explored:
         weight = self.weight if asked.weight is None else asked.weight
         order, place = self._ordered(weight)
         if asked.recorded:
-            codes = self.table["reason"].replace_strict(list(OUTCOMES), range(len(OUTCOMES)), return_dtype=pl.Int8)
-            return Choice(self.recorded, codes.to_numpy(), order, place)
+            return Choice(self.recorded, self._reasons, order, place)
         rows = asked.rows
         if rows is None and asked.fraction is None:
             rows = int(self.recorded.sum())

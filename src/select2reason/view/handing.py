@@ -52,7 +52,7 @@ class Recorded:
         for name, value in self.with_choice(asked).items():
             option = f"--{name.replace('_', '-')}"
             words += [option] if value is True else [option, str(value)]
-        return [*words, "--out", out]
+        return [*words, "--out", f"./{out}" if out.startswith("-") else out]
 
     def recipe(self, asked: Asked) -> str:
         """A recipe with a [select] alone, to which [train] and [evaluate] can be added."""

@@ -124,7 +124,7 @@ def _shown(shown: str, choice: Choice, explored: Explored) -> Mask:
         "selected": lambda: choice.selected,
         "in": lambda: choice.selected & ~recorded,
         "out": lambda: recorded & ~choice.selected,
-        "eligible": lambda: explored.table["rank_joint"].is_not_null().to_numpy(),
+        "eligible": lambda: explored.eligible,
     }
     return ways[shown]() if shown in ways else choice.reason == OUTCOMES.index(shown)
 

@@ -6,6 +6,7 @@ the trace is stuck there (METHOD 8). What is long is cut into pages of steps, an
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,7 +62,6 @@ class Example:
 
     row: int
     question: str
-    head: str
     tail: str
     gold: str | None
     steps: pl.DataFrame  # text, tokens (null: not known), repeats, loops
@@ -90,6 +90,7 @@ class Reader:
         self._pool = pool
         self._name = tokenizer
         self._kept: OrderedDict[int, Example] = OrderedDict()
+        self._lock = threading.Lock()
 
     @cached_property
     def tokenizer(self) -> Tokenizer | None:
@@ -107,13 +108,15 @@ class Reader:
 
     def read(self, row: int) -> Example:
         """The example of a row of the pool; a few are kept."""
-        if row not in self._kept:
-            text = self._pool.few(np.array([row], np.uint32), ("question", "head", "trace", "tail", "gold"))
-            question, head, trace, tail, gold = text.row(0)
-            self._kept[row] = Example(row, question, head, tail, gold, self._steps(trace))
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return self._kept[row]
+        with self._lock:
+            example = self._kept.get(row)
+            if example is None:
+                text = self._pool.few(np.array([row], np.uint32), ("question", "trace", "tail", "gold"))
+                question, trace, tail, gold = text.row(0)
+                example = self._kept[row] = Example(row, question, tail, gold, self._steps(trace))
+                if len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+        return example
 
     def _steps(self, trace: str) -> pl.DataFrame:
         repeats = find_repeats(pl.Series([trace]))

@@ -14,34 +14,57 @@ let pool = null;
 
 const quietly = (work) => work().catch((error) => { if (!(error instanceof Superseded)) console.warn(error.message); });
 
-async function redrawChoice() {
+/** One at a time: what is asked for meanwhile is answered once, at the end, by what is asked for then. */
+function latest(work) {
+  let busy = false, again = false;
+  return async () => {
+    again = true;
+    if (busy) return;
+    busy = true;
+    while (again) {
+      again = false;
+      await quietly(work);
+    }
+    busy = false;
+  };
+}
+
+const redrawChoice = latest(async () => {
   const choice = await ask("choice", "choice", state.asked());
   drawChoice(pool, choice);
   drawPlots(pool, choice);
-}
+});
 
-async function redrawTable() {
+const redrawTable = latest(async () => {
   $("table").setAttribute("aria-busy", "true");
-  const first = state.current().first ?? "0";
-  drawTable(await ask("rows", "rows", { ...state.asked({ found: true }), first }));
-  $("table").removeAttribute("aria-busy");
+  try {
+    const first = state.current().first ?? "0";
+    drawTable(await ask("rows", "rows", { ...state.asked({ found: true }), first }));
+  } finally {
+    $("table").removeAttribute("aria-busy");
+  }
+});
+
+/** What follows the sliders when they rest. */
+function resting(work, pause) {
+  let waiting = null;
+  return () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(work, pause);
+  };
 }
 
-let waiting = null;
-
-/** The table follows the sliders when they rest. */
-function soon(work) {
-  clearTimeout(waiting);
-  waiting = setTimeout(() => quietly(work), 120);
-}
+const tableSoon = resting(redrawTable, 120);
+const readingSoon = resting(() => quietly(drawReading), 300);
 
 function follow(names) {
   const choice = names.has("weight") || names.has("fraction");
-  if (choice) quietly(redrawChoice);
+  if (choice) redrawChoice();
   if ([...names].some((name) => /^(least|most)_/.test(name))) redrawPlots();
   const onlyRow = [...names].every((name) => name === "row");
-  if (!onlyRow) soon(redrawTable);
-  if (names.has("row") || (choice && state.current().row)) quietly(drawReading);
+  if (!onlyRow) tableSoon();
+  if (names.has("row")) quietly(drawReading);
+  else if (choice && state.current().row) readingSoon();
 }
 
 async function begin() {
@@ -53,7 +76,8 @@ async function begin() {
   setUpHanding(pool);
   setUpKeys();
   state.listen(follow);
-  await Promise.all([redrawChoice(), redrawTable(), state.current().row ? drawReading() : null].map((work) => quietly(async () => work)));
+  const reading = state.current().row ? quietly(drawReading) : null;
+  await Promise.all([redrawChoice(), redrawTable(), reading]);
   document.documentElement.dataset.ready = "true";
 }
 

@@ -61,6 +61,7 @@ export async function drawReading() {
   markOpen();
   if (!row) return close();
   const example = await ask("example", `example/${row}`, state.asked({ found: true }));
+  if (state.current().row !== row) return undefined; // closed meanwhile, or another was opened
   const panel = $("reading");
   const fresh = panel.hidden || panel.dataset.row !== row;
   if (panel.hidden) opener = document.activeElement;
@@ -116,7 +117,7 @@ function bar(example) {
 function body(example) {
   const { about } = example;
   const facts = [
-    `place ${count(about.place)}`, `difficulty ${decimal(about.difficulty, 3)}`, `${count(about.trace_tokens)} trace tokens`,
+    about.place === null ? "left out before ranking" : `place ${count(about.place)}`, `difficulty ${decimal(about.difficulty, 3)}`, `${count(about.trace_tokens)} trace tokens`,
     `${count(about.total_tokens)} in all`, `${count(about.rethinking_tokens)} rethinking`,
     example.category === null ? null : `category ${example.category}`, about.benchmark === null ? null : `like a problem of ${about.benchmark}`,
   ].filter((fact) => fact !== null);
@@ -130,7 +131,7 @@ function body(example) {
     steps(example),
     el("h3", {}, "After the trace"),
     example.answer.pieces.length ? text(example.answer) : el("p", { className: "soft" }, "Nothing follows."),
-    el("h3", {}, "Beside it in rank"), neighbours(example),
+    ...(example.neighbours.length ? [el("h3", {}, "Beside it in rank"), neighbours(example)] : []),
   ].filter((one) => one !== null);
 }
 
@@ -154,7 +155,9 @@ function steps(example) {
     const button = el("button", { type: "button", className: "more" }, `Show more: ${count(example.total - shown)} steps`);
     button.addEventListener("click", async () => {
       button.disabled = true;
-      const next = await ask("steps", `example/${example.row}`, { first: shown });
+      const next = await ask("steps", `example/${example.row}`, { first: shown }).catch(() => null);
+      button.disabled = false;
+      if (!next) return;
       list.append(...next.steps.map(step));
       button.replaceWith(...[more(shown + next.steps.length)].filter((one) => one));
     });

@@ -110,7 +110,7 @@ function line(row) {
     open();
   } }, row.opening || "(no question)");
   return el("tr", { "data-row": row.row, className: row.selected ? "chosen" : "", onclick: (event) => { if (event.target.closest("a") === null) open(); } },
-    el("td", { className: "n" }, count(row.place)),
+    el("td", { className: "n" }, placed(row)),
     el("td", { className: "question" }, link),
     el("td", { className: "n" }, decimal(row.difficulty, 3)),
     el("td", { className: "n" }, count(row.trace_tokens)),
@@ -119,6 +119,8 @@ function line(row) {
     el("td", {}, fate(row)),
   );
 }
+
+export const placed = (row) => (row.place === null ? "–" : count(row.place));
 
 export const verdict = (answer) => el("span", { className: `verdict ${answer}` }, ANSWERS[answer]);
 
