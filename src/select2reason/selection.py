@@ -109,7 +109,7 @@ class Ranked:
         sizes = {"fraction": fraction, "rows": rows, "token_budget": token_budget}
         _check(sizes, strategy=strategy, seed=seed, per_question=per_question)
         asked = rows if fraction is None else rows_of_fraction(fraction, len(self.rows))
-        cap = per_question or max(1, self.largest_group)
+        cap = self.cap_of(per_question)
         queues = _queues(strategy, self, weight, seed)
         if len(queues) == 1 and token_budget is None:
             chosen = self._first(queues[0], cap, asked)
@@ -118,9 +118,7 @@ class Ranked:
         else:
             tokens = self.pool.total_tokens
             chosen = _in_turns(queues, self.group, tokens, cap=cap, stop=asked, budget=token_budget)
-        unchosen = RANKED_BELOW if token_budget is None else OVER_BUDGET
-        reason = self.dropped.astype(np.int8)
-        reason[self.rows] = _fates(chosen, self.group, cap, unchosen)
+        reason = self._reasons(chosen, cap, RANKED_BELOW if token_budget is None else OVER_BUDGET)
         joint = weighted_rank(self.rank_difficulty, self.rank_length, weight=weight)
         return Selection(
             rows=self.rows[chosen].astype(np.uint32),
@@ -133,6 +131,16 @@ class Ranked:
             strategy=strategy,
             params=sizes | {"weight": weight, "seed": seed, "per_question": per_question},
         )
+
+    def take(self, order: Rows, rows: int, per_question: int) -> NDArray[np.int8]:
+        """The reasons of all rows of the pool, codes into OUTCOMES, where so many are taken from the front of an order;
+        what `select` gives for the same order, without ranks."""
+        cap = self.cap_of(per_question)
+        return self._reasons(self._first(order, cap, rows), cap, RANKED_BELOW)
+
+    def cap_of(self, per_question: int) -> int:
+        """The cap in force; without one as many as the largest group has."""
+        return per_question or max(1, self.largest_group)
 
     def joint_order(self, weight: float) -> Rows:
         """Positions within `rows`, the smallest joint rank first."""
@@ -147,6 +155,11 @@ class Ranked:
         if part < len(order) and len(taken) < (stop or 0):
             taken = _under_cap(order, self.group, cap)
         return taken[:stop]
+
+    def _reasons(self, chosen: Rows, cap: int, unchosen: int) -> NDArray[np.int8]:
+        reason = self.dropped.astype(np.int8)
+        reason[self.rows] = _fates(chosen, self.group, cap, unchosen)
+        return reason
 
     def _spread(self, ranks: Ranks) -> Ranks:
         """Ranks of these rows as ranks of all rows of the pool; NaN for the others."""

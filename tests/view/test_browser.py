@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Route, expect, sync_playwright
 
 from select2reason.view import Recorded
 from select2reason.view.guard import Guard
@@ -225,6 +225,67 @@ def test_repeated_and_looping_steps_are_greyed(opened: Open, demo: Looked) -> No
     stale = page.locator("#reading .steps li.stale")
     assert stale.count() > 3
     assert {text for text in stale.locator(".why").all_inner_texts()} <= {"repeats an earlier step", "loops"}
+
+
+def test_fast_moves_and_late_answers_leave_no_trace(opened: Open, demo: Looked) -> None:
+    one = opened(demo)
+    page = one.page
+    seen: list[str] = page.evaluate(
+        """async () => {
+          const seen = new Set(), slider = document.querySelector('#weight');
+          for (let i = 0; i < 120; i++) {
+            slider.value = (i % 100) / 100;
+            slider.dispatchEvent(new Event('input'));
+            await new Promise((rest) => setTimeout(rest, 8));
+            seen.add(document.querySelector('#figures .figure').textContent);
+          }
+          return [...seen];
+        }"""
+    )
+    selected = pl.read_parquet(demo.folder / "scores.parquet")["selected"].sum()
+    assert seen == [str(selected)]
+    until(page, "location.hash.includes('weight=0.19')")
+
+    def late(route: Route) -> None:
+        page.wait_for_timeout(700)
+        route.continue_()
+
+    page.route("**/api/example/**", late)
+    page.locator("tbody a").first.click()
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(1_200)
+    expect(page.locator("#reading")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("hash_", "said"),
+    [
+        ("weight=2", "weight must be between 0 and 1"),
+        ("flag=zz", "flag is one of"),
+        ("least_tokens=abc", "least_tokens is a number"),
+        ("row=99999", "there is no row 99999"),
+        ("row=../choice", "row is a whole number"),
+    ],
+)
+def test_links_that_lead_nowhere_say_so(opened: Open, demo: Looked, hash_: str, said: str) -> None:
+    one = opened(demo)
+    page = one.go(hash_)
+    expect(page.locator("#failed")).to_contain_text(said)
+    one.wrong.clear()  # the browser tells its console of every answer that is an error
+    if hash_.startswith("row"):
+        page.keyboard.press("Escape")
+    else:
+        page.evaluate("location.hash = ''")
+    expect(page.locator("#failed")).to_be_hidden()
+
+
+def test_every_control_has_a_name(opened: Open, demo: Looked) -> None:
+    page = opened(demo).page
+    assert page.get_by_role("slider", name="Weight of difficulty").count() == 1
+    assert page.get_by_role("slider", name="Fraction of the eligible").count() == 1
+    unnamed = """() => [...document.querySelectorAll('main input, main select')].filter((it) =>
+      it.checkVisibility() && !it.labels.length && !it.ariaLabel).map((it) => it.id)"""
+    assert page.evaluate(unnamed) == []
 
 
 def test_a_deep_link_leads_to_what_was_looked_at(opened: Open, demo: Looked) -> None:

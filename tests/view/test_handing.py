@@ -65,10 +65,36 @@ def test_a_selection_made_through_python_says_how_to_go_on() -> None:
         _recorded({"command": "", "selected": 4}, None).command(Asked(weight=0.5), "x")
 
 
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("select2reason run openr1-10pct", "it is no select"),
+        ("select2reason select p --no-such-option 3 --out x", "No such option: --no-such-option"),
+        ("select2reason select 'p", "No closing quotation"),
+    ],
+)
+def test_a_command_that_is_not_understood_is_said_to_be(command: str, why: str) -> None:
+    with pytest.raises(UsageError, match=f"its command is not understood .*{why}.*run select by hand"):
+        _recorded({"command": command, "selected": 4}, None).command(Asked(weight=0.5), "x")
+
+
+def test_names_that_begin_with_a_dash_are_no_options() -> None:
+    recorded = _recorded({"command": "select2reason select --out x -- -p.jsonl", "selected": 4}, None)
+    assert recorded.command(Asked(), "--force") == ["select", "--out", "./--force", "--", "-p.jsonl"]
+
+
+def test_a_model_s_own_code_is_not_run_on_a_file_s_word() -> None:
+    recorded = _recorded(
+        {"command": "select2reason select p --difficulty judge --trust-remote-code --out x", "selected": 4}, None
+    )
+    assert recorded.command(Asked(), "y") == ["select", "p", "--difficulty", "judge", "--out", "y"]
+
+
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=3), st.text())
 def test_any_path_and_any_value_stands_in_a_recipe_as_it_is(pools: list[str], value: str) -> None:
     text = Recorded(tuple(pools), {"columns": value}, 1).recipe(Asked(weight=0.5))
-    assert tomllib.loads(text)["select"] == {"pool": pools, "columns": value, "weight": 0.5}
+    absolute = [str(Path(pool).absolute()) if Path(pool).parent.exists() else pool for pool in pools]
+    assert tomllib.loads(text)["select"] == {"pool": absolute, "columns": value, "weight": 0.5}
 
 
 def test_the_recipe_can_be_run(tmp_path: Path) -> None:

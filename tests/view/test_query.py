@@ -31,8 +31,9 @@ def found(explored: Explored, asked: Asked = OTHER, **query: object) -> list[int
     [
         ({"shown": "looping"}, pl.col("reason") == "looping"),
         ({"flag": "looping"}, pl.col("looping")),
-        ({"answer": "right"}, ~pl.col("wrong_answer")),
-        ({"answer": "wrong"}, pl.col("wrong_answer")),
+        ({"answer": "right"}, ~pl.col("wrong_answer") & ~pl.col("no_answer").fill_null(False)),
+        ({"answer": "wrong"}, pl.col("wrong_answer") & ~pl.col("no_answer").fill_null(False)),
+        ({"answer": "none"}, pl.col("no_answer")),
         ({"shown": "eligible"}, pl.col("rank_joint").is_not_null()),
         ({"least_tokens": 500.0, "most_tokens": 900.0}, pl.col("trace_tokens").is_between(500, 900)),
         ({"least_difficulty": 0.4}, pl.col("difficulty") >= 0.4),
@@ -51,7 +52,7 @@ def test_filters_are_those_of_the_score_table(
 
 def test_answers_that_are_not_known(real_traces: Looked) -> None:
     table = pl.read_parquet(real_traces.folder / "scores.parquet")
-    rows = table.filter(pl.col("wrong_answer").is_null())["row"].to_list()
+    rows = table.filter(pl.col("wrong_answer").is_null(), ~pl.col("no_answer").fill_null(False))["row"].to_list()
     assert sorted(found(real_traces.open(), Asked(), answer="unknown")) == rows != []
 
 
@@ -103,10 +104,10 @@ def test_a_search_is_for_the_words_as_they_stand(explored: Explored, words: str)
 def test_categories_and_those_without_one(real_traces: Looked, explored: Explored) -> None:
     names = explored.categories
     for name in names.unique().drop_nulls().to_list():
-        assert sorted(found(explored, category=name)) == [i for i, one in enumerate(names) if one == name] != []
+        assert sorted(found(explored, category=f"={name}")) == [i for i, one in enumerate(names) if one == name] != []
     without = real_traces.open()
     assert len(found(without, Asked(), category=NO_CATEGORY)) == without.pool.rows
-    assert found(without, Asked(), category="nothing") == []
+    assert found(without, Asked(), category="=nothing") == []
 
 
 @pytest.mark.parametrize("query", [{"shown": "?"}, {"flag": "?"}, {"answer": "?"}, {"sort": "?"}])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
 from select2reason.cli.app import app
 from select2reason.cli.exporting import SelectionFolder
@@ -49,27 +51,46 @@ def view(
         else:
             typer.echo(f"{explored.pool.rows:,} examples; open\n  {address}\nend with Ctrl-C")
         if not no_browser:
-            import webbrowser
+            _open_browser(address, door)
 
-            webbrowser.open(address)
+    with TemporaryDirectory(prefix="select2reason-") as door:
+        serve(explored, recorded, port=port, opened=opened)
 
-    serve(explored, recorded, port=port, opened=opened)
+
+def _open_browser(address: str, door: str) -> None:
+    """By way of a page that only this user can read: what a browser is started with, every user can see."""
+    import webbrowser
+
+    page = Path(door) / "view.html"
+    page.write_text(f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">', encoding="utf-8")
+    webbrowser.open(page.as_uri())
 
 
 def _recorded(manifest: Mapping[str, Any], cache_dir: Path | None) -> Recorded:
     """How a selection was made, by its command. A cache that is named now takes the place of the one named then."""
     from select2reason.view import Recorded
 
-    words = shlex.split(str(manifest.get("command") or ""))
-    pools, options = _parsed(words[2:]) if words[1:2] == ["select"] else ((), {})
     cached = {} if cache_dir is None else {"cache_dir": str(cache_dir)}
-    return Recorded(pools, options | cached, int(manifest["selected"]))
+    command, rows = str(manifest.get("command") or ""), int(manifest["selected"])
+    if not command:
+        return Recorded(
+            (), cached, rows, "it was made through Python; make the new one there: SelectSettings(weight=...)"
+        )
+    try:
+        pools, options = _parsed(shlex.split(command))
+    except (ValueError, TyperException) as error:
+        said = getattr(error, "message", str(error))
+        return Recorded((), cached, rows, f"its command is not understood ({said}); run select by hand")
+    return Recorded(pools, options | cached, rows)
 
 
 def _parsed(words: list[str]) -> tuple[tuple[str, ...], dict[str, object]]:
-    """Pools and given options of a `select`, the options by their long names with underscores."""
+    """Pools and given options of a `select`, the options by their long names with underscores; that a model's own code
+    may run is not said once more by a file."""
+    if words[1:2] != ["select"]:
+        raise ValueError("it is no select")
     command = typer.main.get_command(app).commands["select"]  # type: ignore[attr-defined]
-    context = command.make_context("select", words, resilient_parsing=True)
+    context = command.make_context("select", words[2:])
     options: dict[str, object] = {}
     pools: tuple[str, ...] = ()
     for parameter in command.params:
@@ -81,4 +102,5 @@ def _parsed(words: list[str]) -> tuple[tuple[str, ...], dict[str, object]]:
         else:
             name = max(parameter.opts, key=len).removeprefix("--").replace("-", "_")
             options[name] = str(value) if isinstance(value, Path) else value
+    options.pop("trust_remote_code", None)
     return pools, options

@@ -16,7 +16,7 @@ from select2reason.report import plain
 from select2reason.report.facts import FLAGS as MEANINGS
 from select2reason.report.facts import REASONS as WHY
 from select2reason.tags import answer_of
-from select2reason.view.explored import FLAGS, Asked, Choice, Explored
+from select2reason.view.explored import FLAGS, VERDICTS, Asked, Choice, Explored
 from select2reason.view.figures import Figures
 from select2reason.view.query import NO_CATEGORY, Finder, Query
 from select2reason.view.reading import Part, Reader, Step, part
@@ -77,7 +77,7 @@ class Answers:
         named = counted.filter(pl.col("category").is_not_null())
         none = self._explored.categories.null_count()
         shown = [
-            {"value": name, "name": plain.visible(str(name))[:80], "n": n}
+            {"value": f"={name}", "name": plain.visible(str(name))[:80], "n": n}
             for name, n in named.head(_MOST_CATEGORIES).iter_rows()
         ]
         if named.height and none:
@@ -92,8 +92,10 @@ class Answers:
         """Some rows of those that the query asks for, from the place `first` on, and how many there are."""
         choice = self._explored.choice(asked)
         found = self._finder.rows(query, choice)
+        first = min(first, max(0, len(found) - 1) // ROWS_SHOWN * ROWS_SHOWN)
         shown = found[first : first + ROWS_SHOWN].astype(np.uint32)
-        return {"total": len(found), "first": first, "rows": self._described(shown, choice)}
+        described = self._described(shown, choice)
+        return {"total": len(found), "first": first, "size": ROWS_SHOWN, "rows": described}
 
     def _described(self, rows: NDArray[np.uint32], choice: Choice) -> list[dict[str, Any]]:
         if not len(rows):
@@ -102,16 +104,17 @@ class Answers:
         known = self._explored.table[rows].select(
             *("difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "loop_share", "benchmark"), *FLAGS
         )
+        place = self._explored.order(choice.weight).place
         described = []
         for row, question, figures in zip(rows.tolist(), questions, known.iter_rows(named=True), strict=True):
             described.append(
                 {
                     "row": row,
                     "opening": plain.visible(plain.opening(question, _OPENING_CHARS)),
-                    "place": int(choice.place[row]) + 1 if self._explored.eligible[row] else None,
+                    "place": int(place[row]) + 1 if self._explored.eligible[row] else None,
                     **self._fate(row, choice),
                     **{name: _finite(figures[name]) for name in figures if name not in FLAGS},
-                    "answer": _verdict(figures),
+                    "answer": VERDICTS[self._explored.verdicts[row]],
                     "flags": [name for name in FLAGS if figures[name]],
                 }
             )
@@ -154,7 +157,8 @@ class Answers:
 
     def _around(self, row: int, choice: Choice, query: Query) -> tuple[list[int], dict[str, object]]:
         """The rows beside this one in rank, and the rows before and after it among those that are found."""
-        place, ranked = int(choice.place[row]), choice.order[: int(self._explored.eligible.sum())]
+        order = self._explored.order(choice.weight)
+        place, ranked = int(order.place[row]), order.rows[: len(self._explored.ranked.rows)]
         beside = ranked[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS + 1].tolist() if place < len(ranked) else []
         around = [one for one in beside if one != row]
         found = self._finder.rows(query, choice)
@@ -165,13 +169,6 @@ class Answers:
         before = int(found[here - 1]) if here else None
         after = int(found[here + 1]) if here + 1 < len(found) else None
         return around, {"at": here, "total": len(found), "before": before, "after": after}
-
-
-def _verdict(figures: Mapping[str, object]) -> str:
-    """right, wrong, none (no final answer), or unknown."""
-    if figures["no_answer"]:
-        return "none"
-    return {True: "wrong", False: "right"}.get(figures["wrong_answer"], "unknown")  # type: ignore[call-overload, no-any-return]
 
 
 def _finite(value: object) -> object:

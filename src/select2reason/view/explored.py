@@ -6,7 +6,9 @@ is shown for a weight is what `select` would take with it. Rows that a rule drop
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, lru_cache
@@ -20,10 +22,12 @@ from numpy.typing import NDArray
 
 from select2reason import cache
 from select2reason.errors import RunError, UsageError
+from select2reason.hub import is_hub_id
 from select2reason.pool import Pool
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.reasons import ELIGIBLE, OUTCOMES, REASONS, SELECTED
-from select2reason.selection import Candidates, Ranked, rank
+from select2reason.report.plain import visible
+from select2reason.selection import Candidates, Ranked, rank, rows_of_fraction
 
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int32]
@@ -32,7 +36,10 @@ _COLUMNS = (
     *("difficulty", "trace_tokens", "trace_tokens_raw", "total_tokens", "rethinking_tokens", "question_group"),
     *("loop_share", "benchmark", "rank_joint", "selected", "reason"),
 )
+VERDICTS = ("right", "wrong", "none", "unknown")
+"""What may be known of an answer; none: there is no final answer."""
 FLAGS = REASONS[: REASONS.index("same_question")]
+_DIGEST = re.compile("[0-9a-f]{16}")
 _CHOICES_KEPT = 4  # some 10 MB each for a million rows
 
 
@@ -52,23 +59,31 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """One choice over the whole pool. `order` holds every row, the smallest joint rank first, then those that a rule
-    dropped; `place` is each row's place in it, from 0; `reason` codes into OUTCOMES."""
+    """One choice over the whole pool; `reason` codes into OUTCOMES, `weight` is what the rows are ranked with."""
 
     selected: Mask
     reason: NDArray[np.int8]
-    order: Places
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Order:
+    """Every row of the pool, the smallest joint rank first, then those that a rule dropped; and each row's place."""
+
+    rows: Places
     place: Places
 
 
 class Explored:
     """A scored pool, as it was selected from. All arrays have one entry a row of the pool, in its order."""
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Any], pool: Pool) -> None:
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], pool: Pool, table: pl.DataFrame) -> None:
         self.folder = folder
         self.manifest = manifest
         self.pool = pool
+        self.table = table
         self._tried = lru_cache(_CHOICES_KEPT)(self._choose)
+        self._joint = lru_cache(_CHOICES_KEPT)(lambda weight: self.ranked.joint_order(weight))
         self._ordered = lru_cache(_CHOICES_KEPT)(self._order)
 
     @property
@@ -76,16 +91,6 @@ class Explored:
         """The recorded choice's."""
         parameters: Mapping[str, Any] = self.manifest["parameters"]
         return parameters
-
-    @cached_property
-    def table(self) -> pl.DataFrame:
-        """The columns of the score table that the page needs, and the flags."""
-        file = self.folder / "scores.parquet"
-        held = pl.read_parquet_schema(file)
-        table = pl.read_parquet(file, columns=[name for name in (*_COLUMNS, *FLAGS) if name in held]).rechunk()
-        if table.height != self.pool.rows:
-            raise RunError(f"{file} has {table.height:,} rows, the pool {self.pool.rows:,}; run the same select again")
-        return table
 
     @cached_property
     def recorded(self) -> Mask:
@@ -101,6 +106,13 @@ class Explored:
     def difficulty(self) -> NDArray[np.float64]:
         """NaN where there is none."""
         return self.table["difficulty"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+    @cached_property
+    def verdicts(self) -> NDArray[np.int8]:
+        """Of each row, a place in VERDICTS: what is known of its answer."""
+        none, wrong = pl.col("no_answer").fill_null(False), pl.col("wrong_answer")
+        code = pl.when(none).then(2).when(wrong.is_null()).then(3).otherwise(wrong.cast(pl.Int8))
+        return self.table.select(code.cast(pl.Int8)).to_series().to_numpy()
 
     @cached_property
     def trace_tokens(self) -> NDArray[np.uint32]:
@@ -143,51 +155,100 @@ class Explored:
         """Try a choice. Raises UsageError for a weight or size that cannot be."""
         return self._tried(asked)
 
+    def refuse_other_files(self, pools: Sequence[str]) -> None:
+        """Raise UsageError where the files that the pool was made from are not those that stand here under their names:
+        the recorded command would choose from something else. What came from the Hub is not asked for."""
+        if any(is_hub_id(pool) for pool in pools):
+            return
+        sources = [(Path(str(source["path"])), source["sha256"]) for source in self.manifest["pool"]["sources"]]
+        where = "start view in the folder in which the selection was made"
+        if missing := [path for path, _ in sources if not path.is_file()]:
+            raise UsageError(f"{visible(str(missing[0]))} is not here; {where}")
+        digests = cache.content_digests(self.pool.root.parents[1], [path for path, _ in sources])
+        for (path, recorded), digest in zip(sources, digests, strict=True):
+            if digest != recorded:
+                raise UsageError(f"{visible(str(path))} is not the file that was selected from; {where}")
+
+    def order(self, weight: float) -> Order:
+        """Every row in the order of its joint rank."""
+        return self._ordered(weight)
+
     def _choose(self, asked: Asked) -> Choice:
         weight = self.weight if asked.weight is None else asked.weight
-        order, place = self._ordered(weight)
         if asked.recorded:
-            return Choice(self.recorded, self._reasons, order, place)
-        rows = asked.rows
-        if rows is None and asked.fraction is None:
-            rows = int(self.recorded.sum())
-        cap = self.parameters.get("per_question") or 0
-        found = self.ranked.select(weight=weight, per_question=cap, fraction=asked.fraction, rows=rows)
-        return Choice(found.reason == SELECTED, found.reason, order, place)
+            return Choice(self.recorded, self._reasons, weight)
+        rows = int(self.recorded.sum()) if asked.rows is None else asked.rows
+        if rows < 1:
+            raise UsageError(f"rows must be at least 1; got {rows}")
+        if asked.fraction is not None:
+            rows = rows_of_fraction(asked.fraction, int(self.eligible.sum()))
+        reason = self.ranked.take(self._joint(weight), rows, int(self.parameters.get("per_question") or 0))
+        return Choice(reason == SELECTED, reason, weight)
 
-    def _order(self, weight: float) -> tuple[Places, Places]:
-        ranked = self.ranked
-        dropped = np.flatnonzero(ranked.dropped != ELIGIBLE)
-        order = np.concatenate([ranked.rows[ranked.joint_order(weight)], dropped]).astype(np.int32)
-        place = np.empty(len(order), np.int32)
-        place[order] = np.arange(len(order), dtype=np.int32)
-        return order, place
+    def _order(self, weight: float) -> Order:
+        dropped = np.flatnonzero(~self.eligible)
+        rows = np.concatenate([self.ranked.rows[self._joint(weight)], dropped]).astype(np.int32)
+        place = np.empty(len(rows), np.int32)
+        place[rows] = np.arange(len(rows), dtype=np.int32)
+        return Order(rows, place)
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
     """What is said of a selection. Raises UsageError where the folder is none."""
     try:
         manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
-        chosen = manifest["pool"]["digest"] and "reason" in pl.read_parquet_schema(folder / "scores.parquet")
-    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        kind, selected, weight = (
+            manifest.get("kind", "selection"),
+            manifest["selected"],
+            manifest["parameters"]["weight"],
+        )
+        whole = _DIGEST.fullmatch(manifest["pool"]["digest"]) and all(
+            one["path"] for one in manifest["pool"]["sources"]
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{folder} is no selection; give a folder that `select2reason select` wrote") from error
-    if not chosen:
-        raise UsageError(f"{folder} holds no choice to look at; make one: select2reason select POOL --out DIR")
+    if kind != "selection" or not isinstance(selected, int) or not isinstance(weight, int | float) or not whole:
+        raise UsageError(f"{folder} is no selection; make one to look at: select2reason select POOL --out DIR")
     return manifest
 
 
 def explore(folder: Path, cache_dir: Path | None = None) -> Explored:
     """Open a folder that `select` wrote, and its pool in the cache.
 
-    Raises UsageError where it is none, or where the pool is no longer there, with the command that brings it back.
+    Raises UsageError where it is none, or where the pool is no longer there, with the command that brings it back;
+    RunError where its score table is damaged, or another pool's.
     """
     manifest = manifest_of(folder)
-    root = cache.cache_root(cache_dir) / "pools" / str(manifest["pool"]["digest"])
+    root = cache.cache_root(cache_dir) / "pools" / manifest["pool"]["digest"]
     if not (root / "pool.json").is_file():
-        command = str(manifest.get("command") or "the same select")
-        again = command if "--force" in command.split() else f"{command} --force"
         raise UsageError(
             f"the pool of {folder} is not in the cache {root.parent}; name its cache with --cache-dir, "
-            f"or bring it back: {again}"
+            f"or bring it back: {_again(manifest)}"
         )
-    return Explored(folder, manifest, Pool.open(root, [str(source["path"]) for source in manifest["pool"]["sources"]]))
+    pool = Pool.open(root, [str(source["path"]) for source in manifest["pool"]["sources"]])
+    return Explored(folder, manifest, pool, _table(folder, pool))
+
+
+def _table(folder: Path, pool: Pool) -> pl.DataFrame:
+    """The columns of the score table that the page needs."""
+    file = folder / "scores.parquet"
+    try:
+        table = pl.read_parquet(file, columns=[*_COLUMNS, *FLAGS]).rechunk()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        head = str(error).partition("\n")[0]
+        raise RunError(f"{file} is damaged ({head}); run the same select again") from error
+    if table.height != pool.rows:
+        raise RunError(f"{file} has {table.height:,} rows, the pool {pool.rows:,}; run the same select again")
+    if unknown := set(table["reason"].unique()) - set(OUTCOMES):
+        raise RunError(f"{file} has reasons that are not known ({unknown.pop()!r}); run the same select again")
+    return table
+
+
+def _again(manifest: Mapping[str, Any]) -> str:
+    """The recorded command as it is safely typed, and shown."""
+    try:
+        words = shlex.split(str(manifest.get("command") or ""))
+    except ValueError:
+        words = []
+    again = [word for word in words if word != "--force"]
+    return visible(shlex.join([*again, "--force"])) if again else "make it once more as it was made"

@@ -83,7 +83,8 @@ class Figures:
     def of_choice(self, choice: Choice) -> dict[str, object]:
         """The choice's counts over the same bins, its plain figures, and what comes in and goes out."""
         chosen, recorded = choice.selected, self._explored.recorded
-        table = self._explored.table.filter(pl.Series(chosen))
+        names = ("total_tokens", "trace_tokens", "difficulty", "rethinking_tokens")
+        table = self._explored.table.select(names).filter(pl.Series(chosen))
         parameters = self._explored.parameters
         entered = int((chosen & ~recorded).sum())
         return {

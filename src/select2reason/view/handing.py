@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from select2reason.errors import UsageError
+from select2reason.hub import is_hub_id
 from select2reason.view.explored import Asked
 
 _CHOSEN_HERE = ("strategy", "weight", "seed", "out", "force", "json")
@@ -25,11 +26,12 @@ Options = Mapping[str, object]
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """How a selection of so many rows was made: pools and options as they were typed, options by their names in a
-    recipe. `pools` is empty where it was made through Python."""
+    recipe. Where its command cannot be given again `why` says so, and there are no pools."""
 
     pools: tuple[str, ...]
     options: Options
     rows: int
+    why: str = ""
 
     def with_choice(self, asked: Asked) -> Options:
         """The options of another choice; those of the recorded one where nothing else is asked for."""
@@ -48,25 +50,30 @@ class Recorded:
 
     def command(self, asked: Asked, out: str) -> list[str]:
         """The words of the command after the program's name."""
-        words = ["select", *self._pools()]
+        pools, words = self._pools(), ["select"]
         for name, value in self.with_choice(asked).items():
             option = f"--{name.replace('_', '-')}"
             words += [option] if value is True else [option, str(value)]
-        return [*words, "--out", f"./{out}" if out.startswith("-") else out]
+        words += ["--out", f"./{out}" if out.startswith("-") else out]
+        plain = not any(pool.startswith("-") for pool in pools)
+        return [words[0], *pools, *words[1:]] if plain else [*words, "--", *pools]
 
     def recipe(self, asked: Asked) -> str:
         """A recipe with a [select] alone, to which [train] and [evaluate] can be added."""
-        options = {"pool": [*self._pools()], **self.with_choice(asked)}
+        options = {"pool": [_from_anywhere(pool) for pool in self._pools()], **self.with_choice(asked)}
         lines = [f"{name} = {_toml(value)}" for name, value in options.items()]
         about = "# A choice made in the explorer. Add [train] and [evaluate] as the program's own recipes have them.\n"
         return about + "\n".join(["", "[select]", *lines, ""])
 
     def _pools(self) -> Sequence[str]:
         if not self.pools:
-            raise UsageError(
-                "this selection was made through Python; make the new one there: SelectSettings(weight=...)"
-            )
+            raise UsageError(self.why)
         return self.pools
+
+
+def _from_anywhere(pool: str) -> str:
+    """A pool's name that leads to it from every folder: a recipe is taken elsewhere."""
+    return pool if is_hub_id(pool) or not Path(pool).parent.exists() else str(Path(pool).absolute())
 
 
 def _toml(value: object) -> str:
@@ -79,16 +86,17 @@ class Making:
     """A selection that is being made; one at a time."""
 
     process: subprocess.Popen[str] | None = None
+    ended: bool = True
     out: Path = Path()
     said: list[str] = field(default_factory=list)
 
     def start(self, words: Sequence[str], out: Path) -> None:
         """Begin. Raises UsageError while another one is under way."""
-        if self.process is not None and self.process.poll() is None:
+        if not self.ended:
             raise UsageError("a selection is being made already; wait for it")
-        self.out, self.said = out, []
+        self.out, self.said, self.ended = out, [], False
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "select2reason", *words],
+            [sys.executable, "-P", "-m", "select2reason", *words],  # -P: no module is taken from the user's folder
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
@@ -104,11 +112,12 @@ class Making:
             for line in process.stderr or ():
                 if any(map(str.isalnum, told := line.strip(" \n│"))):
                     self.said.append(told)
+        self.ended = True
 
     def state(self) -> dict[str, object]:
         """`state` is idle, making, done or failed; `said` the last line that the command printed."""
-        code = None if self.process is None else self.process.poll()
-        name = "idle" if self.process is None else {None: "making", 0: "done"}.get(code, "failed")
+        code = None if self.process is None else self.process.returncode
+        name = "idle" if self.process is None else "making" if not self.ended else "failed" if code else "done"
         return {"state": name, "out": str(self.out), "said": self.said[-1] if self.said else ""}
 
     def stop(self) -> None:

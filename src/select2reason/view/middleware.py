@@ -25,7 +25,9 @@ class Guarding:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                given = MutableHeaders(scope=message)
+                given.update(HEADERS)
+                given.setdefault("Cache-Control", "no-cache")
             await send(message)
 
         await self._answer(scope)(scope, receive, with_headers)
@@ -36,7 +38,7 @@ class Guarding:
         token = Request(scope).query_params.get("token")
         if scope["path"] == "/" and token and guard.at_home(headers) and guard.lets_in(token):
             entered = RedirectResponse("/", status_code=303)
-            entered.set_cookie(guard.cookie, guard.entry, httponly=True, samesite="strict")
+            entered.set_cookie(guard.cookie, guard.known, httponly=True, samesite="strict")
             return entered
         why = guard.refuses(scope["method"], headers)
         return self._app if why is None else PlainTextResponse(why + "\n", status_code=403)

@@ -18,8 +18,10 @@ def asked(given: Given) -> Asked:
     fraction = given.get("fraction")
     try:
         exact = Decimal(fraction) if fraction else None
-    except DecimalException as error:
-        raise UsageError(f"fraction is a number like 0.1; got {fraction!r}") from error
+    except DecimalException:
+        exact = Decimal("NaN")
+    if exact is not None and not exact.is_finite():
+        raise UsageError(f"fraction is a number like 0.1; got {fraction!r:.40}")
     return Asked(_number(given, "weight"), exact, whole(given, "rows"))
 
 

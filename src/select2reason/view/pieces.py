@@ -20,7 +20,7 @@ _CLOSING = {"$$": "$$", r"\[": r"\]", r"\(": r"\)"}
 _DISPLAYED = ("equation", "align", "aligned", "gather", "gathered", "cases", "array", "matrix", "pmatrix", "bmatrix")
 _DOLLAR, _BRACE = re.compile(r"(?<!\\)\$"), re.compile(r"(?<!\\)[{}]")
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")  # outside of a command
-_LONGEST_MATH_CHARS = 4_000  # what is longer is shown as text
+_LONGEST_MATH_CHARS, _LONGEST_BOX_CHARS = 4_000, 800  # what is longer is shown as text
 _RETHINKING = re.compile(rf"\b(?:{'|'.join(RETHINKING_WORDS)})\b|{'|'.join(RETHINKING_WORDS_ZH)}", re.IGNORECASE)
 
 
@@ -83,7 +83,7 @@ def _end(text: str, opening: re.Match[str]) -> int | None:
     inside, mark = opening.end(), opening[0]
     last = min(len(text), inside + _LONGEST_MATH_CHARS)
     if mark == r"\boxed{":
-        return _closing_brace(text, inside, last)
+        return _closing_brace(text, inside, min(last, inside + _LONGEST_BOX_CHARS))
     if mark == "$":
         return _closing_dollar(text, inside, last)
     if environment := opening["environment"]:

@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 
 from select2reason.errors import UsageError
 from select2reason.reasons import OUTCOMES
-from select2reason.view.explored import FLAGS, Choice, Explored, Mask, Places
+from select2reason.view.explored import FLAGS, VERDICTS, Choice, Explored, Mask, Places
 
 Sort = Literal["rank", "difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "row"]
 SORTS = ("rank", "difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "row")
 SHOWN = ("all", "selected", "in", "out", "eligible", *OUTCOMES[:-1])
 """What `Query.shown` may be: `in` comes in by this choice and was not selected, `out` goes out."""
-ANSWERS = ("right", "wrong", "unknown")
-NO_CATEGORY = "\0none"
-"""In `Query.category`: rows without one; no category of a pool can be called so."""
+NO_CATEGORY = "none"
+"""In `Query.category`: rows without one; `=NAME` are those of a category, `""` is any."""
 _SEARCHES_KEPT = 8
 
 
@@ -49,7 +48,7 @@ class Query:
         for name, value, known in (
             ("show", self.shown, SHOWN),
             ("flag", self.flag, ("", *FLAGS)),
-            ("answer", self.answer, ("", *ANSWERS)),
+            ("answer", self.answer, ("", *VERDICTS)),
             ("sort", self.sort, SORTS),
         ):
             if value not in known:
@@ -66,12 +65,17 @@ class Finder:
 
     def rows(self, query: Query, choice: Choice) -> Places:
         """Positions of all rows that the query asks for, in its order; rows without a value come last."""
-        order = choice.order if query.sort == "rank" else self._sorted(query.sort, query.descending)
-        if query.sort == "rank" and query.descending:
-            order = order[::-1]
+        if query.sort == "rank":
+            order = self._ranked(choice.weight, query.descending)
+        else:
+            order = self._sorted(query.sort, query.descending)
         mask = self._mask(query, choice)
         found: Places = order if mask is None else order[mask[order]]
         return found
+
+    def _ranked(self, weight: float, descending: bool) -> Places:
+        order, ranked = self._explored.order(weight).rows, len(self._explored.ranked.rows)
+        return np.concatenate([order[:ranked][::-1], order[ranked:]]) if descending else order
 
     def _mask(self, query: Query, choice: Choice) -> Mask | None:
         every: list[Mask] = []
@@ -80,7 +84,7 @@ class Finder:
         if query.flag:
             every.append(_true(self._explored.table[query.flag]))
         if query.answer:
-            every.append(self._answered(query.answer))
+            every.append(self._explored.verdicts == VERDICTS.index(query.answer))
         if query.category:
             every.append(self._of_category(query.category))
         every.extend(_within(self._explored.trace_tokens.astype(np.float64), query.least_tokens, query.most_tokens))
@@ -92,13 +96,10 @@ class Finder:
         mask: Mask = np.logical_and.reduce(every)
         return mask
 
-    def _answered(self, answer: str) -> Mask:
-        wrong = self._explored.table["wrong_answer"]
-        return wrong.is_null().to_numpy() if answer == "unknown" else _true(wrong if answer == "wrong" else ~wrong)
-
     def _of_category(self, category: str) -> Mask:
         categories = self._explored.categories
-        mask = categories.is_null() if category == NO_CATEGORY else (categories == category).fill_null(False)
+        own = category.removeprefix("=")
+        mask = categories.is_null() if category == NO_CATEGORY else (categories == own).fill_null(False)
         of_it: Mask = mask.to_numpy()
         return of_it
 

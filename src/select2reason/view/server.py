@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 import uvicorn
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
@@ -67,6 +68,7 @@ def _listen(port: int | None) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", one))
+            listening.listen()  # from now on whoever comes waits, and the port is nobody else's
         except OSError as error:
             listening.close()
             if one == ports[-1]:
@@ -100,6 +102,7 @@ class _Handlers:
     def __init__(self, explored: Explored, recorded: Recorded, guard: Guard) -> None:
         self.answers = Answers(explored)
         self.making = Making()
+        self._explored = explored
         self._recorded = recorded
         self._guard = guard
 
@@ -110,7 +113,7 @@ class _Handlers:
             Route("/api/categories", self.categories),
             Route("/api/choice", self.choice),
             Route("/api/rows", self.rows),
-            Route("/api/example/{row:int}", self.example),
+            Route("/api/example/{row:path}", self.example),
             Route("/api/recipe", self.recipe),
             Route("/api/command", self.command),
             Route("/api/selection", self.make, methods=["POST"]),
@@ -134,7 +137,9 @@ class _Handlers:
         return _json(self.answers.rows(parameters.query(given), parameters.asked(given), first=first))
 
     def example(self, request: Request) -> Response:
-        given, row = request.query_params, int(request.path_params["row"])
+        given, row = request.query_params, parameters.whole(request.path_params, "row")
+        if row is None:
+            raise UsageError("say which row")
         first = parameters.whole(given, "first") or 0
         return _json(self.answers.example(row, parameters.asked(given), parameters.query(given), first=first))
 
@@ -148,10 +153,12 @@ class _Handlers:
 
     async def make(self, request: Request) -> Response:
         wanted = await _object(request)
-        out = str(wanted.get("out") or "").strip()
-        if not out:
+        out = wanted.get("out")
+        if not isinstance(out, str) or not out.strip() or "\0" in out:
             raise UsageError("say where to: a folder that is not there yet")
+        out = out.strip()
         given = {name: str(value) for name, value in wanted.items() if value is not None}
+        await run_in_threadpool(self._explored.refuse_other_files, self._recorded.pools)
         self.making.start(self._recorded.command(parameters.asked(given), out), Path(out))
         threading.Thread(target=self.making.follow, daemon=True).start()
         return _json(self.making.state())

@@ -59,7 +59,8 @@ function showSliders() {
   const share = Number(fraction ?? recorded.share);
   $("weight").value = w;
   $("fraction").value = nearest(100 * share);
-  $("weight-shown").textContent = w.toFixed(2);
+  $("weight-shown").textContent = Number.isFinite(w) ? w.toFixed(3).replace(/0$/, "") : String(weight);
+  $("weight").setAttribute("aria-valuetext", $("weight-shown").textContent);
   $("fraction-shown").textContent = percent(share);
   $("fraction").setAttribute("aria-valuetext", percent(share));
   $("reset").hidden = !state.changed(["weight", "fraction"]);

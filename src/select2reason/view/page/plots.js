@@ -146,11 +146,12 @@ function brush(drawn, plane, chosen) {
     if (event.button !== 0 || event.pointerType !== "mouse") return;
     event.stopImmediatePropagation(); // a press is the start of a drag here, and does not pin Plot's tip
     event.preventDefault();
+    svg.setPointerCapture(event.pointerId); // the drag may leave the drawing
     from = at(event);
   }, { capture: true });
   svg.addEventListener("pointermove", (event) => {
     if (!from) return;
-    const [x, y] = at(event);
+    const [x, y] = at(event).map((p, axis) => Math.min(Math.max(p, 0), axis ? svg.clientHeight : svg.clientWidth));
     if (!area && Math.hypot(x - from[0], y - from[1]) < 5) return;
     area ??= d3.select(svg).append("rect").attr("class", "brush").node();
     const [y1, y2] = plane ? [Math.min(y, from[1]), Math.max(y, from[1])] : [Math.min(...sy.range), Math.max(...sy.range)];
@@ -164,5 +165,5 @@ function brush(drawn, plane, chosen) {
     }
     end();
   });
-  svg.addEventListener("pointerleave", end);
+  svg.addEventListener("pointercancel", end);
 }

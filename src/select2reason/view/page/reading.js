@@ -1,7 +1,7 @@
 // One example as it is read: mathematics rendered, rethinking tokens marked, repeated and looping steps greyed.
 
 /* global katex */
-import { ask } from "./api.js";
+import { ask, drop } from "./api.js";
 import { $, count, decimal, el } from "./dom.js";
 import * as state from "./state.js";
 import { fate, markOpen, verdict } from "./table.js";
@@ -9,7 +9,6 @@ import { fate, markOpen, verdict } from "./table.js";
 const SAFE = { throwOnError: false, trust: false, strict: "ignore", maxSize: 20, maxExpand: 200 };
 const WIDEST_BAR = 400; // tokens of a step whose bar is full
 let raw = false;
-let opener = null;
 
 const renderer = new IntersectionObserver((seen) => {
   for (const { target, isIntersecting } of seen) {
@@ -60,27 +59,36 @@ export async function drawReading() {
   const { row } = state.current();
   markOpen();
   if (!row) return close();
-  const example = await ask("example", `example/${row}`, state.asked({ found: true }));
+  const example = await ask("example", `example/${encodeURIComponent(row)}`, state.asked({ found: true }));
   if (state.current().row !== row) return undefined; // closed meanwhile, or another was opened
   const panel = $("reading");
-  const fresh = panel.hidden || panel.dataset.row !== row;
-  if (panel.hidden) opener = document.activeElement;
+  if (!panel.hidden && panel.dataset.row === row) return drawAgain(example);
+  const pressed = ["before", "after"].find((name) => document.activeElement?.closest?.(`#reading .${name}`));
   panel.dataset.row = row;
   panel.replaceChildren(bar(example), ...body(example));
   panel.hidden = false;
   document.body.classList.add("reading");
-  if (fresh) {
-    panel.scrollTop = 0;
-    panel.focus({ preventScroll: true });
-  }
+  panel.scrollTop = 0;
+  const button = pressed && panel.querySelector(`.${pressed}:not(:disabled)`);
+  (button || panel).focus({ preventScroll: true });
+}
+
+/** The same example under another choice: what is known of it, not its text. */
+function drawAgain(example) {
+  const panel = $("reading");
+  panel.querySelector(".bar").replaceWith(bar(example));
+  panel.querySelector(".about").replaceWith(about(example));
+  panel.querySelector(".beside").replaceWith(beside(example));
 }
 
 function close() {
+  drop("example");
   if ($("reading").hidden) return;
+  const { row } = $("reading").dataset;
   $("reading").hidden = true;
   $("reading").replaceChildren();
   document.body.classList.remove("reading");
-  opener?.focus({ preventScroll: true });
+  document.querySelector(`tr[data-row="${CSS.escape(row)}"] a`)?.focus({ preventScroll: true });
 }
 
 export const closeReading = () => state.set({ row: "" }, { step: true });
@@ -114,25 +122,30 @@ function bar(example) {
     el("button", { type: "button", className: "close", title: "Close (Esc)", onclick: closeReading }, "Close"));
 }
 
-function body(example) {
-  const { about } = example;
+function about(example) {
+  const { about: known } = example;
   const facts = [
-    about.place === null ? "left out before ranking" : `place ${count(about.place)}`, `difficulty ${decimal(about.difficulty, 3)}`, `${count(about.trace_tokens)} trace tokens`,
-    `${count(about.total_tokens)} in all`, `${count(about.rethinking_tokens)} rethinking`,
-    example.category === null ? null : `category ${example.category}`, about.benchmark === null ? null : `like a problem of ${about.benchmark}`,
+    known.place === null ? "left out before ranking" : `place ${count(known.place)}`, `difficulty ${decimal(known.difficulty, 3)}`,
+    `${count(known.trace_tokens)} trace tokens`, `${count(known.total_tokens)} in all`, `${count(known.rethinking_tokens)} rethinking`,
+    example.category === null ? null : `category ${example.category || '""'}`, known.benchmark === null ? null : `like a problem of ${known.benchmark}`,
   ].filter((fact) => fact !== null);
-  return [
-    el("h2", {}, `Row ${count(example.row)}`, " ", fate(about)),
+  return el("div", { className: "about" },
+    el("h2", {}, `Row ${count(example.row)}`, " ", fate(known)),
     el("p", { className: "soft facts" }, facts.join(" · ")),
-    about.flags.length ? el("p", { className: "flags" }, "flagged: ", about.flags.join(", ")) : null,
+    known.flags.length ? el("p", { className: "flags" }, "flagged: ", known.flags.join(", ")) : null);
+}
+
+function body(example) {
+  return [
+    about(example),
     el("h3", {}, "Question"), text(example.question),
-    el("h3", {}, "Verdict"), el("p", {}, "The answer is ", verdict(about.answer), "."), ...gold(example),
+    el("h3", {}, "Verdict"), el("p", {}, "The answer is ", verdict(example.about.answer), "."), ...gold(example),
     el("h3", {}, "Trace"), el("p", { className: "soft" }, measured(example)),
     steps(example),
     el("h3", {}, "After the trace"),
     example.answer.pieces.length ? text(example.answer) : el("p", { className: "soft" }, "Nothing follows."),
-    ...(example.neighbours.length ? [el("h3", {}, "Beside it in rank"), neighbours(example)] : []),
-  ].filter((one) => one !== null);
+    beside(example),
+  ];
 }
 
 function gold(example) {
@@ -174,8 +187,9 @@ function step(one) {
     el("div", {}, stale ? el("span", { className: "why" }, stale) : null, text(one.text, "step")));
 }
 
-function neighbours(example) {
+function beside(example) {
   const open = (row) => () => state.set({ row }, { step: true });
-  return el("ol", { className: "neighbours" }, example.neighbours.map((one) => el("li", {},
+  const list = el("ol", { className: "neighbours" }, example.neighbours.map((one) => el("li", {},
     el("button", { type: "button", onclick: open(one.row) }, el("span", { className: "number" }, count(one.place)), el("span", { dir: "auto" }, one.opening || "(no question)"), fate(one)))));
+  return el("div", { className: "beside" }, ...(example.neighbours.length ? [el("h3", {}, "Beside it in rank"), list] : []));
 }

@@ -25,15 +25,31 @@ export function asked({ found = false } = {}) {
 
 export const changed = (names) => names.some((name) => name in state);
 
+let writing = null;
+let unwritten = false;
+
 /** Change fields; empty values are left out. With `step` the browser's back arrow leads here again. */
 export function set(changes, { step = false } = {}) {
   const before = state;
   const next = { ...state, ...changes };
   const held = (value) => value !== undefined && value !== null && value !== "";
   state = Object.fromEntries(FIELDS.filter((name) => held(next[name])).map((name) => [name, String(next[name])]));
-  const hash = new URLSearchParams(state).toString();
-  history[step ? "pushState" : "replaceState"](null, "", hash ? `#${hash}` : location.pathname);
+  if (FIELDS.every((name) => before[name] === state[name])) return;
+  clearTimeout(writing);
+  if (step) {
+    if (unwritten) writeAddress("replaceState", before);
+    writeAddress("pushState", state);
+  } else {
+    unwritten = true;
+    writing = setTimeout(() => writeAddress("replaceState", state), 200); // browsers allow so many a second
+  }
   tell(before);
+}
+
+function writeAddress(way, of) {
+  unwritten = false;
+  const hash = new URLSearchParams(of).toString();
+  history[way](null, "", hash ? `#${hash}` : location.pathname);
 }
 
 export const listen = (heard) => listeners.push(heard);
@@ -44,6 +60,8 @@ function tell(before) {
 }
 
 addEventListener("popstate", () => {
+  clearTimeout(writing);
+  unwritten = false;
   const before = state;
   state = read();
   tell(before);

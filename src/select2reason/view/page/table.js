@@ -13,18 +13,25 @@ const COLUMNS = [
   { label: "answer", wide: true },
   { label: "fate" },
 ];
+const ALWAYS = ["same_question", "ranked_below"]; // of another choice
+const ORDERS = [["", "best place"], ["difficulty|true", "hardest"], ["difficulty|", "easiest"], ["trace_tokens|true", "longest"], ["trace_tokens|", "shortest"], ["rethinking_tokens|true", "most rethinking"]];
 const ANSWERS = { right: "right", wrong: "wrong", none: "no answer", unknown: "unknown" };
-let shown = { rows: [], total: 0, first: 0 };
+let shown = { rows: [], total: 0, first: 0, size: 1 };
 
 export function setUpTable(pool) {
   const { reasons, flags } = pool;
   options("shown", [["", "every example"], ["selected", "chosen"], ["in", "comes in"], ["out", "goes out"], ["eligible", "eligible"],
-    ...reasons.filter((r) => r.name !== "selected" && r.n).map((r) => [r.name, `left out: ${r.name}`, r.meaning])]);
+    ...reasons.filter((r) => r.name !== "selected" && (r.n || ALWAYS.includes(r.name))).map((r) => [r.name, `left out: ${r.name}`, r.meaning])]);
   options("flag", [["", "any"], ...flags.filter((f) => f.n).map((f) => [f.name, `${f.name} (${count(f.n)})`, f.meaning])]);
-  options("answer", [["", "any"], ["right", "right"], ["wrong", "wrong"], ["unknown", "unknown"]]);
+  options("answer", [["", "any"], ["right", "right"], ["wrong", "wrong"], ["none", "no answer"], ["unknown", "unknown"]]);
+  options("order", ORDERS);
+  $("order").addEventListener("change", () => {
+    const [sort = "", descending = ""] = $("order").value.split("|");
+    state.set({ sort, descending, first: "" }, { step: true });
+  });
   setUpCategories();
   for (const name of state.FILTERS) {
-    const changed = () => state.set({ [name]: $(name).value.trim(), first: "" }, { step: true });
+    const changed = () => state.set({ [name]: name === "search" ? $(name).value.trim() : $(name).value, first: "" }, { step: true });
     $(name).addEventListener("change", changed);
   }
   let typing = null;
@@ -41,10 +48,10 @@ export function setUpTable(pool) {
 }
 
 async function setUpCategories() {
-  const { categories, more } = await ask("categories", "categories");
+  const { categories, more } = await ask("categories", "categories").catch(() => ({ categories: [] }));
   if (categories.length < 2) return;
   const named = more ? [["", `any (${count(more)} more not listed)`]] : [["", "any"]];
-  options("category", [...named, ...categories.map((c) => [c.value, `${c.name} (${count(c.n)})`])]);
+  options("category", [...named, ...categories.map((c) => [c.value, `${c.name || '""'} (${count(c.n)})`])]);
   $("category-label").hidden = false;
   showFilters();
 }
@@ -64,8 +71,7 @@ function heading(column) {
 function sortBy(name) {
   const { sort = "rank", descending } = state.current();
   const first = name === "rank" ? "" : "true";
-  const again = sort === name;
-  const down = again ? (descending ? "" : "true") : first;
+  const down = sort === name ? (descending ? "" : "true") : first;
   state.set({ sort: name === "rank" ? "" : name, descending: down, first: "" }, { step: true });
 }
 
@@ -76,6 +82,7 @@ function showFilters() {
   }
   $("clear").hidden = !state.changed(state.FILTERS);
   const { sort = "rank", descending } = state.current();
+  $("order").value = sort === "rank" ? "" : `${sort}|${descending ?? ""}`;
   for (const cell of document.querySelectorAll("th[data-sort]")) {
     const own = cell.dataset.sort === sort;
     if (own) cell.setAttribute("aria-sort", descending ? "descending" : "ascending");
@@ -84,7 +91,7 @@ function showFilters() {
 }
 
 export function page(by) {
-  const first = Math.max(0, shown.first + by * 50);
+  const first = Math.max(0, shown.first + by * shown.size);
   if (first < shown.total || first === 0) state.set({ first: first || "" }, { step: true });
 }
 
