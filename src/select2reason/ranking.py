@@ -47,10 +47,15 @@ def joint_order(
 ) -> NDArray[np.intp]:
     """Positions, smallest joint rank first; of equal ones the earlier position."""
     sums, _ = _whole_sums(rank_difficulty, rank_length, weight)
-    rows = len(sums)
-    if not rows or int(sums.max()) >= 2**63 // rows - 1:
-        return np.argsort(sums, kind="stable")
-    carried: NDArray[np.intp] = np.sort(sums * rows + np.arange(rows))  # with their places: one sort, half the time
+    return smallest_first(sums)
+
+
+def smallest_first(values: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Positions of whole numbers from 0 on, the smallest first; of equal ones the earlier position."""
+    rows = len(values)
+    if not rows or int(values.max()) >= 2**63 // rows - 1:
+        return np.argsort(values, kind="stable")
+    carried: NDArray[np.intp] = np.sort(values * rows + np.arange(rows))  # with their places: one sort, half the time
     return carried % rows
 
 
@@ -69,6 +74,16 @@ def _whole_sums(
 
 def descending_rank(values: NDArray[Number]) -> NDArray[np.float64]:
     """Rank of each value, 1 = largest; ties share their mean rank; all NaN are tied in the last places."""
-    downwards = -values.astype(np.float64)  # NaN sorts last, as one value
-    _, place, ties = np.unique(downwards, return_inverse=True, return_counts=True)
-    return (np.cumsum(ties) - (ties - 1) / 2)[place]
+    downwards = -values.astype(np.float64)
+    order = np.argsort(downwards)  # NaN last; ties in any order, for they share a rank
+    ranks = np.empty(len(values))
+    ranks[order] = mean_ranks(downwards[order])
+    return ranks
+
+
+def mean_ranks(ordered: NDArray[Number]) -> NDArray[np.float64]:
+    """The ranks of values that lie in order, from 1; equal ones, and all NaN, share their mean rank."""
+    same = (ordered[1:] == ordered[:-1]) | (np.isnan(ordered[1:]) & np.isnan(ordered[:-1]))
+    first = np.flatnonzero(np.concatenate([np.ones(min(1, len(ordered)), np.bool_), ~same]))
+    ties = np.diff(first, append=len(ordered))
+    return np.repeat(first + (ties + 1) / 2, ties)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from select2reason.errors import UsageError
-from select2reason.ranking import BEST_WEIGHT, descending_rank, joint_order, weighted_rank
+from select2reason.ranking import BEST_WEIGHT, descending_rank, joint_order, mean_ranks, smallest_first, weighted_rank
 from select2reason.reasons import ELIGIBLE, OVER_BUDGET, RANKED_BELOW, SAME_QUESTION, SELECTED
 
 Integers = NDArray[np.integer[Any]]
@@ -85,7 +85,7 @@ class Ranked:
     dropped: Integers  # per pool row, as in Candidates
     rank_difficulty: Ranks
     rank_length: Ranks
-    group: Rows  # question groups as 0, 1, ...
+    group: Rows  # question groups as small numbers from 0 on
     largest_group: int
 
     def select(
@@ -171,15 +171,16 @@ class Ranked:
 def rank(candidates: Candidates) -> Ranked:
     """Rank the rows that no row rule dropped."""
     eligible = np.flatnonzero(candidates.dropped == ELIGIBLE)
-    rows = eligible[np.argsort(-candidates.trace_tokens[eligible].astype(np.int64), kind="stable")]
+    tokens = candidates.trace_tokens[eligible].astype(np.int64)
+    rows = eligible[smallest_first(tokens.max(initial=0) - tokens)]
     pool = candidates.take(rows)
-    _, group = np.unique(pool.question_group, return_inverse=True)
+    group = _small(pool.question_group)
     return Ranked(
         rows=rows,
         pool=pool,
         dropped=candidates.dropped,
         rank_difficulty=descending_rank(pool.difficulty),
-        rank_length=descending_rank(pool.trace_tokens),
+        rank_length=mean_ranks(pool.trace_tokens),  # longest first already
         group=group,
         largest_group=int(np.bincount(group).max(initial=0)),
     )
@@ -219,6 +220,15 @@ def _check(sizes: Mapping[str, object], *, strategy: str, seed: int, per_questio
     for name, value in (given | {"seed": seed, "per_question": per_question}).items():
         if isinstance(value, int) and value < least[name]:
             raise UsageError(f"{name} must be at least {least[name]}; got {value}")
+
+
+def _small(groups: Integers) -> Rows:
+    """Groups as numbers from 0 on that are not much larger than there are rows."""
+    low, high = int(groups.min(initial=0)), int(groups.max(initial=0))
+    if low >= 0 and high < 4 * len(groups):
+        return groups.astype(np.intp)
+    _, numbered = np.unique(groups, return_inverse=True)
+    return numbered
 
 
 # Below, a row is a position within `Ranked.rows`: longest trace first, ties the earlier row of the pool.
@@ -310,7 +320,7 @@ def _in_turns(
     groups, costs = group.tolist(), tokens.tolist()
     stop = len(groups) if stop is None else stop
     left = sum(costs) if budget is None else budget
-    held = [0] * len(groups)
+    held = [0] * (max(groups, default=-1) + 1)
     chosen: list[int] = []
     waiting = deque(iter(queue.tolist()) for queue in queues)
     while waiting and len(chosen) < stop:
@@ -327,7 +337,7 @@ def _in_turns(
 
 def _fates(chosen: Rows, group: Rows, cap: int, unchosen: int) -> NDArray[np.int8]:
     """Codes into OUTCOMES: chosen, else in a group that is full of chosen rows, else `unchosen`."""
-    full = np.bincount(group[chosen], minlength=len(group)) >= cap
+    full = np.bincount(group[chosen], minlength=int(group.max(initial=0)) + 1) >= cap
     fates = np.where(full[group], SAME_QUESTION, unchosen).astype(np.int8)
     fates[chosen] = SELECTED
     return fates

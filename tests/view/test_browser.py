@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Dialog, Page, Route, expect, sync_playwright
 
-from select2reason.view import Recorded
+from select2reason.view import Answers, Recorded
 from select2reason.view.guard import Guard
 from select2reason.view.server import _listen, make_app
 
@@ -40,7 +40,7 @@ def served(looked: Looked) -> Iterator[str]:
     guard = Guard()
     options = {"cache_dir": str(looked.cache)}
     selected = int(orjson.loads((looked.folder / "manifest.json").read_bytes())["selected"])
-    app = make_app(looked.open(), Recorded(tuple(map(str, looked.pools)), options, selected), guard)
+    app = make_app(Answers(looked.open()), Recorded(tuple(map(str, looked.pools)), options, selected), guard)
     listening = _listen(None)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

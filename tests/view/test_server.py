@@ -17,9 +17,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from select2reason.errors import OutputError
-from select2reason.view import Recorded, serve
+from select2reason.view import Answers, Recorded
 from select2reason.view.guard import HEADERS, WRITING, Guard
-from select2reason.view.server import make_app
+from select2reason.view.server import make_app, serve
 
 from .conftest import Looked
 
@@ -35,7 +35,7 @@ def guard() -> Guard:
 def client(demo: Looked, guard: Guard) -> Iterator[TestClient]:
     """A browser that was let in."""
     recorded = Recorded(tuple(map(str, demo.pools)), {"cache_dir": str(demo.cache)}, 10)
-    with TestClient(make_app(demo.open(), recorded, guard), base_url=HOME) as client:
+    with TestClient(make_app(Answers(demo.open()), recorded, guard), base_url=HOME) as client:
         assert client.get("/", params={"token": guard.entry}).status_code == 200
         yield client
 
@@ -189,7 +189,7 @@ def test_files_that_are_not_those_that_were_selected_from_are_refused(
     sources = [{**source, "path": demo.pools[0].name} for source in explored.manifest["pool"]["sources"]]
     explored.manifest = {**explored.manifest, "pool": {**explored.manifest["pool"], "sources": sources}}
     monkeypatch.chdir(tmp_path)
-    with TestClient(make_app(explored, Recorded(pools, {}, 10), guard), base_url=HOME) as client:
+    with TestClient(make_app(Answers(explored), Recorded(pools, {}, 10), guard), base_url=HOME) as client:
         client.get("/", params={"token": guard.entry})
         wish = {"json": {"out": str(tmp_path / "x"), "weight": 0.5}, "headers": {WRITING: guard.write}}
         absent = client.post("/api/selection", **wish)  # type: ignore[arg-type]
@@ -266,7 +266,7 @@ def test_a_port_that_is_taken_is_told(demo: Looked) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(OutputError, match="choose another --port"):
-            serve(demo.open(), Recorded((), {}, 1), port=taken.getsockname()[1])
+            serve(Answers(demo.open()), Recorded((), {}, 1), port=taken.getsockname()[1])
 
 
 @contextmanager

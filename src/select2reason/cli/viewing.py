@@ -39,11 +39,13 @@ def view(
     as_json: AsJson = False,
 ) -> None:
     """Look at a selection in the browser: other weights and sizes at once, every example read as it is."""
-    from select2reason.view import explore, manifest_of, serve
+    from select2reason.view import Answers, explore, manifest_of
 
     recorded = _recorded(manifest_of(selection), cache_dir)
     used = recorded.options.get("cache_dir")
     explored = explore(selection, Path(str(used)) if used else None)
+    answers = Answers(explored)
+    answers.prepare()
 
     def opened(address: str) -> None:
         if as_json:
@@ -54,7 +56,9 @@ def view(
             _open_browser(address, door)
 
     with TemporaryDirectory(prefix="select2reason-") as door:
-        serve(explored, recorded, port=port, opened=opened)
+        from select2reason.view.server import serve  # beside the preparing
+
+        serve(answers, recorded, port=port, opened=opened)
 
 
 def _open_browser(address: str, door: str) -> None:

@@ -1,7 +1,10 @@
-"""VIEW: a local page over a scored pool: other weights and sizes at once, every example read as it is."""
+"""VIEW: a local page over a scored pool: other weights and sizes at once, every example read as it is.
 
+The server is in `view.server`; it loads what it needs of the web.
+"""
+
+from select2reason.view.answers import Answers
 from select2reason.view.explored import Explored, explore, manifest_of
 from select2reason.view.handing import Recorded
-from select2reason.view.server import serve
 
-__all__ = ["Explored", "Recorded", "explore", "manifest_of", "serve"]
+__all__ = ["Answers", "Explored", "Recorded", "explore", "manifest_of"]

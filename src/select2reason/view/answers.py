@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -34,19 +35,19 @@ class Answers:
     """Everything that the page can ask about one explored pool."""
 
     def __init__(self, explored: Explored) -> None:
-        self._explored = explored
+        self.explored = explored
         self._figures = Figures(explored)
         self._finder = Finder(explored)
         self._reader = Reader(explored.pool, str(explored.parameters.get("tokenizer", "builtin")))
 
     def prepare(self) -> None:
-        """Do what the first questions need, before they are asked."""
-        self._figures.of_pool()
-        self._figures.of_choice(self._explored.choice(Asked()))
+        """Begin what the first questions need, before they are asked: a page of the table, and the figures."""
+        for first in (lambda: self.rows(Query(), Asked()), lambda: (self.pool(), self.choice(Asked()))):
+            threading.Thread(target=first, daemon=True).start()
 
     def pool(self) -> dict[str, object]:
         """What does not change with a choice; `counts` are of the recorded one's reasons."""
-        explored, parameters = self._explored, self._explored.parameters
+        explored, parameters = self.explored, self.explored.parameters
         counts = dict(explored.table["reason"].value_counts().iter_rows())
         return {
             "name": explored.folder.resolve().name,
@@ -73,9 +74,9 @@ class Answers:
 
     def categories(self) -> dict[str, object]:
         """The most common ones; the others are counted, and can be found by their names alone."""
-        counted = self._explored.categories.value_counts(sort=True)
+        counted = self.explored.categories.value_counts(sort=True)
         named = counted.filter(pl.col("category").is_not_null())
-        none = self._explored.categories.null_count()
+        none = self.explored.categories.null_count()
         shown = [
             {"value": f"={name}", "name": plain.visible(str(name))[:80], "n": n}
             for name, n in named.head(_MOST_CATEGORIES).iter_rows()
@@ -86,11 +87,11 @@ class Answers:
 
     def choice(self, asked: Asked) -> dict[str, object]:
         """The figures of a choice."""
-        return self._figures.of_choice(self._explored.choice(asked))
+        return self._figures.of_choice(self.explored.choice(asked))
 
     def rows(self, query: Query, asked: Asked, *, first: int = 0) -> dict[str, object]:
         """Some rows of those that the query asks for, from the place `first` on, and how many there are."""
-        choice = self._explored.choice(asked)
+        choice = self.explored.choice(asked)
         found = self._finder.rows(query, choice)
         first = min(first, max(0, len(found) - 1) // ROWS_SHOWN * ROWS_SHOWN)
         shown = found[first : first + ROWS_SHOWN].astype(np.uint32)
@@ -100,41 +101,41 @@ class Answers:
     def _described(self, rows: NDArray[np.uint32], choice: Choice) -> list[dict[str, Any]]:
         if not len(rows):
             return []
-        questions = self._explored.pool.few(rows, ["question"])["question"]
-        known = self._explored.table[rows].select(
+        questions = self.explored.pool.few(rows, ["question"])["question"]
+        known = self.explored.table[rows].select(
             *("difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "loop_share", "benchmark"), *FLAGS
         )
-        place = self._explored.order(choice.weight).place
+        place = self.explored.order(choice.weight).place
         described = []
         for row, question, figures in zip(rows.tolist(), questions, known.iter_rows(named=True), strict=True):
             described.append(
                 {
                     "row": row,
                     "opening": plain.visible(plain.opening(question, _OPENING_CHARS)),
-                    "place": int(place[row]) + 1 if self._explored.eligible[row] else None,
+                    "place": int(place[row]) + 1 if self.explored.eligible[row] else None,
                     **self._fate(row, choice),
                     **{name: _finite(figures[name]) for name in figures if name not in FLAGS},
-                    "answer": VERDICTS[self._explored.verdicts[row]],
+                    "answer": VERDICTS[self.explored.verdicts[row]],
                     "flags": [name for name in FLAGS if figures[name]],
                 }
             )
         return described
 
     def _fate(self, row: int, choice: Choice) -> dict[str, object]:
-        selected, recorded = bool(choice.selected[row]), bool(self._explored.recorded[row])
+        selected, recorded = bool(choice.selected[row]), bool(self.explored.recorded[row])
         change = None if selected == recorded else "in" if selected else "out"
         return {"selected": selected, "change": change, "reason": OUTCOMES[choice.reason[row]]}
 
     def example(self, row: int, asked: Asked, query: Query, *, first: int = 0) -> dict[str, object]:
         """One example: a page of its steps from `first` on; with the first page everything else as well."""
-        if not 0 <= row < self._explored.pool.rows:
-            raise UsageError(f"there is no row {row}; the last is {self._explored.pool.rows - 1}")
+        if not 0 <= row < self.explored.pool.rows:
+            raise UsageError(f"there is no row {row}; the last is {self.explored.pool.rows - 1}")
         example = self._reader.read(row)
         steps, total = example.page(first)
         paged = {"row": row, "steps": [_step(step) for step in steps], "first": first, "total": total}
         if first:
             return paged
-        choice = self._explored.choice(asked)
+        choice = self.explored.choice(asked)
         around, place = self._around(row, choice, query)
         described = {one["row"]: one for one in self._described(np.array([row, *around], np.uint32), choice)}
         answer = pl.select(answer_of(pl.lit(example.tail))).item()
@@ -152,13 +153,13 @@ class Answers:
         }
 
     def _category(self, row: int) -> str | None:
-        category = self._explored.categories[row]
+        category = self.explored.categories[row]
         return None if category is None else plain.visible(str(category))[:200]
 
     def _around(self, row: int, choice: Choice, query: Query) -> tuple[list[int], dict[str, object]]:
         """The rows beside this one in rank, and the rows before and after it among those that are found."""
-        order = self._explored.order(choice.weight)
-        place, ranked = int(order.place[row]), order.rows[: len(self._explored.ranked.rows)]
+        order = self.explored.order(choice.weight)
+        place, ranked = int(order.place[row]), order.rows[: len(self.explored.ranked.rows)]
         beside = ranked[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS + 1].tolist() if place < len(ranked) else []
         around = [one for one in beside if one != row]
         found = self._finder.rows(query, choice)

@@ -21,7 +21,6 @@ from starlette.staticfiles import StaticFiles
 from select2reason.errors import OutputError, Select2ReasonError, UsageError
 from select2reason.view import parameters
 from select2reason.view.answers import Answers
-from select2reason.view.explored import Explored
 from select2reason.view.guard import Guard
 from select2reason.view.handing import Making, Recorded, spelled
 from select2reason.view.middleware import Guarding
@@ -33,7 +32,7 @@ _MOST_BODY_BYTES = 10_000
 
 
 def serve(
-    explored: Explored, recorded: Recorded, *, port: int | None = None, opened: Callable[[str], None] = lambda _: None
+    answers: Answers, recorded: Recorded, *, port: int | None = None, opened: Callable[[str], None] = lambda _: None
 ) -> None:
     """Serve until interrupted. `opened` is called with the address once it answers.
 
@@ -42,7 +41,7 @@ def serve(
     guard = Guard()
     listening = _listen(port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/?token={guard.entry}"
-    app = make_app(explored, recorded, guard, started=lambda: opened(address))
+    app = make_app(answers, recorded, guard, started=lambda: opened(address))
     config = uvicorn.Config(app, log_level="error", access_log=False, ws="none", timeout_graceful_shutdown=1)
     _Server(config).run(sockets=[listening])
 
@@ -79,14 +78,13 @@ def _listen(port: int | None) -> socket.socket:
 
 
 def make_app(
-    explored: Explored, recorded: Recorded, guard: Guard, *, started: Callable[[], None] = lambda: None
+    answers: Answers, recorded: Recorded, guard: Guard, *, started: Callable[[], None] = lambda: None
 ) -> Starlette:
     """The application; `started` is called when it answers."""
-    server = _Handlers(explored, recorded, guard)
+    server = _Handlers(answers, recorded, guard)
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
-        threading.Thread(target=server.answers.prepare, daemon=True).start()
         started()
         yield
         server.making.stop()
@@ -99,10 +97,9 @@ def make_app(
 class _Handlers:
     """One method for each thing that can be asked for; those that work run in threads."""
 
-    def __init__(self, explored: Explored, recorded: Recorded, guard: Guard) -> None:
-        self.answers = Answers(explored)
+    def __init__(self, answers: Answers, recorded: Recorded, guard: Guard) -> None:
+        self.answers = answers
         self.making = Making()
-        self._explored = explored
         self._recorded = recorded
         self._guard = guard
 
@@ -158,7 +155,7 @@ class _Handlers:
             raise UsageError("say where to: a folder that is not there yet")
         out = out.strip()
         given = {name: str(value) for name, value in wanted.items() if value is not None}
-        await run_in_threadpool(self._explored.refuse_other_files, self._recorded.pools)
+        await run_in_threadpool(self.answers.explored.refuse_other_files, self._recorded.pools)
         self.making.start(self._recorded.command(parameters.asked(given), out), Path(out))
         threading.Thread(target=self.making.follow, daemon=True).start()
         return _json(self.making.state())

@@ -8,7 +8,7 @@ import { setUpKeys } from "./keys.js";
 import { drawPlots, redrawPlots, setUpPlots } from "./plots.js";
 import { drawReading } from "./reading.js";
 import * as state from "./state.js";
-import { drawTable, setUpTable } from "./table.js";
+import { drawTable, setUpCategories, setUpTable } from "./table.js";
 
 let pool = null;
 
@@ -78,6 +78,7 @@ async function begin() {
   state.listen(follow);
   const reading = state.current().row ? quietly(drawReading) : null;
   await Promise.all([redrawChoice(), redrawTable(), reading]);
+  await quietly(setUpCategories);
   document.documentElement.dataset.ready = "true";
 }
 

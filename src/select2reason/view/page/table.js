@@ -29,7 +29,6 @@ export function setUpTable(pool) {
     const [sort = "", descending = ""] = $("order").value.split("|");
     state.set({ sort, descending, first: "" }, { step: true });
   });
-  setUpCategories();
   for (const name of state.FILTERS) {
     const changed = () => state.set({ [name]: name === "search" ? $(name).value.trim() : $(name).value, first: "" }, { step: true });
     $(name).addEventListener("change", changed);
@@ -47,7 +46,7 @@ export function setUpTable(pool) {
   showFilters();
 }
 
-async function setUpCategories() {
+export async function setUpCategories() {
   const { categories, more } = await ask("categories", "categories").catch(() => ({ categories: [] }));
   if (categories.length < 2) return;
   const named = more ? [["", `any (${count(more)} more not listed)`]] : [["", "any"]];
