@@ -2,7 +2,7 @@
 
 /* global katex */
 import { ask, drop } from "./api.js";
-import { $, count, decimal, el } from "./dom.js";
+import { $, count, decimal, el, percent } from "./dom.js";
 import * as state from "./state.js";
 import { fate, markOpen, verdict } from "./table.js";
 
@@ -127,6 +127,7 @@ function about(example) {
   const facts = [
     known.place === null ? "left out before ranking" : `place ${count(known.place)}`, `difficulty ${decimal(known.difficulty, 3)}`,
     `${count(known.trace_tokens)} trace tokens`, `${count(known.total_tokens)} in all`, `${count(known.rethinking_tokens)} rethinking`,
+    known.loop_share ? `${percent(known.loop_share)} loops` : null,
     example.category === null ? null : `category ${example.category || '""'}`, known.benchmark === null ? null : `like a problem of ${known.benchmark}`,
   ].filter((fact) => fact !== null);
   return el("div", { className: "about" },
