@@ -190,6 +190,11 @@ def _notes(table: pl.DataFrame, selection: Selection) -> Iterator[str]:
         yield f"of {unsaid:,} rows it is not known whether the answer is right; they were not left out for it"
 
 
+def _no_categories(ranked: Ranked) -> Iterator[str]:
+    if (ranked.pool.category < 0).all():
+        yield "the pool has no categories, so diverse draws as random does"
+
+
 def _refuse_empty(found: Mapping[str, int], selected: int) -> None:
     if selected:
         return
@@ -226,7 +231,7 @@ def compare(
     selection = chosen.choose(ranked)
     table = with_selection(scored.table, selection)
     _refuse_empty(_counts(table), len(selection.rows))
-    notes = (*scored.notes, *_notes(table, selection))
+    notes = (*scored.notes, *_notes(table, selection), *_no_categories(ranked))
     manifest = manifest_of("comparison", scored, command, {**asdict(scores), **choosing(chosen), **reading(pool)}) | {
         "eligible": selection.eligible,
         "counts": _counts(table),

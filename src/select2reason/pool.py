@@ -167,12 +167,12 @@ class Pool:
         empty = pl.DataFrame(schema=dict.fromkeys([*columns], pl.String) | {"at": pl.Int64})
         return pl.concat([empty, *self._gather(rows, columns)]).sort("at").drop("at")
 
-    def asking(self, words: str) -> NDArray[np.bool_]:
-        """Of each row whether its question holds these words, in any case; the questions are read for it."""
-        pattern = pl.lit(f"(?i){re.escape(words)}")
+    def asking(self, words: Sequence[str]) -> NDArray[np.bool_]:
+        """Of each row whether its question holds all these words, in any case; the questions are read for it."""
+        held = [pl.col("question").str.contains(pl.lit(f"(?i){re.escape(word)}")) for word in words]
         files = [self._text_file(shard) for shard in range(len(self.shards))]
         with sound(self.root):
-            found = pl.scan_parquet(files).select(pl.col("question").str.contains(pattern))
+            found = pl.scan_parquet(files).select(pl.all_horizontal(pl.lit(True), *held))
             return found.collect(engine="streaming").to_series().fill_null(False).to_numpy()
 
     def _dealt(

@@ -43,7 +43,7 @@ def test_what_is_shown() -> None:
     loop = found["looping"][2]
     assert loop.label == "trace, from character 3,207 to its end"  # token 200 of 400 is in the middle
     assert loop.excerpt.tail.endswith("and round it goes ")
-    assert loop.figures == "row 1 · 400 trace tokens · 90.0% of them loop, the first at token 200"
+    assert loop.figures == "row 1 · 400 tokens as it stands · 90.0% of them loop, the first at token 200"
     assert found["contaminated"][0].excerpt.head == "What?"
     assert found["contaminated"][0].figures.endswith("in aime24")
     assert found["cut_off"][0].excerpt.head.endswith("</think>4")

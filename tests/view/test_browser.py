@@ -203,6 +203,17 @@ def test_an_example_is_read(opened: Open, pool: str, request: pytest.FixtureRequ
     expect(reading.locator("h2")).to_contain_text(f"Row {second:,}")
 
 
+def test_why_a_row_was_left_out_is_said_and_leads_to_the_row_that_was_taken(opened: Open, demo: Looked) -> None:
+    table = pl.read_parquet(demo.folder / "scores.parquet")
+    kept = table.filter(pl.col("selected"))["question_group"]
+    row = table.filter(pl.col("reason") == "same_question", pl.col("question_group").is_in(kept.implode()))["row"][0]
+    page = opened(demo).go(f"row={row}")
+    why = page.locator("#reading .about")
+    expect(why).to_contain_text("same_question: its question already has as many traces as allowed; rank by difficulty")
+    why.locator("button.inline").first.click()
+    expect(page.locator("#reading h2")).to_contain_text("chosen")
+
+
 def test_mathematics_is_rendered_and_shown_as_written(opened: Open, real_traces: Looked) -> None:
     page = opened(real_traces).page
     page.locator("tbody a").first.click()
@@ -330,7 +341,7 @@ def test_a_choice_is_made_into_a_selection(opened: Open, demo: Looked, tmp_path:
     slide(page, "weight", 0.5)
     page.keyboard.press("e")
     page.fill("#out", str(out))
-    expect(page.locator("#command")).to_contain_text(f"--weight 0.5 --out '{out}'")
+    expect(page.locator("#command")).to_contain_text(f"--weight 0.5 \\ --out '{out}'")
     with page.expect_download() as download:
         page.click("a.button")
     assert "weight = 0.5" in download.value.path().read_text()
@@ -397,10 +408,8 @@ def test_a_hostile_pool_is_shown_as_text_and_runs_nothing(opened: Open, hostile:
         )
         == 0
     )
-    assert (
-        page.evaluate("document.querySelectorAll('#reading [href], #reading [onclick], #reading [onerror]').length")
-        == 0
-    )
+    unwanted = "#reading :is([href]:not([href^='/api/text/']), [onclick], [onerror])"
+    assert page.locator(unwanted).count() == 0
 
 
 def test_what_hides_or_reorders_text_is_seen(opened: Open, hostile: Looked) -> None:
@@ -429,7 +438,7 @@ def test_what_hides_or_reorders_text_is_seen(opened: Open, hostile: Looked) -> N
 def test_five_million_characters_do_not_hold_the_page(opened: Open, hostile: Looked) -> None:
     one = opened(hostile)
     page = one.go("row=5")
-    expect(page.locator("#reading .cut")).to_contain_text("more characters are not shown")
+    expect(page.locator("#reading .cut")).to_contain_text("more characters; the whole text")
     assert len(page.content()) < 300_000
     page = one.go("row=6")
     steps = page.locator("#reading .steps li")

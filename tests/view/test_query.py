@@ -83,11 +83,12 @@ def test_a_search_finds_words_in_any_case_and_a_row_by_its_number(demo: Looked, 
     holding = questions.with_row_index("row").filter(pl.col("question").str.to_lowercase().str.contains("remainder"))
     assert 0 < holding.height < explored.pool.rows
     assert sorted(found(explored, search=" REMAINDER ")) == holding["row"].to_list()
-    assert found(explored, search="row:17") == [17]
+    for writing in ("row:17", "ROW: 17", "row:0,017"):
+        assert found(explored, search=writing) == [17]
     assert found(explored, search="row:999999") == []
 
 
-@pytest.mark.parametrize("words", ["(", "[a-z]+", r"\d", "a b", "$x$", "*", "#", "日本"])
+@pytest.mark.parametrize("words", ["(", "[a-z]+", r"\d", '"of the"', "$x$", "*", "#", "日本"])
 def test_a_search_is_for_the_words_as_they_stand(explored: Explored, words: str) -> None:
     questions = pl.concat(
         [
@@ -97,8 +98,13 @@ def test_a_search_is_for_the_words_as_they_stand(explored: Explored, words: str)
         ]
     )["question"]
     assert sorted(found(explored, search=words)) == [
-        i for i, question in enumerate(questions) if words in question.lower()
+        i for i, question in enumerate(questions) if words.strip('"') in question.lower()
     ]
+    both = found(explored, search="sum positive")
+    assert sorted(both) == [
+        i for i, text in enumerate(questions) if "sum" in text.lower() and "positive" in text.lower()
+    ]
+    assert both
 
 
 def test_categories_and_those_without_one(real_traces: Looked, explored: Explored) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from starlette.testclient import TestClient
@@ -256,9 +257,39 @@ def test_a_recipe_and_a_command_say_the_same(client: TestClient, demo: Looked) -
     chosen = tomllib.loads(recipe.text)["select"]
     assert chosen == {"pool": [str(demo.pools[0])], "cache_dir": str(demo.cache), "weight": 0.5, "fraction": "0.07"}
     command = get(client, "/api/command", weight=0.5, fraction="0.07", out="my choice")["command"]
-    assert command == (
-        f"select2reason select {demo.pools[0]} --cache-dir {demo.cache} --weight 0.5 --fraction 0.07 --out 'my choice'"
+    assert command.split(" \\\n  ") == [
+        f"select2reason select {demo.pools[0]}",
+        f"--cache-dir {demo.cache}",
+        *("--weight 0.5", "--fraction 0.07", "--out 'my choice'"),
+    ]
+
+
+def test_an_example_says_why_it_was_left(client: TestClient, demo: Looked) -> None:
+    import polars as pl
+
+    table = pl.read_parquet(demo.folder / "scores.parquet")
+    kept = table.filter(pl.col("selected"))
+    left = table.filter(
+        pl.col("reason") == "same_question", pl.col("question_group").is_in(kept["question_group"].implode())
     )
+    row = left.row(0, named=True)
+    told = get(client, f"/api/example/{row['row']}")["why"]
+    assert told["instead"] == kept.filter(pl.col("question_group") == row["question_group"])["row"].to_list()
+    assert [told[name] for name in ("rank_difficulty", "rank_length")] == [row["rank_difficulty"], row["rank_length"]]
+    assert told["rank_joint"] == pytest.approx(row["rank_joint"])
+    assert told["meaning"] == "its question already has as many traces as allowed"
+    dropped = table.filter(pl.col("reason") == "looping")["row"][0]
+    assert get(client, f"/api/example/{dropped}")["why"]["rank_joint"] is None
+
+
+def test_the_whole_text_of_an_example_is_plain_text(client: TestClient, demo: Looked) -> None:
+    text = client.get("/api/text/3")
+    assert text.headers["content-type"] == "text/plain; charset=utf-8"
+    assert text.headers["content-disposition"] == 'attachment; filename="row-3.txt"'
+    explored = demo.open()
+    parts = explored.pool.few(np.array([3], np.uint32), ("question", "head", "trace", "tail")).row(0)
+    assert text.text == f"{parts[0]}\n\n{''.join(parts[1:])}\n"
+    assert client.get("/api/text/999999").status_code == client.get("/api/text/").status_code == 400
 
 
 def test_a_port_that_is_taken_is_told(demo: Looked) -> None:

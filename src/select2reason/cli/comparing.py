@@ -80,7 +80,7 @@ def _print(comparison: Comparison, out: Path) -> None:
 
     table = Table(title=None, box=None, pad_edge=False, collapse_padding=True)
     table.add_column("")
-    for name in ("rows", f"in {comparison.asked}", "tokens", "trace tokens", "difficulty", "rethinking", _LOOPING):
+    for name in ("rows", f"also in {comparison.asked}", "tokens", "trace tokens", "difficulty", "rethinking", _LOOPING):
         table.add_column(name, justify="right")
     for choice in comparison.choices:
         own = choice.strategy == comparison.asked
@@ -89,6 +89,7 @@ def _print(comparison: Comparison, out: Path) -> None:
         table.add_row(choice.strategy, *told, style="bold" if own else "")
     table.add_row("eligible", *_told(comparison.eligible, ""), style="dim")
     Console(highlight=False).print(table)
+    typer.echo("trace tokens, difficulty, rethinking: means; looping: share of what was taken")
     typer.echo("other weights and sizes, every overlap and the rules of health: in the report")
     names = ["report.html", "comparison.json", "scores.parquet", "manifest.json", "quarantine.jsonl", CONTAMINATION]
     print_paths([path for name in names if (path := out / name).exists()])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Sentinels: Matplotlib wants real colours, the page wants variables. Nothing else on the page uses these.
-INK, GRID, POOL, SELECTION, EASY, HARD, FEW = (f"#0102{digit:02x}" for digit in range(3, 10))
+INK, GRID, POOL, SELECTION, EASY, HARD = (f"#0102{digit:02x}" for digit in range(3, 9))
 _VARIABLES = {
     INK: "currentColor",
     GRID: "var(--line)",
@@ -27,7 +27,6 @@ _VARIABLES = {
     SELECTION: "var(--selection)",
     EASY: "var(--easy)",
     HARD: "var(--hard)",
-    FEW: "var(--few)",
 }
 TEXT_POINTS = 11
 _INCHES = (5.5, 3.5)  # 396 points wide: text of 11 points is 10 on a phone and 13.5 in a column of two

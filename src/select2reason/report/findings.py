@@ -1,6 +1,6 @@
 """What each rule found, shown: a few of the rows that it flags, with a part of the text, where it can the telling one.
 
-The longest flagged traces are shown: without the rule, length would have chosen them first.
+The longest flagged traces are shown, by their length as they stand: a loop word for word counts.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _around(text: str, passage: str) -> str:
 
 
 def _figures(rule: str, row: Mapping[str, object]) -> str:
-    said = [f"row {row['row']}", f"{_number(row['trace_tokens_raw']):,.0f} trace tokens"]
+    said = [f"row {row['row']}", f"{_number(row['trace_tokens_raw']):,.0f} tokens as it stands"]
     if rule == "looping":
         share, start = _number(row["loop_share"]), _number(row["loop_start"])
         said.append(f"{plain.share(share)} of them loop, the first at token {start:,.0f}")

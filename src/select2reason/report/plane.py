@@ -3,7 +3,6 @@ the cut runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from select2reason.report import plain
-from select2reason.report.canvas import FEW, INK, POOL, SELECTION, canvas, length_ticks, short, svg
+from select2reason.report.canvas import INK, POOL, SELECTION, canvas, length_ticks, short, svg
 from select2reason.report.distributions import log_edges, unit_edges
 
 if TYPE_CHECKING:
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.path import Path
 
 _CELLS = (32, 20)  # along the length and along the difficulty
-_SHADES = (0.24, 0.36, 0.49, 0.63, 0.79, 0.96)  # opacity of the cells, fewest to most examples
-_PARTS = ((POOL, 0.0), (FEW, 0.5), (SELECTION, 1.0))  # colour of cells of which at most this is chosen
+_SHADES = (0.16, 0.27, 0.39, 0.52, 0.66, 0.82)  # opacity of the cells, fewest to most examples
+_WHOLE_CELL = 0.94  # side of a cell that is drawn whole: a seam shows what is one cell
 _CUT_POINTS = 400
 
 
@@ -98,12 +97,13 @@ def _ranks(pool: pl.DataFrame, value: str, rank: str) -> tuple[NDArray[np.float6
 
 
 def plane_chart(plane: Plane) -> Markup:
-    """Cells of difficulty x length: colour = how much of a cell was chosen, shade = its examples."""
+    """Cells of difficulty x length: shade = examples of the pool; area of the square = share selected; the cut."""
     figure, axes = canvas("trace tokens (logarithmic)", "difficulty (higher = harder)")
     x, y = np.log10(plane.lengths), plane.difficulties
     chosen = np.zeros_like(plane.pool) if plane.selection is None else plane.selection
-    for colour, shade, cells in _layers(plane.pool, chosen):
-        _patch(axes, _boxes(x, y, cells), colour, shade)
+    for shade, cells in zip(_SHADES, _shades(plane.pool), strict=True):
+        _patch(axes, _squares(x, y, np.where(cells, _WHOLE_CELL, 0)), POOL, shade)
+    _patch(axes, _squares(x, y, _WHOLE_CELL * np.sqrt(chosen / np.maximum(plane.pool, 1))), SELECTION, 1.0)
     if plane.cut is not None and plane.cut.size:
         axes.plot(np.log10(plane.cut[0]), plane.cut[1], color=INK, linewidth=1.4, dashes=(4, 3))
     ticks = length_ticks(plane.lengths)
@@ -115,26 +115,28 @@ def plane_chart(plane: Plane) -> Markup:
     return svg(figure, "plane", alt + f", {plain.count(chosen.sum())} of them selected.")
 
 
-def _layers(pool: NDArray[np.int64], chosen: NDArray[np.int64]) -> Iterator[tuple[str, float, NDArray[np.bool_]]]:
-    """Colour, opacity and cells; opacities are even steps of the logarithm of the count."""
-    level = np.ceil(np.log(pool + 1) / (np.log(pool.max() + 1) / len(_SHADES)) - 1e-9)
-    part = np.digitize(chosen / np.maximum(pool, 1), [most for _, most in _PARTS], right=True)
-    for step, shade in enumerate(_SHADES, start=1):
-        for place, (colour, _) in enumerate(_PARTS):
-            yield colour, shade, (level == step) & (part == place)
+def _shades(counts: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
+    """The cells of each shade; shades are even steps of the logarithm of the count."""
+    level = np.ceil(np.log(counts + 1) / (np.log(counts.max() + 1) / len(_SHADES)) - 1e-9)
+    return [level == shade for shade in range(1, len(_SHADES) + 1)]
 
 
-def _boxes(x: NDArray[np.float64], y: NDArray[np.float64], cells: NDArray[np.bool_]) -> Path | None:
-    """One path of boxes, those side by side in a row as one; null where there are none."""
+def _squares(x: NDArray[np.float64], y: NDArray[np.float64], sides: NDArray[np.float64]) -> Path | None:
+    """One path of boxes in the middle of their cells, each `sides` (0..1) of its cell wide and high; null where all
+    are 0."""
     from matplotlib.path import Path
 
     boxes = []
-    for j in range(cells.shape[1]):
-        ends = np.flatnonzero(np.diff(np.concatenate([[0], cells[:, j], [0]])))
-        for first, last in ends.reshape(-1, 2):
-            left, right, low, high = x[first], x[last], y[j], y[j + 1]
-            boxes.append(Path([[left, low], [right, low], [right, high], [left, high], [left, low]], closed=True))
+    for i, j in np.argwhere(sides > 0):
+        cut = (1 - sides[i, j]) / 2
+        (left, right), (low, high) = _inner(x, i, cut), _inner(y, j, cut)
+        boxes.append(Path([[left, low], [right, low], [right, high], [left, high], [left, low]], closed=True))
     return Path.make_compound_path(*boxes) if boxes else None
+
+
+def _inner(edges: NDArray[np.float64], i: int, cut: float) -> tuple[float, float]:
+    width = edges[i + 1] - edges[i]
+    return float(edges[i] + cut * width), float(edges[i + 1] - cut * width)
 
 
 def _patch(axes: Axes, path: Path | None, colour: str, alpha: float) -> None:

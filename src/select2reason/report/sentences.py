@@ -126,8 +126,8 @@ def _trend(what: str, ends: tuple[str, str], correlation: float | None, groups: 
     relation = "falls" if correlation < -_CLEAR else "rises" if correlation > _CLEAR else "has no clear relation"
     return (
         f"Rethinking {relation} with {what} (Spearman {correlation:.2f}): {least} to {most} group, "
-        f"{first.mean:,.1f} to {last.mean:,.1f} tokens per trace, "
-        f"and {first.per_1000:.2f} to {last.per_1000:.2f} per 1,000 trace tokens."
+        f"{first.mean:,.1f} to {last.mean:,.1f} tokens per trace."
+        f" Per 1,000 trace tokens it is {first.per_1000:.2f} and {last.per_1000:.2f}."
     )
 
 

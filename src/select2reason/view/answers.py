@@ -12,6 +12,8 @@ import polars as pl
 
 from select2reason.cost import FORMULA
 from select2reason.errors import UsageError
+from select2reason.grading import final_answer
+from select2reason.health.loops import LOOPING
 from select2reason.reasons import OUTCOMES
 from select2reason.report import plain
 from select2reason.report.facts import FLAGS as MEANINGS
@@ -20,7 +22,7 @@ from select2reason.tags import answer_of
 from select2reason.view.explored import FLAGS, VERDICTS, Asked, Choice, Explored
 from select2reason.view.figures import Figures
 from select2reason.view.query import NO_CATEGORY, Finder, Query
-from select2reason.view.reading import Part, Reader, Step, part
+from select2reason.view.reading import Example, Part, Reader, Step, part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 ROWS_SHOWN = 50
 _MOST_CATEGORIES = 200
 _NEIGHBOURS = 3  # to each side
+_INSTEAD = ("same_question", "duplicate")  # reasons that are another row
 _OPENING_CHARS = 220
 
 
@@ -60,6 +63,9 @@ class Answers:
             "weight": explored.weight,
             "per_question": parameters.get("per_question"),
             "token_budget": parameters.get("token_budget"),
+            "fraction": parameters.get("fraction"),
+            "notes": [plain.visible(str(note)) for note in explored.manifest.get("notes") or []],
+            "looping_from": LOOPING,
             "difficulty_by": str(parameters.get("difficulty")),
             "no_difficulty": explored.table["difficulty"].null_count(),
             "reasons": [
@@ -103,7 +109,9 @@ class Answers:
             return []
         questions = self.explored.pool.few(rows, ["question"])["question"]
         known = self.explored.table[rows].select(
-            *("difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "loop_share", "benchmark"), *FLAGS
+            *("difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "loop_share", "benchmark"),
+            *FLAGS,
+            "other_numbers",
         )
         place = self.explored.order(choice.weight).place
         described = []
@@ -128,9 +136,7 @@ class Answers:
 
     def example(self, row: int, asked: Asked, query: Query, *, first: int = 0) -> dict[str, object]:
         """One example: a page of its steps from `first` on; with the first page everything else as well."""
-        if not 0 <= row < self.explored.pool.rows:
-            raise UsageError(f"there is no row {row}; the last is {self.explored.pool.rows - 1}")
-        example = self._reader.read(row)
+        example = self._read(row)
         steps, total = example.page(first)
         paged = {"row": row, "steps": [_step(step) for step in steps], "first": first, "total": total}
         if first:
@@ -145,11 +151,41 @@ class Answers:
             "question": _part(part(example.question)),
             "answer": _part(part(answer)),
             "gold": None if example.gold is None else _part(part(example.gold)),
+            "why": self._why(row, choice),
+            "read": None if (read := final_answer(example.tail or example.trace)) is None else _part(part(read)),
+            "empty": not example.trace.strip(),
             "tokens": int(example.steps["tokens"].sum()) if example.steps["tokens"].count() else None,
             "repeated": int(example.steps["repeats"].sum()),
             "looping": int(example.steps["loops"].sum()),
             "neighbours": [described[one] for one in around],
             "found": place,
+        }
+
+    def whole(self, row: int) -> str:
+        """Question and response of a row, as plain text. Raises UsageError where there is no such row."""
+        return self._read(row).whole
+
+    def _read(self, row: int) -> Example:
+        if not 0 <= row < self.explored.pool.rows:
+            raise UsageError(f"there is no row {row}; the last is {self.explored.pool.rows - 1}")
+        return self._reader.read(row)
+
+    def _why(self, row: int, choice: Choice) -> dict[str, object]:
+        """Of a row its reason's meaning, its ranks, the last place that was taken, and which rows of its question (at
+        most some) were chosen instead."""
+        reason, table = OUTCOMES[choice.reason[row]], self.explored.table
+        difficulty, length = table["rank_difficulty"][row], table["rank_length"][row]
+        ranked = difficulty is not None
+        place = self.explored.order(choice.weight).place
+        same = table["question_group"].to_numpy() == table["question_group"][row]
+        instead = np.flatnonzero(same & choice.selected)[:_NEIGHBOURS].tolist() if reason in _INSTEAD else []
+        return {
+            "meaning": WHY.get(reason, ""),
+            "rank_difficulty": difficulty,
+            "rank_length": length,
+            "rank_joint": choice.weight * difficulty + (1 - choice.weight) * length if ranked else None,
+            "last_place": int(place[choice.selected].max()) + 1 if choice.selected.any() else None,
+            "instead": [one for one in instead if one != row],
         }
 
     def _category(self, row: int) -> str | None:

@@ -34,7 +34,7 @@ Places = NDArray[np.int32]
 
 _COLUMNS = (
     *("difficulty", "trace_tokens", "trace_tokens_raw", "total_tokens", "rethinking_tokens", "question_group"),
-    *("loop_share", "benchmark", "rank_joint", "selected", "reason"),
+    *("loop_share", "benchmark", "other_numbers", "rank_difficulty", "rank_length", "rank_joint", "selected", "reason"),
 )
 VERDICTS = ("right", "wrong", "none", "unknown")
 """What may be known of an answer; none: there is no final answer."""

@@ -127,5 +127,10 @@ class Making:
 
 
 def spelled(words: Sequence[str]) -> str:
-    """The command as one types it."""
-    return shlex.join(["select2reason", *words])
+    """The command as one types it, an option a line."""
+    lines: list[list[str]] = [["select2reason"]]
+    for word in words:
+        if word.startswith("--"):
+            lines.append([])
+        lines[-1].append(word)
+    return " \\\n  ".join(map(shlex.join, lines))

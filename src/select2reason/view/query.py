@@ -26,6 +26,7 @@ SHOWN = ("all", "selected", "in", "out", "eligible", *OUTCOMES[:-1])
 NO_CATEGORY = "none"
 """In `Query.category`: rows without one; `=NAME` are those of a category, `""` is any."""
 _SEARCHES_KEPT = 8
+_WORDS = re.compile(r'"([^"]+)"|(\S+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +105,11 @@ class Finder:
         return of_it
 
     def _search(self, words: str) -> Mask:
-        """Rows whose question holds the words, in any case; `row:N` finds that row."""
-        if match := re.fullmatch(r"row:(\d{1,12})", words):
-            mask: Mask = np.arange(self._explored.pool.rows) == int(match[1])
+        """Rows whose question holds every word, in any case; what stands in quotes is one; `row:N` finds that row."""
+        if match := re.fullmatch(r"row:? ?([\d,]{1,15})", words, re.IGNORECASE):
+            mask: Mask = np.arange(self._explored.pool.rows) == int(match[1].replace(",", "") or -1)
             return mask
-        return self._explored.pool.asking(words)
+        return self._explored.pool.asking([quoted or word for quoted, word in _WORDS.findall(words)])
 
     def _by_column(self, sort: str, descending: bool) -> Places:
         if sort == "row":

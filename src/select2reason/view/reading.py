@@ -62,9 +62,16 @@ class Example:
 
     row: int
     question: str
+    head: str
+    trace: str
     tail: str
     gold: str | None
     steps: pl.DataFrame  # text, tokens (null: not known), repeats, loops
+
+    @property
+    def whole(self) -> str:
+        """Question and response as plain text, nothing left out."""
+        return f"{self.question}\n\n{self.head}{self.trace}{self.tail}\n"
 
     def page(self, first: int = 0) -> tuple[list[Step], int]:
         """The steps from `first` on that fit on a page, at least one, and how many the trace has."""
@@ -111,9 +118,9 @@ class Reader:
         with self._lock:
             example = self._kept.get(row)
             if example is None:
-                text = self._pool.few(np.array([row], np.uint32), ("question", "trace", "tail", "gold"))
-                question, trace, tail, gold = text.row(0)
-                example = self._kept[row] = Example(row, question, tail, gold, self._steps(trace))
+                text = self._pool.few(np.array([row], np.uint32), ("question", "head", "trace", "tail", "gold"))
+                question, head, trace, tail, gold = text.row(0)
+                example = self._kept[row] = Example(row, question, head, trace, tail, gold, self._steps(trace))
                 if len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
         return example

@@ -111,6 +111,7 @@ class _Handlers:
             Route("/api/choice", self.choice),
             Route("/api/rows", self.rows),
             Route("/api/example/{row:path}", self.example),
+            Route("/api/text/{row:path}", self.text),
             Route("/api/recipe", self.recipe),
             Route("/api/command", self.command),
             Route("/api/selection", self.make, methods=["POST"]),
@@ -134,11 +135,14 @@ class _Handlers:
         return _json(self.answers.rows(parameters.query(given), parameters.asked(given), first=first))
 
     def example(self, request: Request) -> Response:
-        given, row = request.query_params, parameters.whole(request.path_params, "row")
-        if row is None:
-            raise UsageError("say which row")
+        given, row = request.query_params, _row(request)
         first = parameters.whole(given, "first") or 0
         return _json(self.answers.example(row, parameters.asked(given), parameters.query(given), first=first))
+
+    def text(self, request: Request) -> Response:
+        row = _row(request)
+        attached = {"Content-Disposition": f'attachment; filename="row-{row}.txt"'}
+        return PlainTextResponse(self.answers.whole(row), headers=attached)
 
     def recipe(self, request: Request) -> Response:
         attached = {"Content-Disposition": 'attachment; filename="choice.toml"'}
@@ -162,6 +166,13 @@ class _Handlers:
 
     def made(self, _: Request) -> Response:
         return _json(self.making.state())
+
+
+def _row(request: Request) -> int:
+    row = parameters.whole(request.path_params, "row")
+    if row is None:
+        raise UsageError("say which row")
+    return row
 
 
 async def _object(request: Request) -> Mapping[str, object]:

@@ -6,7 +6,7 @@ import { $ } from "./dom.js";
 import { setUpHanding } from "./handing.js";
 import { setUpKeys } from "./keys.js";
 import { drawPlots, redrawPlots, setUpPlots } from "./plots.js";
-import { drawReading } from "./reading.js";
+import { drawReading, setUpReading } from "./reading.js";
 import * as state from "./state.js";
 import { drawTable, setUpCategories, setUpTable } from "./table.js";
 
@@ -75,6 +75,7 @@ async function begin() {
   setUpTable(pool);
   setUpHanding(pool);
   setUpKeys();
+  setUpReading(pool);
   state.listen(follow);
   const reading = state.current().row ? quietly(drawReading) : null;
   await Promise.all([redrawChoice(), redrawTable(), reading]);

@@ -18,7 +18,7 @@ const nearest = (share) =>
 let recorded = null;
 
 export function setUpChoice(pool) {
-  recorded = { weight: pool.weight, share: pool.eligible ? pool.selected / pool.eligible : 0 };
+  recorded = { weight: pool.weight, share: Number(pool.fraction ?? (pool.eligible ? pool.selected / pool.eligible : 0)), joint: pool.strategy === "joint" };
   $("name").textContent = pool.name;
   const more = pool.more_sources ? ` and ${count(pool.more_sources)} more` : "";
   const names = pool.sources.map((path) => path.split("/").at(-1));
@@ -29,6 +29,9 @@ export function setUpChoice(pool) {
   $("weight").addEventListener("input", () => choose({ weight: $("weight").value }));
   $("fraction").addEventListener("input", () => choose({ fraction: exact(STOPS[$("fraction").value]) }));
   $("reset").addEventListener("click", () => state.set({ weight: "", fraction: "", first: "" }, { step: true }));
+  $("notes").hidden = !pool.notes.length;
+  $("notes").replaceChildren(el("summary", {}, `Before you rely on it: ${count(pool.notes.length)} ${pool.notes.length === 1 ? "note" : "notes"}`),
+    el("ul", {}, pool.notes.map((note) => el("li", {}, `${note}.`))));
   showSliders();
 }
 
@@ -51,7 +54,12 @@ export function step(slider, by) {
   input.dispatchEvent(new Event("input"));
 }
 
-const choose = (changes) => state.set({ first: "", ...changes });
+/** Where both sliders are back at what was recorded, so is the choice. */
+function choose(changes) {
+  const { weight, fraction } = { ...state.current(), ...changes };
+  const back = recorded.joint && [[weight, recorded.weight], [fraction, recorded.share]].every(([now, then]) => !now || Number(now) === then);
+  state.set({ first: "", ...changes, ...(back ? { weight: "", fraction: "" } : {}) });
+}
 
 function showSliders() {
   const { weight, fraction } = state.current();
@@ -87,7 +95,10 @@ function figure(name, value, detail, title = null) {
 /** What comes in or goes out against the recorded choice; a press shows these examples. */
 function change(name, n, shown) {
   const label = `Show the ${count(n)} examples: ${name.toLowerCase()}`;
-  const press = () => state.set({ shown: state.current().shown === shown ? "" : shown, first: "" }, { step: true });
+  const press = () => {
+    state.set({ shown: state.current().shown === shown ? "" : shown, first: "" }, { step: true });
+    $("examples").scrollIntoView({ block: "start", behavior: "smooth" });
+  };
   const button = el("button", { type: "button", className: `figure ${shown}`, onclick: press, "aria-label": label, disabled: !n }, count(n));
   return el("div", {}, el("dt", {}, name), el("dd", {}, button, el("div", { className: "detail" }, "against the recorded")));
 }

@@ -16,7 +16,7 @@ const KEYS = [
   ["/", null, "search questions", () => $("search").focus()],
   ["m", null, "mathematics as it is written, or rendered", toggleMathematics],
   ["e", null, "use this choice", showHanding],
-  ["Esc", null, "close the example", () => state.current().row && closeReading()],
+  ["Esc", null, "close the example, leave the search", () => state.current().row && closeReading()],
   ["?", null, "these keys", showKeys],
 ];
 

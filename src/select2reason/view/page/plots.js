@@ -92,7 +92,7 @@ function drawPlane(pool, choice, x) {
 }
 
 const told = (c) =>
-  `${short(Math.round(c.x1))} to ${short(Math.round(c.x2))} tokens, difficulty ${c.y1.toFixed(2)} to ${c.y2.toFixed(2)}\n${count(c.n)} of the pool, ${count(c.chosen)} chosen (${Math.round(100 * c.share)}%)`;
+  `${count(c.x1)} to ${count(c.x2)} tokens, difficulty ${c.y1.toFixed(2)} to ${c.y2.toFixed(2)}\n${count(c.n)} of the pool, ${count(c.chosen)} chosen (${Math.round(100 * c.share)}%)`;
 
 /** The part of a cell whose area is the chosen share, in its middle. */
 function inner(cell) {
@@ -125,7 +125,7 @@ function drawSpread(id, side, chosen, x) {
 }
 
 function binTold(id, bin) {
-  const range = id === "length" ? `${short(Math.round(bin.x1))} to ${short(Math.round(bin.x2))} tokens` : `difficulty ${bin.x1.toFixed(2)} to ${bin.x2.toFixed(2)}`;
+  const range = id === "length" ? `${count(bin.x1)} to ${count(bin.x2)} tokens` : `difficulty ${bin.x1.toFixed(2)} to ${bin.x2.toFixed(2)}`;
   return `${range}\npool ${bin.pool.toFixed(1)}% (${count(bin.counted)})\nchosen ${bin.chosen.toFixed(1)}% (${count(bin.taken)})`;
 }
 
@@ -147,6 +147,7 @@ function brush(drawn, plane, chosen) {
     event.stopImmediatePropagation(); // a press is the start of a drag here, and does not pin Plot's tip
     event.preventDefault();
     svg.setPointerCapture(event.pointerId); // the drag may leave the drawing
+    svg.dispatchEvent(new PointerEvent("pointerleave")); // takes the tip away
     from = at(event);
   }, { capture: true });
   svg.addEventListener("pointermove", (event) => {

@@ -9,6 +9,9 @@ import { fate, markOpen, verdict } from "./table.js";
 const SAFE = { throwOnError: false, trust: false, strict: "ignore", maxSize: 20, maxExpand: 200 };
 const WIDEST_BAR = 400; // tokens of a step whose bar is full
 let raw = false;
+let loopingFrom = 0;
+
+export const setUpReading = (pool) => { loopingFrom = pool.looping_from; };
 
 const renderer = new IntersectionObserver((seen) => {
   for (const { target, isIntersecting } of seen) {
@@ -44,7 +47,7 @@ function written({ pieces, left_out: leftOut }, step) {
     renderer.observe(math);
     return math;
   });
-  return leftOut ? [...made, el("span", { className: "cut" }, `… ${count(leftOut)} more characters are not shown`)] : made;
+  return leftOut ? [...made, el("span", { className: "cut" }, `… ${count(leftOut)} more characters; `, el("a", { href: `/api/text/${$("reading").dataset.row}`, download: "" }, "the whole text"))] : made;
 }
 
 /** A formula on lines of its own brings its own space, and so does a step. */
@@ -119,6 +122,7 @@ function bar(example) {
     move("before", "Previous", found.before), move("after", "Next", found.after),
     el("span", { className: "soft where" }, where),
     el("button", { type: "button", className: "as-is", "aria-pressed": String(raw), title: "Mathematics as it is written (m)", onclick: toggleMathematics }, "As written"),
+    el("a", { className: "button whole", href: `/api/text/${example.row}`, download: "", title: "Question and response as a text file" }, "Text"),
     el("button", { type: "button", className: "close", title: "Close (Esc)", onclick: closeReading }, "Close"));
 }
 
@@ -126,27 +130,44 @@ function about(example) {
   const { about: known } = example;
   const facts = [
     known.place === null ? "left out before ranking" : `place ${count(known.place)}`, `difficulty ${decimal(known.difficulty, 3)}`,
-    `${count(known.trace_tokens)} trace tokens`, `${count(known.total_tokens)} in all`, `${count(known.rethinking_tokens)} rethinking`,
-    known.loop_share ? `${percent(known.loop_share)} loops` : null,
-    example.category === null ? null : `category ${example.category || '""'}`, known.benchmark === null ? null : `like a problem of ${known.benchmark}`,
+    `${count(known.trace_tokens)} trace tokens, repeats left out`, `${count(known.total_tokens)} in all`, `${count(known.rethinking_tokens)} rethinking`,
+    known.loop_share ? `${percent(known.loop_share)} loops (a looping trace: over ${percent(loopingFrom)})` : null,
+    example.category === null ? null : `category ${example.category || '""'}`, known.benchmark === null ? null : `${known.other_numbers ? "a problem with other numbers" : "a problem"} of ${known.benchmark}`,
   ].filter((fact) => fact !== null);
   return el("div", { className: "about" },
     el("h2", {}, `Row ${count(example.row)}`, " ", fate(known)),
     el("p", { className: "soft facts" }, facts.join(" · ")),
+    el("p", { className: "soft facts" }, ...why(example)),
     known.flags.length ? el("p", { className: "flags" }, "flagged: ", known.flags.join(", ")) : null);
+}
+
+const rank = (value) => value.toLocaleString("en", { maximumFractionDigits: 2 });
+
+/** Why it was taken or left: the reason in words, its ranks, and what was taken in its place. */
+function why({ about: known, why: told }) {
+  const ranks = told.rank_joint === null ? [] : [`rank by difficulty ${rank(told.rank_difficulty)}, by length ${rank(told.rank_length)}, joint ${rank(told.rank_joint)}`];
+  const last = !known.selected && known.place !== null && told.last_place ? [`the last place taken is ${count(told.last_place)}`] : [];
+  const said = [`${known.selected ? "chosen" : `${known.reason}: ${told.meaning}`}`, ...ranks, ...last].join("; ");
+  const open = (row) => el("button", { type: "button", className: "inline", onclick: () => state.set({ row }, { step: true }) }, `row ${count(row)}`);
+  return told.instead.length ? [`${said}. Taken of this question: `, ...told.instead.flatMap((row, i) => (i ? [", ", open(row)] : [open(row)])), "."] : [`${said}.`];
 }
 
 function body(example) {
   return [
     about(example),
     el("h3", {}, "Question"), text(example.question),
-    el("h3", {}, "Verdict"), el("p", {}, "The answer is ", verdict(example.about.answer), "."), ...gold(example),
-    el("h3", {}, "Trace"), el("p", { className: "soft" }, measured(example)),
-    steps(example),
+    el("h3", {}, "Verdict"), ...judged(example), ...gold(example),
+    el("h3", {}, "Trace"), ...(example.empty ? [el("p", { className: "soft" }, "The trace is empty.")] : [el("p", { className: "soft" }, measured(example)), steps(example)]),
     el("h3", {}, "After the trace"),
     example.answer.pieces.length ? text(example.answer) : el("p", { className: "soft" }, "Nothing follows."),
     beside(example),
   ];
+}
+
+function judged(example) {
+  const { answer } = example.about;
+  const said = answer === "none" ? el("p", {}, verdict(answer)) : el("p", {}, "The answer is ", verdict(answer), ".");
+  return example.read === null ? [said] : [said, el("p", { className: "label" }, "answer as it was read"), text(example.read)];
 }
 
 function gold(example) {

@@ -15,7 +15,7 @@ const COLUMNS = [
 ];
 const ALWAYS = ["same_question", "ranked_below"]; // of another choice
 const ORDERS = [["", "best place"], ["difficulty|true", "hardest"], ["difficulty|", "easiest"], ["trace_tokens|true", "longest"], ["trace_tokens|", "shortest"], ["rethinking_tokens|true", "most rethinking"]];
-const ANSWERS = { right: "right", wrong: "wrong", none: "no answer", unknown: "unknown" };
+const ANSWERS = { right: "right", wrong: "wrong", none: "no final answer", unknown: "unknown" };
 let shown = { rows: [], total: 0, first: 0, size: 1 };
 
 export function setUpTable(pool) {
