@@ -41,6 +41,8 @@ def test_boxes(text: str, answer: str) -> None:
     ("text", "answer"),
     [
         ("The answer is 5.", "5"),
+        ("The correct answer is **C: 5 m**.\n\nOther options are incorrect: A is too short, B too long.", "C: 5 m"),
+        ("The answer is (B).\n\nThe other answers are wrong because the sum is odd.", "(B)"),
         ("The answer is 2.5. That is all", "2.5"),
         (r"The final answer is $\frac{1}{2}$. I hope it is correct.", r"\frac{1}{2}"),
         ("The answer to the question is **(B)**.", "(B)"),

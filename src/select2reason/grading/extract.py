@@ -213,8 +213,9 @@ def _last_phrase(text: str) -> str | None:
 
 _CONCLUSION = re.compile(r"\bfinal answer is\b\s*:?", re.IGNORECASE)
 _REMARK = re.compile(  # what is said of an answer, and not what it is
-    r"(?:found|shown|below|important|consistent|correct|clear|unique|checked|verified|confirmed|reasonable|valid|obtained|rounded|given|"
-    r"expressed|written|based|the\ following|as|also|now|should|that|this|not)\b(?!\ *[=:])",
+    r"(?:incorrect|wrong)\b"
+    r"|(?:found|shown|below|important|consistent|correct|clear|unique|checked|verified|confirmed|reasonable|valid|obtained|"
+    r"rounded|given|expressed|written|based|the\ following|as|also|now|should|that|this|not)\b(?!\ *[=:])",
     re.IGNORECASE | re.VERBOSE,
 )
 _LEADING = re.compile(
