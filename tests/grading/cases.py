@@ -54,6 +54,9 @@ CHOICES: list[Case] = [
     (r"\text{A, C}", "AC", True), ("(A), (B)", "AB", True), ("A and B", "AB", True), ("ABC", "ABD", False),
     ("C", "C. 12", True), ("D", "C. 12", False), ("12", "C. 12", True), ("13", "C. 12", False), ("A", "（A）12", True),
     ("C. 12", "C. 12", True), ("C. 13", "C. 12", None), ("D. 12", "C. 12", False),
+    ("A: '-273°C", "A", True), ("A: '-273°C", "C", False), ("D: '980 J", "D", True), ("D: K (potassium)", "D", True),
+    ("D: K (potassium)", "K", False), ("23 weeks (option C)", "C", True), ("23 weeks (Option C)", "B", False),
+    ("A: 5 or C: 6", "A", False), ("neither (option B)", "B", False),
 ]  # fmt: skip
 
 WORDS: list[Case] = [

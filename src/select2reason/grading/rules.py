@@ -158,13 +158,16 @@ _LABEL_AND_TEXT = re.compile(
     r"(?:\(([A-Ka-k])\)\s*|([A-K])[.)]\s+|([A-K]):\s+)(?=[\w$\\{(-])(?!\s*[,;]?\s*\(?[A-K]\b)(?!.*\b[A-K][.:)])(?!is\b)"
 )
 
-_CHOICE_SAID = re.compile(  # "option **C** (98 W)", "B:64g", "D) '(0, 3)", "a colloid (C)": a choice and what it says
+_CHOICE_SAID = re.compile(  # "option **C** (98 W)", "B:64g", "D) '(0, 3)", "a colloid (C)", "23 weeks (option C)"
     r"""(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|বিকল্প|অপশন)s?\s*)?[*\s'"]*
         (?:([A-K])(?:[*'"]+\s*|\s+)\( | ([A-K])[*\s'"]*(?:[:।]|[.)](?!\w)|$) | \(([A-K])\)(?=[\s*.:।]|$))
-      | .*[\s*]\(([A-K])\)[\s*.।]*$""",
+      | .*[\s*]\((?:[Oo]ption\s+|[Cc]hoice\s+)?([A-K])\)[\s*.।]*$""",
     re.VERBOSE,
 )
-_ANOTHER_CHOICE = re.compile(r"(?<![A-Za-z])[A-K](?![A-Za-z'(])|\b(?:not|neither|nor|none|false|incorrect|wrong)\b")
+_ANOTHER_CHOICE = re.compile(  # not the units of "980 J" and "-273°C"
+    r"(?<![A-Za-z°])(?<!\d)(?<!\d\s)(?<!\\circ\s)[A-K](?![A-Za-z'(])|\b(?:not|neither|nor|none|false|incorrect|wrong)\b"
+)
+_ITS_TEXT = re.compile(r"(?<=:)[\s*'\"]*[A-K](?=\**\s+\()")  # "D: K (potassium)"
 
 
 def _choices(given: str, gold: str) -> bool | None:
@@ -185,7 +188,8 @@ def _said_choice(given: str) -> str | None:
     if said is None:
         return None
     letter = str(said[said.lastindex or 1])
-    return None if any(found != letter for found in _ANOTHER_CHOICE.findall(given)) else letter
+    rest = _ITS_TEXT.sub("", given, count=1)
+    return None if any(found != letter for found in _ANOTHER_CHOICE.findall(rest)) else letter
 
 
 def chosen(given: str) -> str | None:
