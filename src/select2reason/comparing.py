@@ -172,11 +172,11 @@ class _Columns:
         _, category = np.unique(np.append(-1, np.maximum(pool.category.astype(np.int64), -1)), return_inverse=True)
         flags = {name: table[name].cast(pl.Boolean) for name in ROW_RULES if name in table.columns}
         return cls(
-            trace=_spread(ranked, pool.trace_tokens.astype(np.int64)),
-            total=_spread(ranked, pool.total_tokens.astype(np.int64)),
-            rethinking=_spread(ranked, pool.rethinking_tokens.astype(np.int64)),
-            difficulty=_spread(ranked, pool.difficulty),
-            category=_spread(ranked, category[1:]),  # the first stood for none, whose code is 0
+            trace=ranked.spread(pool.trace_tokens.astype(np.int64), 0),
+            total=ranked.spread(pool.total_tokens.astype(np.int64), 0),
+            rethinking=ranked.spread(pool.rethinking_tokens.astype(np.int64), 0),
+            difficulty=ranked.spread(pool.difficulty, 0),
+            category=ranked.spread(category[1:], 0),  # the first stood for none, whose code is 0
             health={name: (f.fill_null(False).to_numpy(), f.is_not_null().to_numpy()) for name, f in flags.items()},
         )
 
@@ -198,13 +198,6 @@ class _Columns:
                 for name, (flagged, measured) in self.health.items()
             },
         )
-
-
-def _spread(ranked: Ranked, values: Column) -> Column:
-    """Values of the eligible rows at their positions in the pool."""
-    spread = np.zeros(len(ranked.dropped), values.dtype)
-    spread[ranked.rows] = values
-    return spread
 
 
 def _mean(values: Column) -> float | None:

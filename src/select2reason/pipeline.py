@@ -97,11 +97,9 @@ def select(
             lambda: report.selection_page(  # drawn in Python while the data is compressed
                 table,
                 manifest=manifest,
-                examples=showing.examples(
-                    scored.pool, table, ranked, chosen, selection.rows, spill=folder / "examples"
-                ),
+                examples=showing.examples(scored.pool, table, ranked, chosen, selection.rows),
                 comparison=compare_choices(ranked, selection, table, cutoff_tokens=chosen.cutoff_tokens),
-                shown=showing.shown(scored, table, spill=folder / "shown"),
+                shown=showing.shown(scored, table),
             )
         )
         with stage("writing", outcome.selected) as advance:
@@ -268,7 +266,7 @@ def analyze(
     manifest = manifest_of("analysis", scored, command, parameters)
     study = report.rethinking_study(scored.table).to_dict() | {"health": report.flag_counts(scored.table)}
     with export.whole_folder(out, force=force, kind="analysis") as folder:
-        shown = showing.shown(scored, scored.table, spill=folder / "shown")
+        shown = showing.shown(scored, scored.table)
         page = report.analysis_page(scored.table, manifest=manifest, shown=shown)
         (folder / "report.html").write_text(page, encoding="utf-8")
         write_json(folder / "study.json", study)

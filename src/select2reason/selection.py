@@ -123,9 +123,9 @@ class Ranked:
         return Selection(
             rows=self.rows[chosen].astype(np.uint32),
             reason=reason,
-            rank_difficulty=self._spread(self.rank_difficulty),
-            rank_length=self._spread(self.rank_length),
-            rank_joint=self._spread(joint),
+            rank_difficulty=self.spread(self.rank_difficulty, np.nan),
+            rank_length=self.spread(self.rank_length, np.nan),
+            rank_joint=self.spread(joint, np.nan),
             eligible=len(self.rows),
             asked=asked,
             strategy=strategy,
@@ -161,10 +161,10 @@ class Ranked:
         reason[self.rows] = _fates(chosen, self.group, cap, unchosen)
         return reason
 
-    def _spread(self, ranks: Ranks) -> Ranks:
-        """Ranks of these rows as ranks of all rows of the pool; NaN for the others."""
-        spread = np.full(len(self.dropped), np.nan)
-        spread[self.rows] = ranks
+    def spread(self, values: NDArray[Any], missing: float) -> NDArray[Any]:
+        """Values of these rows at their positions in the pool, `missing` at those of the others."""
+        spread = np.full(len(self.dropped), missing, values.dtype)
+        spread[self.rows] = values
         return spread
 
 

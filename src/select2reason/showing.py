@@ -6,7 +6,6 @@ Rows are picked by the score table, and their texts taken from the pool.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,38 +27,30 @@ _EXAMPLES = 10
 _HIT = {"row": pl.UInt32, "kind": pl.String, "benchmark": pl.String, "problem": pl.UInt32, "overlap": pl.Float32}
 
 
-def examples(
-    pool: Pool, table: pl.DataFrame, ranked: Ranked, chosen: SelectSettings, rows: Rows, *, spill: Path
-) -> report.Examples:
+def examples(pool: Pool, table: pl.DataFrame, ranked: Ranked, chosen: SelectSettings, rows: Rows) -> report.Examples:
     """The first chosen rows, and those that the same strategy would have taken next."""
     more = replace(chosen, fraction=None, rows=len(rows) + _EXAMPLES, token_budget=None)
     further = more.choose(ranked).rows
     nearly = further[~np.isin(further, rows)]
-    both = _texts(pool, table, np.concatenate([rows[:_EXAMPLES], nearly[:_EXAMPLES]]), spill)
+    both = _texts(pool, table, np.concatenate([rows[:_EXAMPLES], nearly[:_EXAMPLES]]))
     return report.Examples(best=both.head(len(rows[:_EXAMPLES])), nearly=both.slice(len(rows[:_EXAMPLES])))
 
 
-def _texts(pool: Pool, table: pl.DataFrame, rows: Rows, spill: Path) -> pl.DataFrame:
+def _texts(pool: Pool, table: pl.DataFrame, rows: Rows) -> pl.DataFrame:
     names = ("difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "rank_joint", "reason")
     scores = table.select("row", *names)[rows]
-    found = export.as_examples(_taken(pool, rows, spill))
+    found = export.as_examples(pool.few(rows, pools.TEXT))
     return pl.concat([found.drop("messages"), scores], how="horizontal")
 
 
-def _taken(pool: Pool, rows: Rows, spill: Path) -> pl.DataFrame:
-    """The texts of rows, in their order: no rows are a table of none."""
-    empty = pl.DataFrame(schema=dict.fromkeys(pools.TEXT, pl.String))
-    return pl.concat([empty, *pool.take(rows, pools.TEXT, spill=spill)])
-
-
-def shown(scored: Scored, table: pl.DataFrame, *, spill: Path) -> report.Shown:
+def shown(scored: Scored, table: pl.DataFrame) -> report.Shown:
     """What the page shows of a pool's texts beside examples: some rows that each rule flags, with what it found there,
     the closest benchmark problems, and the categories."""
     hits = pl.DataFrame(schema=_HIT) if scored.evidence is None else contamination.closest(scored.evidence)
     problems, flagged = report.hits_to_show(hits), report.rows_to_show(table)
     closest = problems.head(report.SHOWN_HITS)
     rows = np.unique(np.array([*closest["row"], *(row for some in flagged.values() for row in some)], np.uint32))
-    known = pl.concat([_taken(scored.pool, rows, spill), table[rows]], how="horizontal")
+    known = pl.concat([scored.pool.few(rows, pools.TEXT), table[rows]], how="horizontal")
     if scored.evidence is not None:
         known = known.join(hits.select("row", "problem", "overlap"), on="row", how="left", maintain_order="left")
     return report.Shown(

@@ -33,7 +33,7 @@ SYSTEM_PROMPT = r"Please reason step by step, and put your final answer within \
 RETHINKING_WORDS = ("wait", "alternatively", "maybe", "however")  # METHOD 1, 9.8
 RETHINKING_WORDS_ZH = ("等等", "或者", "也许", "可能", "但是", "不过", "然而")
 STEP_BREAK = "\n\n"
-_RETHINKING = rf"(?i)\b(?:{'|'.join(RETHINKING_WORDS)})\b|{'|'.join(RETHINKING_WORDS_ZH)}"
+RETHINKING = rf"(?i)\b(?:{'|'.join(RETHINKING_WORDS)})\b|{'|'.join(RETHINKING_WORDS_ZH)}"
 _TEMPLATE = (  # what stands around "user" + question and "assistant" + response in Qwen2.5's ChatML
     f"<|im_start|>system\n{SYSTEM_PROMPT}<|im_end|>\n<|im_start|>",
     "<|im_end|>\n<|im_start|>",
@@ -250,7 +250,7 @@ def _starts_plain(steps: pl.Series) -> NDArray[np.bool_]:
 
 
 def _rethinking(text: pl.Expr) -> pl.Expr:
-    return text.str.count_matches(_RETHINKING)
+    return text.str.count_matches(RETHINKING)
 
 
 # --- the whole example ----------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_steps_that_go_on_saying_the_same_are_loops(write_rows: WriteRows, tmp_p
 
 def test_tokens_of_real_steps_add_up(real_traces: Looked) -> None:
     explored = real_traces.open()
-    raw = explored.table["trace_tokens_raw"]
+    raw = pl.read_parquet(real_traces.folder / "scores.parquet")["trace_tokens_raw"]
     reader = Reader(explored.pool, "builtin")
     for row in range(0, explored.pool.rows, 40):
         tokens = reader.read(row).steps["tokens"].sum()
@@ -72,7 +72,8 @@ def test_without_its_tokenizer_an_example_is_read_all_the_same(demo: Looked) -> 
 def test_a_huge_trace_comes_in_pages_and_its_cuts_are_stated(hostile: Looked) -> None:
     explored = hostile.open()
     reader = Reader(explored.pool, "builtin")
-    huge = next(row for row in range(explored.pool.rows) if explored.table["trace_tokens_raw"][row] > LONG / 10)
+    raw = pl.read_parquet(hostile.folder / "scores.parquet")["trace_tokens_raw"]
+    huge = next(row for row in range(explored.pool.rows) if raw[row] > LONG / 10)
     (step,), total = reader.read(huge).page()
     assert total == 1
     assert sum(len(piece.source) for piece in step.text.pieces) + step.text.left_out > LONG - 100

@@ -39,9 +39,9 @@ def view(
     as_json: AsJson = False,
 ) -> None:
     """Look at a selection in the browser: other weights and sizes at once, every example read as it is."""
-    from select2reason.view import Answers, explore, manifest_of
+    from select2reason.view import Answers, explore, read_manifest
 
-    recorded = _recorded(manifest_of(selection), cache_dir)
+    recorded = _recorded(read_manifest(selection), cache_dir)
     used = recorded.options.get("cache_dir")
     explored = explore(selection, Path(str(used)) if used else None)
     answers = Answers(explored)

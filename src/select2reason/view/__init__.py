@@ -4,7 +4,7 @@ The server is in `view.server`; it loads what it needs of the web.
 """
 
 from select2reason.view.answers import Answers
-from select2reason.view.explored import Explored, explore, manifest_of
+from select2reason.view.explored import Explored, explore, read_manifest
 from select2reason.view.handing import Recorded
 
-__all__ = ["Answers", "Explored", "Recorded", "explore", "manifest_of"]
+__all__ = ["Answers", "Explored", "Recorded", "explore", "read_manifest"]

@@ -66,7 +66,6 @@ class Answers:
             "fraction": parameters.get("fraction"),
             "notes": [plain.visible(str(note)) for note in explored.manifest.get("notes") or []],
             "looping_from": LOOPING,
-            "difficulty_by": str(parameters.get("difficulty")),
             "no_difficulty": explored.table["difficulty"].null_count(),
             "reasons": [
                 {"name": name, "meaning": WHY.get(name, ""), "n": counts.get(name, 0)} for name in reversed(OUTCOMES)

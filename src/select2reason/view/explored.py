@@ -24,7 +24,6 @@ from select2reason import cache
 from select2reason.errors import RunError, UsageError
 from select2reason.hub import is_hub_id
 from select2reason.pool import Pool
-from select2reason.ranking import BEST_WEIGHT
 from select2reason.reasons import ELIGIBLE, OUTCOMES, REASONS, SELECTED
 from select2reason.report.plain import visible
 from select2reason.selection import Candidates, Ranked, rank, rows_of_fraction
@@ -33,7 +32,7 @@ Mask = NDArray[np.bool_]
 Places = NDArray[np.int32]
 
 _COLUMNS = (
-    *("difficulty", "trace_tokens", "trace_tokens_raw", "total_tokens", "rethinking_tokens", "question_group"),
+    *("difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "question_group"),
     *("loop_share", "benchmark", "other_numbers", "rank_difficulty", "rank_length", "rank_joint", "selected", "reason"),
 )
 VERDICTS = ("right", "wrong", "none", "unknown")
@@ -149,7 +148,7 @@ class Explored:
     @property
     def weight(self) -> float:
         """The recorded one."""
-        return float(self.parameters.get("weight", BEST_WEIGHT))
+        return float(self.parameters["weight"])
 
     def choice(self, asked: Asked) -> Choice:
         """Try a choice. Raises UsageError for a weight or size that cannot be."""
@@ -193,7 +192,7 @@ class Explored:
         return Order(rows, place)
 
 
-def manifest_of(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
     """What is said of a selection. Raises UsageError where the folder is none."""
     try:
         manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
@@ -218,7 +217,7 @@ def explore(folder: Path, cache_dir: Path | None = None) -> Explored:
     Raises UsageError where it is none, or where the pool is no longer there, with the command that brings it back;
     RunError where its score table is damaged, or another pool's.
     """
-    manifest = manifest_of(folder)
+    manifest = read_manifest(folder)
     root = cache.cache_root(cache_dir) / "pools" / manifest["pool"]["digest"]
     if not (root / "pool.json").is_file():
         raise UsageError(

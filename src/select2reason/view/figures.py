@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from select2reason.cost import gpu_hours
+from select2reason.report.distributions import log_edges, unit_edges
 from select2reason.view.explored import Choice, Explored, Mask
 
 if TYPE_CHECKING:
@@ -53,18 +54,13 @@ class Figures:
     def lengths(self) -> Axis:
         """Trace tokens, logarithmic."""
         tokens = self._explored.trace_tokens.astype(np.float64)
-        some = tokens[tokens > 0]
-        low, high = (float(some.min()), float(some.max())) if some.size else (1.0, 2.0)
-        edges = np.geomspace(low, max(high, 2 * low) * (1 + 1e-9), _LENGTHS + 1)
-        return _axis(np.where(tokens > 0, tokens, np.nan), edges)
+        return _axis(np.where(tokens > 0, tokens, np.nan), log_edges(tokens[tokens > 0], _LENGTHS))
 
     @cached_property
     def difficulties(self) -> Axis:
         """On [0, 1], or on the values' own range where they leave it."""
         values = self._explored.difficulty
-        known = values[np.isfinite(values)]
-        low, high = (min(0.0, float(known.min())), max(1.0, float(known.max()))) if known.size else (0.0, 1.0)
-        return _axis(values, np.linspace(low, high, _DIFFICULTIES + 1))
+        return _axis(values, unit_edges(values[np.isfinite(values)], _DIFFICULTIES))
 
     @cached_property
     def _cells(self) -> Axis:

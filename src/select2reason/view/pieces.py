@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from select2reason.report import plain
-from select2reason.trace import RETHINKING_WORDS, RETHINKING_WORDS_ZH
+from select2reason.trace import RETHINKING
 
 Kind = Literal["text", "rethinking", "math", "display"]
 _OPENING = re.compile(r"(?<!\\)\$\$?|\\\[|\\\(|\\begin\{(?P<environment>[a-zA-Z]{1,20}\*?)\}|\\boxed\{")
@@ -21,7 +21,7 @@ _DISPLAYED = ("equation", "align", "aligned", "gather", "gathered", "cases", "ar
 _DOLLAR, _BRACE = re.compile(r"(?<!\\)\$"), re.compile(r"(?<!\\)[{}]")
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")  # outside of a command
 _LONGEST_MATH_CHARS, _LONGEST_BOX_CHARS = 4_000, 800  # what is longer is shown as text
-_RETHINKING = re.compile(rf"\b(?:{'|'.join(RETHINKING_WORDS)})\b|{'|'.join(RETHINKING_WORDS_ZH)}", re.IGNORECASE)
+_RETHINKING = re.compile(RETHINKING)
 
 
 @dataclass(frozen=True, slots=True)

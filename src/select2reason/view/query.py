@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -19,7 +18,6 @@ from select2reason.errors import UsageError
 from select2reason.reasons import OUTCOMES
 from select2reason.view.explored import FLAGS, VERDICTS, Choice, Explored, Mask, Places
 
-Sort = Literal["rank", "difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "row"]
 SORTS = ("rank", "difficulty", "trace_tokens", "total_tokens", "rethinking_tokens", "row")
 SHOWN = ("all", "selected", "in", "out", "eligible", *OUTCOMES[:-1])
 """What `Query.shown` may be: `in` comes in by this choice and was not selected, `out` goes out."""
@@ -88,7 +86,7 @@ class Finder:
             every.append(self._explored.verdicts == VERDICTS.index(query.answer))
         if query.category:
             every.append(self._of_category(query.category))
-        every.extend(_within(self._explored.trace_tokens.astype(np.float64), query.least_tokens, query.most_tokens))
+        every.extend(_within(self._explored.trace_tokens, query.least_tokens, query.most_tokens))
         every.extend(_within(self._explored.difficulty, query.least_difficulty, query.most_difficulty))
         if query.search.strip():
             every.append(self._found(query.search.strip()))
@@ -135,7 +133,7 @@ def _true(flag: pl.Series) -> Mask:
     return flag.fill_null(False).to_numpy()
 
 
-def _within(values: NDArray[np.float64], least: float | None, most: float | None) -> list[Mask]:
+def _within(values: NDArray[np.float64] | NDArray[np.uint32], least: float | None, most: float | None) -> list[Mask]:
     masks: list[Mask] = []
     if least is not None:
         masks.append(values >= least)  # NaN is in no range

@@ -100,18 +100,14 @@ class Reader:
         self._lock = threading.Lock()
 
     @cached_property
-    def tokenizer(self) -> Tokenizer | None:
-        """None where it cannot be had any more: a file that is gone, a Hub that is not reached."""
+    def _tokenizer(self) -> tuple[Tokenizer, NDArray[np.bool_]] | None:
+        """With its tokens that are numbers; None where it cannot be had any more: a file that is gone, a Hub that is
+        not reached."""
         try:
-            return load_tokenizer(self._name)
+            tokenizer = load_tokenizer(self._name)
         except Select2ReasonError:
             return None
-
-    @cached_property
-    def _numbers(self) -> NDArray[np.bool_]:
-        if self.tokenizer is None:
-            return np.zeros(1, np.bool_)
-        return number_tokens(self.tokenizer)
+        return tokenizer, number_tokens(tokenizer)
 
     def read(self, row: int) -> Example:
         """The example of a row of the pool; a few are kept."""
@@ -133,11 +129,12 @@ class Reader:
 
     def _counted(self, trace: str, steps: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Tokens of each step, and whether it loops; the last step is counted without a break."""
-        if self.tokenizer is None:
+        if self._tokenizer is None:
             return pl.Series([None] * len(steps), dtype=pl.Int64), pl.Series([False] * len(steps))
+        tokenizer, numbers = self._tokenizer
         broken = pl.concat([steps.head(len(steps) - 1) + STEP_BREAK, steps.tail(1)])
-        tokens = self.tokenizer.count(broken).astype(np.int64)
-        stuck = _closed(stuck_tokens(self.tokenizer.encode(pl.Series([trace])).ids, self._numbers))
+        tokens = tokenizer.count(broken).astype(np.int64)
+        stuck = _closed(stuck_tokens(tokenizer.encode(pl.Series([trace])).ids, numbers))
         ends = np.minimum(np.cumsum(tokens), len(stuck))
         counted = np.concatenate([[0], np.cumsum(stuck)])
         within = np.diff(counted[ends], prepend=0)
