@@ -216,6 +216,14 @@ def _together() -> None:
         torch.distributed.barrier()
 
 
+def _part() -> None:
+    """Leave the others in good order: gloo's threads, when the interpreter ends under them, now and then abort it."""
+    import torch
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def _any_of_all(said: bool, device: Any) -> bool:
     """Whether any process says so: all must stop at the same step."""
     import torch
@@ -253,7 +261,10 @@ def main(words: list[str]) -> None:
         if words[1:2] == ["--finish"]:
             make_whole(plan, Path(words[2]), Path(words[3]))
         else:
-            train(plan)
+            try:
+                train(plan)
+            finally:
+                _part()
 
 
 if __name__ == "__main__":
