@@ -18,6 +18,7 @@ from select2reason.trace import (
     TraceScorer,
     find_repeats,
 )
+from select2reason.utf8 import Bytes
 
 BUILTIN = load_tokenizer()
 
@@ -117,7 +118,7 @@ def test_equal_traces_have_equal_keys() -> None:
 
 def test_repeats_know_where_no_safe_cut_is() -> None:
     traces = ["a\n\nb\n\na\n\nc", "a\n\nb\n\na", "a\n\n a\n\nb", "a\n\nb", "a\n\n b\n\na"]
-    repeats = find_repeats(pl.Series(traces))
+    repeats = find_repeats(Bytes.of(pl.Series(traces)))
     assert repeats.rows[repeats.again].tolist() == [0, 1, 2, 4]
     assert repeats.rows[repeats.at_end].tolist() == [1, 4]
     assert repeats.normalised(np.array([False, True, True, False, False])).to_list() == ["a\n\nb", "a\n\nb"]

@@ -22,6 +22,7 @@ import polars as pl
 import pyarrow as pa
 
 from select2reason.errors import RunError, UsageError
+from select2reason.utf8 import Bytes
 
 if TYPE_CHECKING:
     import gigatoken
@@ -35,7 +36,7 @@ _QWEN_SPECIALS = (  # ids from 151,643 on, in this order (the Qwen2.5 tokenizer'
     "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
 )
 _FIRST_SPECIAL_ID = 151_643
-_FRESH_AFTER_BYTES = 3 << 26  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
+_FRESH_AFTER_BYTES = 3 << 27  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
 _WORKERS = max(1, (os.cpu_count() or 1) // 2)  # the other half of the cores prepares what these count
 _CHANGED_BY_NFC = (  # spans with every code point that NFC may change: marks, singletons, Hangul parts; few others
     (0x300, 0x387), (0x483, 0x489), (0x591, 0x5C7), (0x610, 0x61A), (0x64B, 0x670), (0x6D6, 0x6ED), (0x711, 0x1CFF),
@@ -43,7 +44,6 @@ _CHANGED_BY_NFC = (  # spans with every code point that NFC may change: marks, s
     (0x2CEF, 0x2CF1), (0x2D7F, 0x2D7F), (0x2DE0, 0x2DFF), (0x302A, 0x302F), (0x3099, 0x309A), (0xA66F, 0xABED),
     (0xF900, 0xFB4E), (0xFE20, 0xFE2F), (0x101FD, 0x1D244), (0x1DA00, 0x1EFFF), (0x2F800, 0x2FA1D),
 )  # fmt: skip
-_FIRST_LEAD = 0xCC  # the first byte of U+0300, the first code point of those spans
 _SAME_COUNTS = (  # what a tokenizer must count alike in both libraries before gigatoken is trusted with it
     "Wait, 12345x + 3 = 7?\n\n  So  x \t= 1/3.\n\n\n(But maybe\u00a0not.)\r\n",
     "等等，也许 nai\u0308ve \ufb01 <|im_end|> <think>\n𝑥² ≤ √2</think> it's 'LL",
@@ -75,7 +75,7 @@ class Tokenizer(Protocol):
         """Tokens of each text, in order."""
         ...
 
-    def encode(self, texts: pl.Series) -> Encoded:
+    def encode(self, texts: pl.Series | Bytes) -> Encoded:
         """Token ids of each text, in order."""
         ...
 
@@ -123,14 +123,15 @@ class FastTokenizer:
         """Tokens of each text, in order."""
         return np.diff(self.encode(texts).offsets).astype(np.uint32)
 
-    def encode(self, texts: pl.Series) -> Encoded:
+    def encode(self, texts: pl.Series | Bytes) -> Encoded:
         """Token ids of each text, in order."""
-        if texts.is_empty():
+        if not len(texts):
             return Encoded(np.empty(0, np.uint32), np.zeros(1, np.int64))
-        texts = texts.fill_null("")
-        array = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
-        if self._nfc and len(rows := _maybe_not_nfc(array)):
-            array = texts.scatter(rows, texts[rows].str.normalize("NFC")).to_arrow(compat_level=pl.CompatLevel.oldest())
+        held = texts if isinstance(texts, Bytes) else Bytes.of(texts)
+        array = held.array
+        if self._nfc and len(rows := _maybe_not_nfc(held)):
+            whole = pl.Series(pl.from_arrow(array))
+            array = Bytes.of(whole.scatter(rows, whole[rows].str.normalize("NFC"))).array
         return self._workers.submit(self._encode, array).result()
 
     def wake(self) -> None:
@@ -165,9 +166,10 @@ class SlowTokenizer:
         """Tokens of each text, in order."""
         return np.diff(self.encode(texts).offsets).astype(np.uint32)
 
-    def encode(self, texts: pl.Series) -> Encoded:
+    def encode(self, texts: pl.Series | Bytes) -> Encoded:
         """Token ids of each text, in order."""
-        batch = self._tokenizer.encode_batch_fast(texts.fill_null("").to_list(), add_special_tokens=False)
+        held = texts if isinstance(texts, Bytes) else Bytes.of(texts)
+        batch = self._tokenizer.encode_batch_fast(held.array.to_pylist(), add_special_tokens=False)
         ids = [np.asarray(one.ids, np.uint32) for one in batch]
         offsets = np.concatenate([[0], np.cumsum([len(one) for one in ids], dtype=np.int64)])
         return Encoded(np.concatenate([np.empty(0, np.uint32), *ids]), offsets)
@@ -228,18 +230,15 @@ def _from_hub(name: str) -> Path:
         raise UsageError(f"the tokenizer {name} is not here and not on the Hub ({head})") from error
 
 
-def _maybe_not_nfc(texts: pa.LargeStringArray) -> NDArray[np.int64]:
+def _maybe_not_nfc(texts: Bytes) -> NDArray[np.int64]:
     """Rows that hold a code point of _CHANGED_BY_NFC, told from its first three bytes: UTF-8 keeps code points' order.
 
     Takes 0.05 s for 80 MB of English mathematics, where normalising all of it takes 1.1 s.
     """
-    _, starts, content = texts.buffers()
-    bounds = np.frombuffer(starts, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    data = np.frombuffer(content or b"", np.uint8)[bounds[0] : bounds[-1]]
-    at = np.flatnonzero(data >= _FIRST_LEAD)
+    at, data = texts.high, texts.data
     three = [data[np.minimum(at + i, len(data) - 1)].astype(np.int32) << 16 - 8 * i for i in range(3)]
     changed = np.searchsorted(_nfc_spans(), np.sum(three, axis=0), side="right") % 2 == 1
-    return np.unique(np.searchsorted(bounds, at[changed] + bounds[0], side="right") - 1)
+    return np.unique(texts.rows(at[changed]))
 
 
 @cache

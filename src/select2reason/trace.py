@@ -23,7 +23,8 @@ from select2reason.health.endings import damaged_tags, runs_on, unfinished
 from select2reason.health.language import switches
 from select2reason.health.loops import Loops, find_loops, number_tokens
 from select2reason.scoring.base import ScorerSpec
-from select2reason.tokens import Encoded, Tokenizer, load_tokenizer
+from select2reason.tokens import Tokenizer, load_tokenizer
+from select2reason.utf8 import Bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +43,7 @@ _TEMPLATE = (  # what stands around "user" + question and "assistant" + response
 _REPLY = "assistant\n"
 _SPREAD = 0x9E3779B97F4A7C15  # odd and far from any pattern: keeps equal steps of different traces apart
 _THREADS = max(3, min(8, os.cpu_count() or 1))  # batches at once, some of them at the tokenizer; 30 MB each
+_MAYBE_WHITE = np.array([byte >= 0x80 or chr(byte) in WHITE for byte in range(256)])  # as the edge of a text
 _LAST_LINE_CHARS = 400  # a trace whose last line is longer than this is counted once more, whole
 
 OUTPUTS: dict[str, type[pl.DataType]] = {
@@ -89,7 +91,7 @@ class TraceScorer:
 
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
         """One row per example: lengths in tokens, rethinking tokens of the normalised trace, health, a key."""
-        trace, cuts = batch["trace"], self.tokenizer.cuts_at_newlines
+        trace, cuts = Bytes.of(batch["trace"]), self.tokenizer.cuts_at_newlines
         repeats = find_repeats(trace)
         sums = _normalised_length(repeats, batch.height, cuts=cuts), *_example_length(batch, cuts=cuts)
         counted = _counted(self.tokenizer, self.numbers, trace, sums)
@@ -99,25 +101,25 @@ class TraceScorer:
                 "trace_tokens": normalised,
                 "trace_tokens_raw": counted.raw,
                 "total_tokens": question + reply + self.template_tokens,
-                "rethinking_tokens": _rethinking_tokens(trace, repeats),
+                "rethinking_tokens": _rethinking_tokens(batch["trace"], repeats),
                 "loop_share": counted.loops.share,
                 "loop_start": pl.Series(counted.loops.start).replace(-1, None),
             }
         )
-        return pl.concat([lengths, _health(batch)], how="horizontal")
+        return pl.concat([lengths, _health(batch, trace)], how="horizontal")
 
     def close(self) -> None:
         """Let the tokenizer rest."""
         self.tokenizer.rest()
 
 
-def _health(batch: pl.DataFrame) -> pl.DataFrame:
+def _health(batch: pl.DataFrame, traces: Bytes) -> pl.DataFrame:
     head, trace, tail = pl.col("head"), pl.col("trace"), pl.col("tail")
     tagless = (head == "") & (tail == "")
     return batch.select(
         no_trace=trace.str.strip_chars(WHITE) == "",
         unfinished=unfinished(pl.when(tail != "").then(tail).otherwise(trace)),
-        language_switch=pl.lit(switches(batch["question"], batch["trace"])),
+        language_switch=pl.lit(switches(batch["question"], batch["trace"], traces)),
         damaged_tags=damaged_tags(head, trace, tail),
         runs_on=runs_on(pl.when(tagless).then(trace).otherwise(tail)),
         trace_key=trace.hash(seed=0),
@@ -154,19 +156,19 @@ class Counted:
     loops: Loops
 
 
-def _counted(tokenizer: Tokenizer, numbers: NDArray[np.bool_], trace: pl.Series, sums: Sequence[Sum]) -> Counted:
-    texts = [trace, *(part.texts for one in sums for part in one.parts)]
-    encoded = tokenizer.encode(pl.concat([one.alias("") for one in texts]))
-    ends = encoded.offsets[: len(trace) + 1]
-    loops = find_loops(Encoded(encoded.ids[: ends[-1]], ends), numbers)
-    raw, *added = np.split(np.diff(encoded.offsets), np.cumsum([len(one) for one in texts])[:-1])
-    lengths, next_added = [], iter(added)
+def _counted(tokenizer: Tokenizer, numbers: NDArray[np.bool_], trace: Bytes, sums: Sequence[Sum]) -> Counted:
+    encoded = tokenizer.encode(trace)
+    raw = np.diff(encoded.offsets)
+    texts = [part.texts.alias("") for one in sums for part in one.parts]
+    added = tokenizer.count(pl.concat(texts)).astype(np.int64)
+    apart = iter(np.split(added, np.cumsum([len(one) for one in texts])[:-1]))
+    lengths = []
     for one in sums:
         tokens = np.where(one.from_raw, raw, 0)
         for part in one.parts:
-            np.add.at(tokens, part.rows, part.sign * next(next_added))
+            np.add.at(tokens, part.rows, part.sign * next(apart))
         lengths.append(tokens)
-    return Counted(raw, lengths, loops)
+    return Counted(raw, lengths, find_loops(encoded, numbers))
 
 
 # --- repeats --------------------------------------------------------------------------------------------------------
@@ -214,28 +216,39 @@ class Repeats:
         return frame.group_by("row", maintain_order=True).agg(pl.col("step").str.join(STEP_BREAK))["step"]
 
 
-def find_repeats(trace: pl.Series) -> Repeats:
+def find_repeats(traces: Bytes) -> Repeats:
     """Steps that repeat an earlier one of their trace; two are the same when equal after trimming (METHOD 9.7).
 
     Equality is that of 64-bit hashes within a batch: over ten million traces of 100 steps, in batches of 1,000, there
     is about one chance in 400,000 that any two unlike steps are taken for equal.
     """
-    split = trace.str.split(STEP_BREAK)
-    steps = split.explode(empty_as_null=True, keep_nulls=True)
-    rows = np.repeat(np.arange(len(trace)), split.list.len().to_numpy())
-    key = steps.str.strip_chars(WHITE).hash(seed=0).to_numpy() + rows.astype(np.uint64) * np.uint64(_SPREAD)
+    rows, starts, ends = traces.cut_at_blank_lines()
+    steps = traces.pieces(starts, ends)
+    key = _trimmed_hash(steps, traces.data, starts, ends) + rows.astype(np.uint64) * np.uint64(_SPREAD)
     again = ~pl.Series(key).is_first_distinct().to_numpy()
     last_kept = np.maximum.accumulate(np.where(again, 0, np.arange(len(rows))))
-    at_end = again & (np.diff(rows, append=len(trace)) > 0)
+    at_end = again & (np.diff(rows, append=len(traces)) > 0)
     repeat = np.flatnonzero(again)
     beside = np.where(at_end[repeat], last_kept[repeat], np.minimum(repeat + 1, len(rows) - 1))
     even = _starts_plain(steps[repeat]) & _starts_plain(steps[beside])
     return Repeats(rows, steps, again, at_end, last_kept, np.unique(rows[repeat][~even]))
 
 
+def _trimmed_hash(
+    steps: pl.Series, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """A hash of each step without the white space around it; only those with an edge that may be white are trimmed."""
+    key = np.array(steps.hash(seed=0))
+    if len(data):
+        edges = _MAYBE_WHITE[data[np.minimum(starts, len(data) - 1)]] | _MAYBE_WHITE[data[np.maximum(ends - 1, 0)]]
+        maybe = np.flatnonzero(edges)
+        key[maybe] = steps[maybe].str.strip_chars(WHITE).hash(seed=0)
+    return key
+
+
 def rethinking_tokens(trace: pl.Series) -> NDArray[np.int64]:
     """Rethinking tokens of each normalised trace (METHOD 9.8), shape (n,)."""
-    return _rethinking_tokens(trace, find_repeats(trace))
+    return _rethinking_tokens(trace, find_repeats(Bytes.of(trace)))
 
 
 def _rethinking_tokens(trace: pl.Series, repeats: Repeats) -> NDArray[np.int64]:

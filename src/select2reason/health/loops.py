@@ -33,6 +33,7 @@ LOOPING = 0.25  # least looping share of a looping trace
 # on limo_r1_distill_qwen32b none of 193. LOOPING = 0.2: 26%, 5%, 56%; STUCK = 0.7: 24%, 3%, 55%. Runs are of a power of
 # two tokens, for their hashes are made by doubling.
 _CHUNK_TOKENS = 1 << 18  # looked at together: what is looked up stays in the processor's cache
+_MOST_TOKENS = 1 << 20  # of one text; the tables of a longer one would take some sixty bytes a token
 _ROOM = 4  # slots a run, at least, of the table in which runs are looked up
 _END_TOKENS = 2 * WINDOW_TOKENS  # where a loop that is never left is looked for
 _SAMPLE = np.uint32(3)  # a quick look is at the runs whose hash has none of these bits: one in four
@@ -53,13 +54,15 @@ class Loops:
 def find_loops(encoded: Encoded, numbers: NDArray[np.bool_]) -> Loops:
     """The loops of each text, in order; numbers: as of `number_tokens`.
 
-    A text of fewer than 263 tokens has none, and a looping share of less than some 5% is told as 0.
+    A text of fewer than 263 tokens has none, and a looping share of less than some 5% is told as 0. Of a text of more
+    than 2^20 tokens, beyond what any model writes, those are looked at.
     """
     rows = len(encoded.offsets) - 1
     loops = Loops(np.zeros(rows, np.float32), np.full(rows, -1, np.int64))
     for low, high in _chunks(encoded.offsets):
         start = encoded.offsets[low]
-        ids, offsets = encoded.ids[start : encoded.offsets[high]], encoded.offsets[low : high + 1] - start
+        offsets = np.minimum(encoded.offsets[low : high + 1] - start, _MOST_TOKENS)
+        ids = encoded.ids[start : start + offsets[-1]]
         for row in np.flatnonzero(_suspect(ids, offsets)).tolist():
             one = slice(offsets[row], offsets[row + 1])
             share, stuck = _loop(ids[one], numbers)
@@ -73,7 +76,7 @@ def stuck_tokens(ids: NDArray[np.uint32], numbers: NDArray[np.bool_]) -> NDArray
     It is looked at whole: a share so small that `find_loops` tells it as 0 is marked as well.
     """
     stuck = np.zeros(len(ids), np.bool_)
-    stuck[_loop(ids, numbers)[1]] = True
+    stuck[_loop(ids[:_MOST_TOKENS], numbers)[1]] = True
     return stuck
 
 

@@ -19,6 +19,7 @@ from select2reason.errors import Select2ReasonError
 from select2reason.health.loops import number_tokens, stuck_tokens
 from select2reason.tokens import Tokenizer, load_tokenizer
 from select2reason.trace import STEP_BREAK, find_repeats
+from select2reason.utf8 import Bytes
 from select2reason.view.pieces import Piece, pieces
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Reader:
         return example
 
     def _steps(self, trace: str) -> pl.DataFrame:
-        repeats = find_repeats(pl.Series([trace]))
+        repeats = find_repeats(Bytes.of(pl.Series([trace])))
         steps = repeats.steps.alias("text")
         tokens, loops = self._counted(trace, steps)
         return pl.DataFrame([steps, tokens.alias("tokens"), pl.Series("repeats", repeats.again), loops.alias("loops")])
