@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from select2reason import contamination, near_duplicates, wording
@@ -24,7 +26,7 @@ def question_spec(prints: Prints | None) -> ScorerSpec:
         fingerprint,
         ("question", "gold"),
         outputs,
-        lambda: _Scorer(prints),
+        partial(_Scorer, prints),
         threads=2,
         light=True,
         batch_rows=_BATCH_ROWS,

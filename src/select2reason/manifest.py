@@ -38,8 +38,8 @@ def choosing(chosen: SelectSettings) -> dict[str, object]:
 
 
 def reading(settings: PoolSettings) -> dict[str, object]:
-    """The options of reading, less the pools (the sources are listed) and the cache (it changes nothing)."""
-    return {name: value for name, value in asdict(settings).items() if name not in ("pools", "cache_dir")}
+    """The options of reading, less the pools (the sources are listed), the cache and Ray (they change nothing)."""
+    return {name: value for name, value in asdict(settings).items() if name not in ("pools", "cache_dir", "ray")}
 
 
 def manifest_of(kind: export.Kind, scored: Scored, command: str, parameters: Mapping[str, object]) -> dict[str, object]:

@@ -33,7 +33,8 @@ class Opened:
 def open_pool(
     settings: PoolSettings, specs: Sequence[ScorerSpec] = (), *, check: Callable[[Sequence[str]], None] | None = None
 ) -> Opened:
-    """The canonical pool of these files, from the cache or built now; the light ones of `specs` score it meanwhile.
+    """The canonical pool of these files, from the cache or built now; the light ones of `specs` score it meanwhile,
+    unless Ray is to.
 
     `check` may refuse the pool for the own columns that it lacks; it is called before the reading, where the files tell
     their columns by then.
@@ -45,13 +46,14 @@ def open_pool(
         say(f"layout: {layout}{f' in {label}' if len(set(layout_of.values())) > 1 else ''}")
     if check and all(file.kind != "jsonl" for file in files):
         check(_own_columns(files, layout_of))
-    digests = cache.content_digests(root, [file.path for file in files], on_new=partial(_wake, specs))
+    beside = [] if settings.ray else [spec for spec in specs if spec.light]
+    digests = cache.content_digests(root, [file.path for file in files], on_new=partial(_wake, beside))
     content = [(digest, repr(_stable(layout_of[file.label]))) for file, digest in zip(files, digests, strict=True)]
     digest = cache.key_of(pools.FORMAT, content)
     folder = root / "pools" / digest
     labels = [file.label for file in files]
     built = (folder / "pool.json").is_file()
-    light = [] if built else [spec for spec in specs if spec.light]
+    light = [] if built else beside
     pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest, light)
     pools.refuse_too_bad(pool, settings.max_bad_fraction)
     described = [
@@ -63,8 +65,7 @@ def open_pool(
 
 def _wake(specs: Sequence[ScorerSpec]) -> None:
     for spec in specs:
-        if spec.light:
-            spec.wake()
+        spec.wake()
 
 
 def _own_columns(files: Sequence[SourceFile], layout_of: Mapping[str, Layout]) -> list[str]:

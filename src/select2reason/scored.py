@@ -125,7 +125,7 @@ def score_pool(opened: Opened, scorers: Scorers, settings: PoolSettings, checks:
     for spec in scorers.of_rows:
         if missing := missing_shards(pool, spec):
             with stage(spec.name, sum(pool.shards[shard] for shard in missing)) as advance:
-                score(pool, spec, progress=advance)
+                score(pool, spec, ray=settings.ray, progress=advance)
     verified = verify(pool, checks.verify, by_gold=checks.by_gold)
     difficulty = _difficulty(pool, estimator, settings)
     traces = read_scores(pool, scorers.traces)
@@ -148,7 +148,8 @@ def _difficulty(pool: Pool, estimator: Estimator, settings: PoolSettings) -> pl.
         return estimator.of_questions(pl.concat(questions.texts_of(pool)))
     assert estimator.spec is not None, "an estimator scores, or knows its numbers"
     if estimator.spec.distinct:
-        return ask(questions.of_pool(pool, cache.cache_root(settings.cache_dir)), estimator.spec)
+        asked = questions.of_pool(pool, cache.cache_root(settings.cache_dir))
+        return ask(asked, estimator.spec, ray=settings.ray)
     return read_scores(pool, estimator.spec)
 
 

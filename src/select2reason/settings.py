@@ -15,6 +15,7 @@ from select2reason.backends import BackendSettings
 from select2reason.difficulty.judge import JudgePrompt
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.reasons import REASONS
+from select2reason.scoring import RaySettings
 from select2reason.selection import Ranked, Selection, Strategy
 from select2reason.tokens import BUILTIN
 from select2reason.verification import Verify
@@ -35,7 +36,8 @@ DROPPING: Mapping[Preset, frozenset[str]] = {  # rules that drop rows before ran
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """Which files, and how to read them."""
+    """Which files, and how to read them. `ray` (None: not by Ray) says who scores them, as `cache_dir` says where they
+    are kept: neither changes a score."""
 
     pools: tuple[str, ...]
     split: str | None = None
@@ -46,6 +48,7 @@ class PoolSettings:
     max_bad_fraction: float = 0.05
     cache_dir: Path | None = None
     carry: tuple[str, ...] | Literal["all", "none"] = "all"
+    ray: RaySettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

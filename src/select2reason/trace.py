@@ -8,16 +8,19 @@ apart and taken off or put on. Where no such cut is at hand, the text itself is 
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from select2reason.cache import key_of
+from select2reason.errors import UsageError
 from select2reason.frames import WHITE
 from select2reason.health.endings import damaged_tags, runs_on, unfinished
 from select2reason.health.language import switches
@@ -68,9 +71,33 @@ def measure_spec(tokenizer: str) -> ScorerSpec:
     versions = [version(name) for name in ("gigatoken", "polars", "tokenizers")]  # Polars' hashes are its version's own
     fingerprint = key_of(VERSION, opened.digest, SYSTEM_PROMPT, versions)
     inputs = ("question", "head", "trace", "tail")
-    return ScorerSpec(
-        "trace", fingerprint, inputs, OUTPUTS, lambda: TraceScorer(opened), _THREADS, light=True, wake=opened.wake
-    )
+    named = _Named(tokenizer, opened)
+    return ScorerSpec("trace", fingerprint, inputs, OUTPUTS, named.scorer, _THREADS, light=True, wake=named.wake)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A tokenizer that goes to another process by its name, and is opened there."""
+
+    name: str
+    tokenizer: Tokenizer
+
+    def __reduce__(self) -> tuple[object, ...]:
+        at = Path(self.name)
+        return _opened, (str(at.absolute()) if at.exists() else self.name, self.tokenizer.digest)
+
+    def scorer(self) -> TraceScorer:
+        return TraceScorer(self.tokenizer)
+
+    def wake(self) -> None:
+        self.tokenizer.wake()
+
+
+def _opened(name: str, digest: str) -> _Named:
+    found = load_tokenizer(name)
+    if found.digest != digest:
+        raise UsageError(f"the tokenizer {name} is another one on {platform.node()}; give one that all machines share")
+    return _Named(name, found)
 
 
 @dataclass(frozen=True)

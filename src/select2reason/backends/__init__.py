@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from select2reason.errors import UsageError
@@ -98,6 +99,22 @@ def open_backend(settings: BackendSettings) -> Backend:
         concurrency=settings.concurrency,
         timeout_s=settings.timeout_s,
     )
+
+
+def anywhere(settings: BackendSettings) -> BackendSettings:
+    """The same for a process in another folder: a model's folder by its whole path."""
+    model = Path(settings.model).expanduser()
+    here = settings.kind != "openai" and model.is_dir()
+    return replace(settings, model=str(model.absolute())) if here else settings
+
+
+def gpus_each(settings: BackendSettings) -> int:
+    """GPUs that one copy of the model takes, on the machine that it is asked on."""
+    if settings.kind != "vllm":
+        return 1
+    from select2reason.backends.vllm import gpus_for
+
+    return gpus_for(settings.model)
 
 
 def gpus(settings: BackendSettings) -> int:

@@ -15,6 +15,7 @@ from select2reason.cli.options import (
     AsJson,
     Difficulty,
     Force,
+    Machines,
     Out,
     Pools,
     Reading,
@@ -50,6 +51,7 @@ def compare(
     reading: Reading,
     engine: Engine,
     judging: Judging,
+    machines: Machines,
     difficulty: Difficulty = "builtin",
     tokenizer: TokenizerName = "builtin",
     force: Force = False,
@@ -59,7 +61,7 @@ def compare(
     from select2reason import pipeline
 
     comparison = pipeline.compare(
-        reading.settings(pools),
+        reading.settings(pools, ray=machines.settings()),
         checking.score_settings(tokenizer, difficulty, engine, judging),
         choosing.settings(checking),
         out,

@@ -16,6 +16,7 @@ from select2reason.cli.options import (
     CacheDir,
     Difficulty,
     Force,
+    Machines,
     OutFile,
     Questions,
     TableReading,
@@ -42,6 +43,7 @@ def difficulty(
     reading: TableReading,
     engine: Engine,
     judging: Judging,
+    machines: Machines,
     difficulty: Difficulty = "builtin",
     labels: Annotated[
         str | None,
@@ -73,6 +75,7 @@ def difficulty(
         cache_root=cache_root(cache_dir),
         labels=labels,
         pass_rates=pass_rates,
+        ray=machines.settings(),
         force=force,
     )
     if as_json:

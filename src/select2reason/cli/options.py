@@ -15,6 +15,7 @@ from select2reason.errors import UsageError
 if TYPE_CHECKING:
     import polars as pl
 
+    from select2reason.scoring import RaySettings
     from select2reason.settings import PoolSettings
     from select2reason.tables import Table
 
@@ -92,7 +93,7 @@ class Reading:
     ] = 0.05
     cache_dir: CacheDir = None
 
-    def settings(self, pools: list[str], *, carry: str = "all") -> PoolSettings:
+    def settings(self, pools: list[str], *, ray: RaySettings | None, carry: str = "all") -> PoolSettings:
         """As the pipeline takes them."""
         from select2reason.layouts import parse_columns
         from select2reason.settings import PoolSettings
@@ -107,7 +108,43 @@ class Reading:
             max_bad_fraction=self.max_bad_fraction,
             cache_dir=self.cache_dir,
             carry=cast("Literal['all', 'none']", carry) if carry in ("all", "none") else words(carry),
+            ray=ray,
         )
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Where the scorers run."""
+
+    machines: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--engine", help="Score on this machine, or by Ray on one or many.", rich_help_panel=SCORE),
+    ] = "local"
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray cluster to join: `auto`, HOST:PORT or ray://HOST:PORT. [default: the job's, else a Ray of its "
+            "own on this machine]",
+            rich_help_panel=SCORE,
+        ),
+    ] = None
+    ray_storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or URL (s3://bucket/prefix) where Ray's workers find the pool. [default: the cache itself]",
+            rich_help_panel=SCORE,
+        ),
+    ] = None
+
+    def settings(self) -> RaySettings | None:
+        """As the pipeline takes them. Raises UsageError where Ray's options come without Ray."""
+        if self.machines == "ray":
+            from select2reason.scoring import RaySettings
+
+            return RaySettings(self.ray_address, self.ray_storage)
+        if self.ray_address is not None or self.ray_storage is not None:
+            raise UsageError("--ray-address and --ray-storage are for --engine ray; add it, or leave them out")
+        return None
 
 
 @dataclass(frozen=True)

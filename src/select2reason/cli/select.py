@@ -20,6 +20,7 @@ from select2reason.cli.options import (
     AsJson,
     Difficulty,
     Force,
+    Machines,
     Out,
     Pools,
     Reading,
@@ -46,6 +47,8 @@ Examples:
 `select2reason select pool.parquet --difficulty judge --backend vllm --out judged`
 
 `select2reason select pool.jsonl --verify grade --benchmark-files my-test.jsonl --out checked`
+
+`select2reason select pool.parquet --engine ray --ray-address auto --ray-storage s3://bucket/s2r --out by-cluster`
 """
 )
 @grouped
@@ -57,6 +60,7 @@ def select(
     reading: Reading,
     engine: Engine,
     judging: Judging,
+    machines: Machines,
     strategy: Annotated[
         Strategy,
         typer.Option(help="The paper's joint ranker, or what it is compared with.", rich_help_panel=CHOOSE),
@@ -74,7 +78,7 @@ def select(
     from select2reason import pipeline
 
     outcome = pipeline.select(
-        reading.settings(pools, carry=carry),
+        reading.settings(pools, ray=machines.settings(), carry=carry),
         checking.score_settings(tokenizer, difficulty, engine, judging),
         choosing.settings(checking, strategy),
         out,
@@ -93,6 +97,7 @@ def analyze(
     reading: Reading,
     engine: Engine,
     judging: Judging,
+    machines: Machines,
     cutoff_len: Annotated[
         int,
         typer.Option(
@@ -108,7 +113,7 @@ def analyze(
     from select2reason import pipeline
 
     study = pipeline.analyze(
-        reading.settings(pools),
+        reading.settings(pools, ray=machines.settings()),
         checking.score_settings(tokenizer, difficulty, engine, judging),
         out,
         cutoff_tokens=cutoff_len,
@@ -128,7 +133,15 @@ def analyze(
         print_paths([path for name in names if (path := out / name).exists()])
 
 
-@app.command(epilog="Example: `select2reason score pool.parquet --difficulty judge --backend vllm`")
+@app.command(
+    epilog="""
+Examples:
+
+`select2reason score pool.parquet --difficulty judge --backend vllm`
+
+`select2reason score pool.parquet --difficulty judge --backend vllm --engine ray --ray-address auto`
+"""
+)
 @grouped
 def score(
     pools: Pools,
@@ -136,6 +149,7 @@ def score(
     reading: Reading,
     engine: Engine,
     judging: Judging,
+    machines: Machines,
     difficulty: Difficulty = "builtin",
     tokenizer: TokenizerName = "builtin",
     as_json: AsJson = False,
@@ -144,7 +158,7 @@ def score(
     from select2reason import pipeline
 
     scores = checking.score_settings(tokenizer, difficulty, engine, judging)
-    outcome = pipeline.score_only(reading.settings(pools), scores, verify=checking.verify)
+    outcome = pipeline.score_only(reading.settings(pools, ray=machines.settings()), scores, verify=checking.verify)
     if as_json:
         print_json(outcome)
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from select2reason.progress import say, stage
-from select2reason.scoring import ScorerSpec, read_scores, score
+from select2reason.scoring import RaySettings, ScorerSpec, read_scores, score
 from select2reason.scoring.base import missing_shards
 from select2reason.tokens import load_tokenizer
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from select2reason.questions import Questions
 
 
-def ask(questions: Questions, spec: ScorerSpec) -> pl.DataFrame:
+def ask(questions: Questions, spec: ScorerSpec, *, ray: RaySettings | None = None) -> pl.DataFrame:
     """The scores of every row, from those of its question. What the cache holds is not scored again."""
     pool = questions.pool
     missing = missing_shards(pool, spec)
-    say(_plan(questions, spec, missing))
+    say(_plan(questions, spec, missing, ray))
     if missing:
         with stage(spec.name, sum(pool.shards[shard] for shard in missing), unit="questions") as advance:
-            score(pool, spec, progress=advance)
+            score(pool, spec, ray=ray, progress=advance)
     return questions.to_rows(read_scores(pool, spec))
 
 
-def _plan(questions: Questions, spec: ScorerSpec, missing: Sequence[int]) -> str:
+def _plan(questions: Questions, spec: ScorerSpec, missing: Sequence[int], ray: RaySettings | None) -> str:
     pool = questions.pool
     asked = f"plan: {spec.name}: {pool.rows:,} distinct questions of {len(questions.of_row):,} rows"
     if not missing:
         return f"{asked}, scored already"
     left = sum(pool.shards[shard] for shard in missing)
     tokens = f", about {_tokens(pool, spec, missing):,} tokens" if spec.prompt_tokens is not None else ""
-    workers = spec.workers()
+    workers = 1 if ray is not None else spec.workers()
     beside = f", {workers} workers" if workers > 1 else ""
     return f"{asked}: {left:,} to score{tokens}{beside}; the time left is told from the first batches on"
 

@@ -42,9 +42,13 @@ def builtin_spec() -> ScorerSpec:
         key_of(VERSION, model.fingerprint, load_tokenizer().digest, pl.__version__),
         ("question", "gold"),
         {"difficulty": pl.Float64},
-        lambda: QuestionScorer(model),
+        _builtin,
         light=True,
     )
+
+
+def _builtin() -> QuestionScorer:
+    return QuestionScorer(load_builtin())
 
 
 def builtin_notes(scores: pl.DataFrame, questions: pl.Series) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from select2reason.backends import BackendSettings, gpus, open_backend
+from select2reason.backends import BackendSettings, anywhere, gpus, gpus_each, open_backend
 from select2reason.backends.base import Backend, LabelLogprobs, Message
 from select2reason.cache import key_of
 from select2reason.errors import UsageError
@@ -102,10 +102,12 @@ def judge_spec(settings: BackendSettings, prompt: JudgePrompt) -> ScorerSpec:
         key_of(VERSION, settings.fingerprint, prompt.system, prompt.user, LABELS),
         ("question",),
         OUTPUTS,
-        partial(_make, settings, prompt),
+        partial(_make, anywhere(settings), prompt),
         threads=2,  # one batch is rendered while the other is computed
         distinct=True,
         workers=partial(gpus, settings),
+        gpus=partial(gpus_each, anywhere(settings)),
+        served=settings.kind == "openai",
         prompt_tokens=_TEMPLATE_TOKENS + len(prompt.system + prompt.user) // _CHARS_PER_TOKEN,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -41,10 +41,11 @@ def reward_spec(folder: Path) -> ScorerSpec:
         key_of(_VERSION, saved.fingerprint),
         ("question",) if slow else ("question", "gold"),
         {"difficulty": pl.Float64},
-        partial(_make, saved),
+        partial(_make, replace(saved, folder=saved.folder.absolute())),
         light=not slow,
         distinct=slow,
         workers=_gpus if slow else _one,
+        gpus=_one if slow else None,
         prompt_tokens=0 if slow else None,
     )
 

@@ -17,6 +17,7 @@ from select2reason.difficulty.asking import ask
 from select2reason.difficulty.estimators import Estimator
 from select2reason.difficulty.validation import Validation, validate
 from select2reason.errors import UsageError
+from select2reason.scoring import RaySettings
 from select2reason.tables import Table, beside, check_file, write_table
 from select2reason.tokens import load_tokenizer
 
@@ -45,6 +46,7 @@ def assess(
     cache_root: Path,
     labels: str | None = None,
     pass_rates: bool = False,
+    ray: RaySettings | None = None,
     force: bool = False,
 ) -> Assessment:
     """Score every question and write the table with `difficulty` (null where there is none) and what the scorer adds.
@@ -54,7 +56,7 @@ def assess(
     """
     check_file(out, force=force)
     known = _labels(table, labels, pass_rates)
-    scores = _scores(table, estimator, cache_root)
+    scores = _scores(table, estimator, cache_root, ray)
     write_table(beside(table.frame, scores), out)
     difficulty = scores["difficulty"]
     checked = None
@@ -75,7 +77,7 @@ def _labels(table: Table, name: str | None, pass_rates: bool) -> NDArray[np.floa
     return np.asarray(1 - values if pass_rates else values)
 
 
-def _scores(table: Table, estimator: Estimator, cache_root: Path) -> pl.DataFrame:
+def _scores(table: Table, estimator: Estimator, cache_root: Path, ray: RaySettings | None) -> pl.DataFrame:
     if estimator.of_questions is not None:
         return estimator.of_questions(table.question)
     if estimator.spec is None:
@@ -83,4 +85,4 @@ def _scores(table: Table, estimator: Estimator, cache_root: Path) -> pl.DataFram
             f"{estimator.name} is the table's own; give --difficulty builtin, judge, reward:DIR or rollout:DIR"
         )
     golds = table.gold if "gold" in estimator.spec.inputs else None
-    return ask(questions.of_column(table.question, cache_root, golds=golds), estimator.spec)
+    return ask(questions.of_column(table.question, cache_root, golds=golds), estimator.spec, ray=ray)

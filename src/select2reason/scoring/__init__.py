@@ -4,7 +4,7 @@ One score shard per pool shard, of the same number, written as `.part` and renam
 named by the scorer's fingerprint, so nothing is scored twice and nothing stale is used.
 """
 
-from select2reason.scoring.base import Scorer, ScorerSpec, read_scores
+from select2reason.scoring.base import RaySettings, Scorer, ScorerSpec, read_scores
 from select2reason.scoring.local import Scoring, score
 
-__all__ = ["Scorer", "ScorerSpec", "Scoring", "read_scores", "score"]
+__all__ = ["RaySettings", "Scorer", "ScorerSpec", "Scoring", "read_scores", "score"]

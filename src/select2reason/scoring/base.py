@@ -16,6 +16,15 @@ from select2reason.pool import Pool, sound
 Schema = Mapping[str, type[pl.DataType] | pl.DataType]
 
 
+@dataclass(frozen=True, slots=True)
+class RaySettings:
+    """Scoring by Ray (ray.py). `address` is that of a cluster (None: that of the job, or a Ray of its own on this
+    machine); `storage` a folder or URL that all its machines reach (None: they see the cache folder itself)."""
+
+    address: str | None = None
+    storage: str | None = None
+
+
 class Scorer(Protocol):
     """Turns a batch of text into a few narrow columns."""
 
@@ -47,6 +56,10 @@ class ScorerSpec:
     Batches are put together until they have `batch_rows` rows, within a shard: for a scorer of short texts, whose every
     call costs. `workers` processes share its shards, each with a GPU of its own; `make` is then sent to them.
     `prompt_tokens` is what a prompt adds to its question, for the plan (None: it reads nothing worth planning).
+
+    On other machines (ray.py) `make` and `gpus` are sent there: functions of a module over plain data, which open there
+    what they need. `gpus` says how many GPUs one worker takes where there are any (None: it never takes one); a
+    `served` scorer asks a server that computes for it, so that nothing is gained by sending it anywhere.
     """
 
     name: str
@@ -61,6 +74,8 @@ class ScorerSpec:
     workers: Callable[[], int] = _one
     prompt_tokens: int | None = None
     batch_rows: int = 1
+    gpus: Callable[[], int] | None = None
+    served: bool = False
 
     def folder(self, root: Path) -> Path:
         """Where this scorer's shards of the pool at `root` stand."""

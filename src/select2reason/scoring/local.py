@@ -1,5 +1,6 @@
 """Scoring on this machine: as many batches at once as the scorer bears, shard after shard; over a pool that stands, or
-over one while it is built. Scorers with a GPU each work in processes of their own (workers.py)."""
+over one while it is built. Scorers with a GPU each work in processes of their own (workers.py), and Ray's workers score
+by what is here (ray.py)."""
 
 from __future__ import annotations
 
@@ -13,15 +14,22 @@ import polars as pl
 import pyarrow as pa
 
 from select2reason.pool import Pool
-from select2reason.scoring.base import Scorer, ScorerSpec, missing_shards, shard_path, write_shard
+from select2reason.scoring.base import RaySettings, Scorer, ScorerSpec, missing_shards, shard_path, write_shard
 
 Progress = Callable[[int], None]
 
 
-def score(pool: Pool, spec: ScorerSpec, *, progress: Progress = lambda rows: None) -> None:
-    """Score the shards that are missing; `progress` is told the rows of each batch done."""
+def score(
+    pool: Pool, spec: ScorerSpec, *, ray: RaySettings | None = None, progress: Progress = lambda rows: None
+) -> None:
+    """Score the shards that are missing, here or by Ray; `progress` is told the rows of each batch done."""
     missing = missing_shards(pool, spec)
     if not missing:
+        return
+    if ray is not None and not spec.served:
+        from select2reason.scoring.ray import score_by_ray
+
+        score_by_ray(pool, spec, missing, ray, progress=progress)
         return
     if (workers := min(spec.workers(), len(missing))) > 1:
         from select2reason.scoring.workers import score_shards
@@ -30,9 +38,7 @@ def score(pool: Pool, spec: ScorerSpec, *, progress: Progress = lambda rows: Non
         return
     with Scoring(spec, progress=progress) as scoring:
         for shard in missing:
-            for batch in pool.batches(spec.inputs, shard=shard):
-                scoring.add(batch)
-            scoring.finish(pool.root, shard)
+            scoring.score_shard(pool, shard)
             pa.default_memory_pool().release_unused()  # as while building
         scoring.drain()
 
@@ -79,6 +85,12 @@ class Scoring:
         """What was added since the last call is this shard of the pool at `root`; it is written once it is scored."""
         self._submit()
         self._under_way.append(shard_path(self._spec.folder(root), shard))
+
+    def score_shard(self, pool: Pool, shard: int) -> None:
+        """Add a shard of a pool that stands, and finish it."""
+        for batch in pool.batches(self._spec.inputs, shard=shard):
+            self.add(batch)
+        self.finish(pool.root, shard)
 
     def drain(self) -> None:
         """Wait until everything that was added is scored and written."""

@@ -77,9 +77,7 @@ def _work(
     try:
         with Scoring(spec, progress=told.put) as scoring:
             while (shard := todo.get()) is not None:
-                for batch in pool.batches(spec.inputs, shard=shard):
-                    scoring.add(batch)
-                scoring.finish(pool.root, shard)
+                scoring.score_shard(pool, shard)
                 scoring.drain()
     except Select2ReasonError as error:
         told.put(UsageError(str(error)) if isinstance(error, UsageError) else RunError(str(error)))
