@@ -7,6 +7,7 @@ at; what is finished stays, for the next run too. Which rows are chosen does not
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import platform
@@ -15,15 +16,18 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import polars as pl
+import pyarrow as pa
 
 from select2reason.errors import RunError, Select2ReasonError, UsageError
 from select2reason.pool import Pool
@@ -60,11 +64,12 @@ def score_by_ray(
     kept = None if settings.storage is None else _Kept.of(pool, spec, settings.storage)
     left = list(shards) if kept is None else kept.prepare(shards, progress)
     done = []
-    for shard in _dealt_out(pool, spec, left, kept):
-        if kept is not None:
-            kept.fetch(shard)
-        done.append(shard)
-        progress(pool.shards[shard])
+    with closing(_dealt_out(pool, spec, left, kept)) as scored:
+        for shard in scored:
+            if kept is not None:
+                kept.fetch(shard)
+            done.append(shard)
+            progress(pool.shards[shard])
     _refuse_unseen(spec.folder(pool.root), done)
 
 
@@ -166,7 +171,7 @@ class _Worker:
         told, usage = "", False
         try:
             self._score(shard)
-        except (Select2ReasonError, OSError) as error:
+        except (Select2ReasonError, OSError, pl.exceptions.PolarsError, pa.ArrowException) as error:
             self._let_go(error)
             told, usage = _one_line(error), isinstance(error, UsageError)
         return {"shard": [shard], "error": [told], "usage": [usage]}
@@ -225,7 +230,7 @@ def _refuse_other_versions(wanted: Mapping[str, str]) -> None:
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.strerror or error} on {platform.node()}{f': {error.filename}' if error.filename else ''}"
-    return str(error)
+    return str(error) if isinstance(error, Select2ReasonError) else f"{platform.node()}: {str(error).partition(chr(10))[0]}"
 
 
 # --- Ray ------------------------------------------------------------------------------------------------------------
@@ -284,7 +289,7 @@ def _signals_kept() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _dealt_out(pool: Pool, spec: ScorerSpec, shards: Sequence[int], kept: _Kept | None) -> Iterator[int]:
+def _dealt_out(pool: Pool, spec: ScorerSpec, shards: Sequence[int], kept: _Kept | None) -> Generator[int, None, None]:
     """Numbers of the shards as they are scored."""
     if not shards:
         return
@@ -306,10 +311,32 @@ def _dealt_out(pool: Pool, spec: ScorerSpec, shards: Sequence[int], kept: _Kept 
             num_gpus=room.gpus,
             runtime_env={"env_vars": room.environment},
         )
-        for row in scored.iter_rows():
+        rows = iter(scored.iter_rows())
+        del scored  # an error would keep it, and with it the workers and their room
+        yield from _told_of(rows)
+
+
+def _told_of(rows: Generator[Mapping[str, object], None, None]) -> Generator[int, None, None]:
+    """The shards of what the workers send back. What they refuse is raised, and what Ray cannot do, as a line; a
+    defect of a scorer with its traceback, as anywhere else."""
+    from ray.exceptions import RayError, RayTaskError
+
+    failure: Exception | None = None
+    try:
+        for row in rows:
             if row["error"]:
                 raise (UsageError if row["usage"] else RunError)(str(row["error"]))
-            yield int(row["shard"])
+            yield cast(int, row["shard"])
+    except RayTaskError as error:
+        failure = RuntimeError(str(error))
+    except RayError as error:
+        told = " ".join(str(error).split())[:300]
+        failure = RunError(f"Ray failed ({told}); what was finished is kept: run the same command again")
+    finally:
+        rows.close()
+    if failure is not None:  # raised here, for Ray's own would keep the workers alive, and their room taken
+        gc.collect()
+        raise failure
 
 
 @contextmanager
@@ -321,7 +348,7 @@ def _quiet() -> Iterator[None]:
     context.enable_progress_bars = context.print_on_execution_start = False
     context.target_max_block_size = _BLOCK_BYTES  # what a task is thought to need of the object store
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     with DataContext.current(context), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

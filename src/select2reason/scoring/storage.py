@@ -87,7 +87,9 @@ def _open(url: str) -> tuple[AbstractFileSystem, str]:
     try:
         files, root = fsspec.url_to_fs(url)
     except ImportError:
-        package = fsspec.registry.known_implementations[protocol]["class"].partition(".")[0]
+        from fsspec.registry import known_implementations
+
+        package = known_implementations[protocol]["class"].partition(".")[0]
         raise UsageError(
             f"--ray-storage {url} needs the package {package} on every machine: pip install {package}"
         ) from None
