@@ -45,7 +45,12 @@ def ray() -> Iterator[None]:
     ray = pytest.importorskip("ray.data", reason="needs ray") and __import__("ray")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(
-        "local", num_cpus=CPUS, num_gpus=GPUS, include_dashboard=False, object_store_memory=128 << 20, log_to_driver=False
+        "local",
+        num_cpus=CPUS,
+        num_gpus=GPUS,
+        include_dashboard=False,
+        object_store_memory=128 << 20,
+        log_to_driver=False,
     )
     yield
     ray.shutdown()
@@ -115,38 +120,26 @@ def test_the_same_selection_byte_for_byte(
         {
             "problem": f"What is {n} plus {n * n}?",
             "answer": str(n + n * n),
-            "solution": f"<think>\n{'Let us add. Wait, again.' * (n % 9)}{n}\n</think>\n\nIt is \\boxed{{{n + n * n}}}.",
+            "hardness": n % 7,
+            "solution": f"<think>\n{'Let us add. Wait.' * (n % 9)}{n}\n</think>\n\nIt is \\boxed{{{n + n * n}}}.",
         }
         for n in range(65)
     ]
-    pool = write_rows(rows)
+    pool, scores = write_rows(rows), ScoreSettings(difficulty="column:hardness")
     for name, engine in {"here": None, "ray": RAY}.items():
         settings = PoolSettings((str(pool),), cache_dir=tmp_path / name, ray=engine)
-        pipeline.select(settings, ScoreSettings(), SelectSettings(), tmp_path / f"out-{name}", command="select")
+        pipeline.select(settings, scores, SelectSettings(), tmp_path / f"out-{name}", command="select")
     here, there = contents(tmp_path / "out-here"), contents(tmp_path / "out-ray")
     assert here == there
     shards = contents(tmp_path / "here" / "pools")
     assert shards == contents(tmp_path / "ray" / "pools")
-    assert sum("/scores/" in name for name in shards) == 5 * 4  # with the verdicts
+    assert sum("/scores/" in name for name in shards) == 4 * 4  # with the verdicts
 
 
 def contents(folder: Path) -> dict[str, str]:
     """Digests of all files, by their paths."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def test_shards_are_dealt_out_and_told(ray: None, asked: Questions, seen: Path) -> None:
-    told: list[int] = []
-    score(asked.pool, numbers(seen), ray=RAY, progress=told.append)
-    assert found(asked.pool, seen) == list(range(20))
-    assert sorted(told) == [2, 3, 3, 3, 3, 3, 3]
-    assert str(os.getpid()) not in {path.name.partition("-")[2] for path in seen.iterdir()}
-
-
-def test_a_model_has_gpus_of_its_own(ray: None, asked: Questions, seen: Path) -> None:
-    score(asked.pool, replace(numbers(seen), gpus=partial(int, 1)), ray=RAY)
-    assert set(read_scores(asked.pool, numbers(seen))["gpus"]) <= {"0", "1"}
 
 
 def test_a_model_of_several_gpus_has_them_all(ray: None, asked: Questions, seen: Path) -> None:
@@ -163,30 +156,27 @@ def test_a_server_is_asked_from_here(asked: Questions, seen: Path) -> None:
 
 
 def test_a_worker_that_dies_costs_its_shard_alone(ray: None, asked: Questions, seen: Path) -> None:
-    score(asked.pool, numbers(seen, "once"), ray=RAY)
+    told: list[int] = []
+    score(asked.pool, numbers(seen, "once"), ray=RAY, progress=told.append)
     assert (seen / "killed").exists()
     assert found(asked.pool, seen) == list(range(20))
+    assert sorted(told) == [2, 3, 3, 3, 3, 3, 3]
     assert len([path for path in seen.iterdir() if path.name != "killed"]) == 7  # no shard was scored twice
+    assert str(os.getpid()) not in {path.name.partition("-")[2] for path in seen.iterdir()}
 
 
-def test_a_shard_that_kills_every_worker_ends_the_run(ray: None, asked: Questions, seen: Path) -> None:
-    with pytest.raises(RunError, match=r"4 workers died over shard 3 of numbers.*run the same command again"):
+def test_a_shard_that_kills_every_worker_ends_the_run(
+    ray: None, asked: Questions, seen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("select2reason.scoring.ray._TRIES", 2)
+    with pytest.raises(RunError, match=r"2 workers died over shard 3 of numbers.*run the same command again"):
         score(asked.pool, numbers(seen, "always"), ray=RAY)
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind", "line"),
-    [
-        ("refuses", UsageError, "the model is not there; name another"),
-        ("disk", RunError, f"No space left on device on {os.uname().nodename}: /scores"),
-    ],
-)
-def test_what_a_scorer_refuses_is_one_line(
-    ray: None, asked: Questions, seen: Path, fault: str, kind: type[Exception], line: str
-) -> None:
-    with pytest.raises(kind) as error:
-        score(asked.pool, numbers(seen, fault), ray=RAY)
-    assert str(error.value) == line
+def test_a_full_disk_is_one_line(ray: None, asked: Questions, seen: Path) -> None:
+    with pytest.raises(RunError) as error:
+        score(asked.pool, numbers(seen, "disk"), ray=RAY)
+    assert str(error.value) == f"No space left on device on {os.uname().nodename}: /scores"
     assert 3 in missing_shards(asked.pool, numbers(seen))
 
 
@@ -196,8 +186,9 @@ def test_a_defect_is_shown_as_it_is(ray: None, asked: Questions, seen: Path) -> 
 
 
 def test_only_what_is_missing_is_scored(ray: None, asked: Questions, seen: Path) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as error:
         score(asked.pool, numbers(seen, "refuses"), ray=RAY)
+    assert str(error.value) == "the model is not there; name another"
     done = 7 - len(missing_shards(asked.pool, numbers(seen)))
     for path in seen.iterdir():
         path.unlink()
@@ -208,7 +199,7 @@ def test_only_what_is_missing_is_scored(ray: None, asked: Questions, seen: Path)
 
 def test_a_folder_that_workers_do_not_see(ray: None, asked: Questions, seen: Path) -> None:
     (asked.pool.root / "text-00000.parquet").unlink()
-    with pytest.raises(UsageError, match="does not see .*--ray-storage s3://bucket/prefix"):
+    with pytest.raises(UsageError, match=r"does not see .*--ray-storage s3://bucket/prefix"):
         score(asked.pool, numbers(seen), ray=RAY)
 
 
@@ -249,7 +240,7 @@ def test_a_storage_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="knows no nowhere://"):
         Storage("nowhere://bucket").sizes("pools")
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(UsageError, match="pip install s3fs$"):
+    with pytest.raises(UsageError, match=r"pip install s3fs$"):
         Storage("s3://bucket").sizes("pools")
 
 

@@ -161,26 +161,28 @@ class _Worker:
     """
 
     def __init__(
-        self, pool: Pool, spec: ScorerSpec, kept: _Kept | None, tries: object, versions: Mapping[str, str]
+        self, pool: Pool, spec: ScorerSpec, kept: _Kept | None, tries: object, most: int, versions: Mapping[str, str]
     ) -> None:
-        self._pool, self._spec, self._kept, self._tries, self._versions = pool, spec, kept, tries, versions
+        self._pool, self._spec, self._kept, self._versions = pool, spec, kept, versions
+        self._tries, self._most = tries, most
         self._scoring: Scoring | None = None
 
     def __call__(self, batch: Mapping[str, NDArray[np.int64]]) -> dict[str, list[object]]:
         shard = int(batch["shard"][0])
-        told, usage = "", False
+        told, usage, tries = "", False, 0
         try:
-            self._score(shard)
+            _refuse_other_versions(self._versions)
+            tries = _begun(self._tries, shard)
+            self._score(shard, tries)
         except (Select2ReasonError, OSError, pl.exceptions.PolarsError, pa.ArrowException) as error:
             self._let_go(error)
             told, usage = _one_line(error), isinstance(error, UsageError)
-        return {"shard": [shard], "error": [told], "usage": [usage]}
+        return {"shard": [shard], "error": [told], "usage": [usage], "tries": [tries]}
 
-    def _score(self, shard: int) -> None:
-        _refuse_other_versions(self._versions)
-        if _begun(self._tries, shard) > _TRIES:
+    def _score(self, shard: int, tries: int) -> None:
+        if tries > self._most:
             raise RunError(
-                f"{_TRIES} workers died over shard {shard} of {self._spec.name}, the last on {platform.node()}; where "
+                f"{self._most} workers died over shard {shard} of {self._spec.name}, the last on {platform.node()}; where "
                 "memory ran out, give them machines with more, and run the same command again"
             )
         with _seen(self._pool, shard) if self._kept is None else self._kept.borrowed(shard) as pool:
@@ -230,7 +232,11 @@ def _refuse_other_versions(wanted: Mapping[str, str]) -> None:
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.strerror or error} on {platform.node()}{f': {error.filename}' if error.filename else ''}"
-    return str(error) if isinstance(error, Select2ReasonError) else f"{platform.node()}: {str(error).partition(chr(10))[0]}"
+    return (
+        str(error)
+        if isinstance(error, Select2ReasonError)
+        else f"{platform.node()}: {str(error).partition(chr(10))[0]}"
+    )
 
 
 # --- Ray ------------------------------------------------------------------------------------------------------------
@@ -252,10 +258,15 @@ def _connect(address: str | None) -> None:
     try:
         with _signals_kept(), _silent():
             ray.init(address=joined, log_to_driver=False, logging_level=logging.ERROR, **own)
+            ray._private.worker.print_to_stdstream = _unsaid  # it would print of dead workers among our results
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         told = " ".join(str(error).split())[:200]
         fix = "start one with: ray start --head, or leave --ray-address out"
         raise UsageError(f"Ray cannot be used at {joined} ({told}); {fix}") from error
+
+
+def _unsaid(*_: object, **__: object) -> None:
+    """Nothing."""
 
 
 @contextmanager
@@ -303,7 +314,7 @@ def _dealt_out(pool: Pool, spec: ScorerSpec, shards: Sequence[int], kept: _Kept 
         scored = scored.map_batches(
             _Worker,
             batch_size=1,
-            fn_constructor_args=(pool, room.spec, kept, tries, _versions()),
+            fn_constructor_args=(pool, room.spec, kept, tries, _TRIES, _versions()),
             compute=ray.data.ActorPoolStrategy(
                 min_size=1, initial_size=workers, max_size=len(shards), max_tasks_in_flight_per_actor=room.ahead
             ),
@@ -326,6 +337,8 @@ def _told_of(rows: Generator[Mapping[str, object], None, None]) -> Generator[int
         for row in rows:
             if row["error"]:
                 raise (UsageError if row["usage"] else RunError)(str(row["error"]))
+            if cast(int, row["tries"]) > 1:
+                say(f"a worker died over shard {row['shard']}; another has scored it")
             yield cast(int, row["shard"])
     except RayTaskError as error:
         failure = RuntimeError(str(error))
