@@ -12,6 +12,7 @@ import logging
 import os
 import platform
 import signal
+import socket
 import sys
 import threading
 import time
@@ -47,6 +48,7 @@ _TRIES = 4  # of a shard whose workers die
 _STORE_BYTES = 128 << 20  # of a Ray of our own: nothing but numbers travels through it
 _BLOCK_BYTES = 1 << 20
 _COPIES = 8  # files copied at once
+_ANSWER_S = 20.0  # of a cluster that is there
 _SEEN_S = 60.0  # NFS may show a new file that late
 _SAME = ("select2reason", "polars", "pyarrow", "numpy", "gigatoken", "tokenizers", "math-verify", "sympy")
 _PASSED_ON = ("ARROW_DEFAULT_MEMORY_POOL", "_RJEM_MALLOC_CONF")
@@ -182,8 +184,8 @@ class _Worker:
     def _score(self, shard: int, tries: int) -> None:
         if tries > self._most:
             raise RunError(
-                f"{self._most} workers died over shard {shard} of {self._spec.name}, the last on {platform.node()}; where "
-                "memory ran out, give them machines with more, and run the same command again"
+                f"{self._most} workers died over shard {shard} of {self._spec.name}; "
+                "where memory ran out, give them more, and run the same command again"
             )
         with _seen(self._pool, shard) if self._kept is None else self._kept.borrowed(shard) as pool:
             if self._scoring is None:
@@ -256,13 +258,21 @@ def _connect(address: str | None) -> None:
     own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if joined == "local" else {}
     say("starting Ray" if joined == "local" else f"joining Ray at {joined}")
     try:
+        _refuse_unreachable(joined)
         with _signals_kept(), _silent():
             ray.init(address=joined, log_to_driver=False, logging_level=logging.ERROR, **own)
             ray._private.worker.print_to_stdstream = _unsaid  # it would print of dead workers among our results
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
         told = " ".join(str(error).split())[:200]
-        fix = "start one with: ray start --head, or leave --ray-address out"
+        fix = "start one with: ray start --head (its token: RAY_AUTH_MODE=token), or leave --ray-address out"
         raise UsageError(f"Ray cannot be used at {joined} ({told}); {fix}") from error
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Raises OSError where nobody answers: Ray itself would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
 
 
 def _unsaid(*_: object, **__: object) -> None:
