@@ -66,12 +66,17 @@ def score_by_ray(
     kept = None if settings.storage is None else _Kept.of(pool, spec, settings.storage)
     left = list(shards) if kept is None else kept.prepare(shards, progress)
     done = []
-    with closing(_dealt_out(pool, spec, left, kept)) as scored:
-        for shard in scored:
-            if kept is not None:
-                kept.fetch(shard)
-            done.append(shard)
-            progress(pool.shards[shard])
+    try:
+        with closing(_dealt_out(pool, spec, left, kept)) as scored:
+            for shard in scored:
+                if kept is not None:
+                    kept.fetch(shard)
+                done.append(shard)
+                progress(pool.shards[shard])
+    except BaseException as error:
+        if not isinstance(error, Exception):  # interrupted: this process may end without a word to Ray
+            _leave()
+        raise
     _refuse_unseen(spec.folder(pool.root), done)
 
 
@@ -268,6 +273,12 @@ def _connect(address: str | None) -> None:
         raise UsageError(f"Ray cannot be used at {joined} ({told}); {fix}") from error
 
 
+def _leave() -> None:
+    import ray
+
+    ray.shutdown()
+
+
 def _refuse_unreachable(address: str) -> None:
     """Raises OSError where nobody answers: Ray itself would try for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
@@ -367,14 +378,24 @@ def _quiet() -> Iterator[None]:
     """Ray Data without words and bars of its own, and with a worker for every place that there is."""
     from ray.data import DataContext
 
-    context = DataContext.get_current().copy()
-    context.enable_progress_bars = context.print_on_execution_start = False
-    context.target_max_block_size = _BLOCK_BYTES  # what a task is thought to need of the object store
-    context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
+    context = DataContext.get_current()
+    wanted = (
+        (context, "enable_progress_bars", False),
+        (context, "print_on_execution_start", False),
+        (context, "target_max_block_size", _BLOCK_BYTES),  # what a task is thought to need of the object store
+        (context.autoscaling_config, "actor_pool_util_upscaling_threshold", 1.0),
+    )
+    before = [getattr(holder, name) for holder, name, _ in wanted]
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    with DataContext.current(context), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    try:
+        for holder, name, value in wanted:
+            setattr(holder, name, value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for (holder, name, _), value in zip(wanted, before, strict=True):
+            setattr(holder, name, value)
 
 
 # --- room -----------------------------------------------------------------------------------------------------------
