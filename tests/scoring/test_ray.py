@@ -19,6 +19,7 @@ import pytest
 from select2reason import building, pipeline, questions
 from select2reason.asking import question_spec
 from select2reason.backends import BackendSettings
+from select2reason.cli.options import Machines
 from select2reason.contamination import load_prints
 from select2reason.difficulty.base import builtin_spec
 from select2reason.difficulty.judge import JudgePrompt, judge_spec
@@ -27,6 +28,7 @@ from select2reason.pool import Pool
 from select2reason.questions import Questions
 from select2reason.scoring import RaySettings, ScorerSpec, read_scores, score
 from select2reason.scoring.base import missing_shards, shard_path
+from select2reason.scoring.ray import _connect
 from select2reason.scoring.storage import Storage
 from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 from select2reason.trace import measure_spec
@@ -43,7 +45,8 @@ CPUS, GPUS = 2, 2  # as Ray is told: one worker of two cores, or two with a GPU 
 def ray() -> Iterator[None]:
     """One Ray for all tests of this file."""
     ray = pytest.importorskip("ray.data", reason="needs ray") and __import__("ray")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # workers are nice, so that whatever else runs on the machine would hold the tests up
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"})
     ray.init(
         "local",
         num_cpus=CPUS,
@@ -234,6 +237,35 @@ def test_a_storage(ray: None, asked: Questions, seen: Path, tmp_path: Path) -> N
     assert [path.name.partition("-")[0] for path in seen.iterdir()] == ["18"]
     after = {path: path.stat().st_mtime_ns for path in copied.rglob("*.parquet")}
     assert {path.stem for path in before if before[path] != after[path]} == {"text-00006", "00006"}
+
+
+def test_a_storage_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Storage("memory://bucket/prefix")
+    assert storage.sizes("pools/key") == {}
+    for number, kinds in enumerate([(), ("memory",)]):  # renamed when whole, or there when whole
+        monkeypatch.setattr("select2reason.scoring.storage._WHOLE", kinds)
+        (tmp_path / "file").write_bytes(b"text" * (1 + number))
+        storage.put(tmp_path / "file", "pools/key/file")
+        assert storage.sizes("pools/key") == {"file": 4 * (1 + number)}
+        storage.fetch("pools/key/file", tmp_path / "new" / "file")
+        assert (tmp_path / "new" / "file").read_bytes() == b"text" * (1 + number)
+    with pytest.raises(RunError, match=r"memory://bucket/prefix cannot be used .*check --ray-storage"):
+        storage.fetch("pools/key/other", tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["file", "file"]
+
+
+def test_options_of_ray_are_for_ray() -> None:
+    assert Machines().settings() is None
+    assert Machines("ray", "auto", "s3://bucket").settings() == RaySettings("auto", "s3://bucket")
+    with pytest.raises(UsageError, match="are for --engine ray"):
+        Machines(ray_storage="s3://bucket").settings()
+
+
+def test_a_cluster_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="needs ray")
+    monkeypatch.setattr("ray.is_initialized", bool)
+    with pytest.raises(UsageError, match=r"Ray cannot be used at 127\.0\.0\.1:1 .*ray start --head"):
+        _connect("127.0.0.1:1")
 
 
 def test_a_storage_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:

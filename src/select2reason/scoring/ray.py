@@ -154,8 +154,9 @@ def _refuse_unseen(folder: Path, shards: Sequence[int]) -> None:
     while unseen := [shard for shard in shards if not shard_path(folder, shard).exists()]:
         if time.monotonic() > until:
             raise UsageError(f"{len(unseen)} shards were scored where this machine does not see them; {_SHARED}")
-        os.scandir(folder).close() if folder.is_dir() else None
         time.sleep(1)
+        if folder.is_dir():
+            list(folder.iterdir())  # asks the disk's server anew
 
 
 # --- workers --------------------------------------------------------------------------------------------------------

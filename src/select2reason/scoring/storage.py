@@ -43,10 +43,10 @@ class Storage:
         """Copy a file of this machine there."""
         with self._opened() as (files, root):
             path = f"{root}/{name}"
-            files.makedirs(path.rpartition("/")[0], exist_ok=True)
             if _protocol(files) in _WHOLE:
                 files.put_file(str(file), path)
                 return
+            files.makedirs(path.rpartition("/")[0], exist_ok=True)
             part = f"{path}.{platform.node()}.{os.getpid()}.part"
             files.put_file(str(file), part)
             files.mv(part, path)
