@@ -39,6 +39,10 @@ def open_pool(
     `check` may refuse the pool for the own columns that it lacks; it is called before the reading, where the files tell
     their columns by then.
     """
+    if settings.ray:
+        from select2reason.scoring.ray import check_ray
+
+        check_ray(settings.ray)
     root = cache.cache_root(settings.cache_dir)
     files = [file for name in settings.pools for file in _files(name, settings)]
     layout_of = _layouts(files, settings)

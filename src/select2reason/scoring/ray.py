@@ -54,6 +54,14 @@ _SAME = ("select2reason", "polars", "pyarrow", "numpy", "gigatoken", "tokenizers
 _PASSED_ON = ("ARROW_DEFAULT_MEMORY_POOL", "_RJEM_MALLOC_CONF")
 
 
+def check_ray(settings: RaySettings) -> None:
+    """Raises UsageError where Ray, or what the storage takes, is not installed: before a pool is read for it."""
+    if find_spec("ray") is None:
+        raise UsageError("--engine ray needs the package ray: pip install 'select2reason[ray]'")
+    if settings.storage is not None:
+        Storage(settings.storage).check()
+
+
 def score_by_ray(
     pool: Pool, spec: ScorerSpec, shards: Sequence[int], settings: RaySettings, *, progress: Progress
 ) -> None:
@@ -61,6 +69,7 @@ def score_by_ray(
 
     Raises UsageError where Ray is missing or the cluster cannot be reached.
     """
+    check_ray(settings)
     pool = replace(pool, root=pool.root.absolute())
     _connect(settings.address)
     kept = None if settings.storage is None else _Kept.of(pool, spec, settings.storage)
@@ -252,8 +261,6 @@ def _one_line(error: Exception) -> str:
 
 def _connect(address: str | None) -> None:
     """Join a cluster, or start a Ray for as long as this process lives; one that is there already is used."""
-    if find_spec("ray") is None:
-        raise UsageError("--engine ray needs the package ray: pip install 'select2reason[ray]'")
     for name, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}.items():
         os.environ.setdefault(name, value)
     import ray

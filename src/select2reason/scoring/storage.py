@@ -29,6 +29,11 @@ class Storage:
 
     url: str
 
+    def check(self) -> None:
+        """Raises UsageError as below, without a look at what is there."""
+        with self._opened():
+            return
+
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of each file in a folder, by its name; none where there is no folder."""
         with self._opened() as (files, root):
