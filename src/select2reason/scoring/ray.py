@@ -18,13 +18,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
 
 import polars as pl
@@ -35,7 +33,7 @@ from select2reason.pool import Pool
 from select2reason.progress import say
 from select2reason.scoring.base import RaySettings, ScorerSpec, shard_path
 from select2reason.scoring.local import Scoring
-from select2reason.scoring.storage import Storage
+from select2reason.scoring.storage import KeptPool, Storage, text_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +45,6 @@ _CORES = 4  # of a CPU worker: its threads share one tokenizer, and a machine ho
 _TRIES = 4  # of a shard whose workers die
 _STORE_BYTES = 128 << 20  # of a Ray of our own: nothing but numbers travels through it
 _BLOCK_BYTES = 1 << 20
-_COPIES = 8  # files copied at once
 _ANSWER_S = 20.0  # of a cluster that is there
 _SEEN_S = 60.0  # NFS may show a new file that late
 _SAME = ("select2reason", "polars", "pyarrow", "numpy", "gigatoken", "tokenizers", "math-verify", "sympy")
@@ -72,7 +69,7 @@ def score_by_ray(
     check_ray(settings)
     pool = replace(pool, root=pool.root.absolute())
     _connect(settings.address)
-    kept = None if settings.storage is None else _Kept.of(pool, spec, settings.storage)
+    kept = None if settings.storage is None else KeptPool.of(pool, spec, settings.storage)
     left = list(shards) if kept is None else kept.prepare(shards, progress)
     done = []
     try:
@@ -89,67 +86,13 @@ def score_by_ray(
     _refuse_unseen(spec.folder(pool.root), done)
 
 
-# --- shards on a storage --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A pool's text shards and a scorer's shards of it on a storage, under the names that they have in the cache."""
-
-    storage: Storage
-    pool: Pool
-    scores: Path
-
-    @classmethod
-    def of(cls, pool: Pool, spec: ScorerSpec, url: str) -> _Kept:
-        return cls(Storage(url), pool, spec.folder(pool.root))
-
-    def prepare(self, shards: Sequence[int], progress: Progress) -> list[int]:
-        """Fetch what is scored there already, and copy there the text of the others, which are returned."""
-        there = self.storage.sizes(self._name(self.scores))
-        scored = [shard for shard in shards if shard_path(self.scores, shard).name in there]
-        left = [shard for shard in shards if shard not in set(scored)]
-        texts = {shard: _text_file(self.pool.root, shard) for shard in left}
-        there = self.storage.sizes(self._name(self.pool.root))
-        texts = {shard: file for shard, file in texts.items() if there.get(file.name) != file.stat().st_size}
-        with ThreadPoolExecutor(_COPIES) as threads:
-            for shard, _ in zip(scored, threads.map(self.fetch, scored), strict=True):
-                progress(self.pool.shards[shard])
-            if texts:
-                size = sum(file.stat().st_size for file in texts.values())
-                say(f"plan: {len(texts)} text shards ({size / 1e6:,.1f} MB) to copy to {self.storage.url}")
-            list(threads.map(lambda file: self.storage.put(file, self._name(file)), texts.values()))
-        return left
-
-    def fetch(self, shard: int) -> None:
-        """Bring a score shard into the cache."""
-        file = shard_path(self.scores, shard)
-        self.storage.fetch(self._name(file), file)
-
-    def _name(self, path: Path) -> str:
-        """pools/KEY/..., or questions/KEY/..."""
-        return str(path.relative_to(self.pool.root.parent.parent))
-
-    @contextmanager
-    def borrowed(self, shard: int) -> Iterator[Pool]:
-        """On a worker: a pool of this one shard's text in a folder of its own; its score shard is put away after."""
-        with TemporaryDirectory(prefix="select2reason-") as folder:
-            root = Path(folder)
-            text = _text_file(root, shard)
-            self.storage.fetch(self._name(_text_file(self.pool.root, shard)), text)
-            yield replace(self.pool, root=root)
-            score = shard_path(root / self.scores.relative_to(self.pool.root), shard)
-            self.storage.put(score, self._name(shard_path(self.scores, shard)))
-
-
-def _text_file(root: Path, shard: int) -> Path:
-    return root / f"text-{shard:05}.parquet"
+# --- workers --------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def _seen(pool: Pool, shard: int) -> Iterator[Pool]:
     """On a worker: the pool where it stands. Raises UsageError where this machine does not see it."""
-    if not _text_file(pool.root, shard).is_file():
+    if not text_file(pool.root, shard).is_file():
         raise UsageError(f"{platform.node()} does not see {pool.root}; {_SHARED}")
     yield pool
 
@@ -168,9 +111,6 @@ def _refuse_unseen(folder: Path, shards: Sequence[int]) -> None:
             list(folder.iterdir())  # asks the disk's server anew
 
 
-# --- workers --------------------------------------------------------------------------------------------------------
-
-
 class _Worker:
     """Scores shards one after another with one scorer, which is made when the first comes.
 
@@ -178,7 +118,7 @@ class _Worker:
     """
 
     def __init__(
-        self, pool: Pool, spec: ScorerSpec, kept: _Kept | None, tries: object, most: int, versions: Mapping[str, str]
+        self, pool: Pool, spec: ScorerSpec, kept: KeptPool | None, tries: object, most: int, versions: Mapping[str, str]
     ) -> None:
         self._pool, self._spec, self._kept, self._versions = pool, spec, kept, versions
         self._tries, self._most = tries, most
@@ -329,7 +269,9 @@ def _signals_kept() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _dealt_out(pool: Pool, spec: ScorerSpec, shards: Sequence[int], kept: _Kept | None) -> Generator[int, None, None]:
+def _dealt_out(
+    pool: Pool, spec: ScorerSpec, shards: Sequence[int], kept: KeptPool | None
+) -> Generator[int, None, None]:
     """Numbers of the shards as they are scored."""
     if not shards:
         return

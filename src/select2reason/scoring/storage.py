@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from select2reason.errors import RunError, Select2ReasonError, UsageError
+from select2reason.pool import Pool
+from select2reason.progress import say
+from select2reason.scoring.base import ScorerSpec, shard_path
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+    from select2reason.scoring.local import Progress
+
+_COPIES = 8  # files copied at once
 _WHOLE = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss")  # a file appears there when all of it is there
 
 
@@ -79,6 +87,62 @@ class Storage:
             told = " ".join(str(error).split())[:200] or type(error).__name__
             fix = "check --ray-storage and the rights to it, and run the same command again"
             raise RunError(f"{self.url} cannot be used from {platform.node()} ({told}); {fix}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPool:
+    """A pool's text shards and a scorer's shards of it on a storage, under the names that they have in the cache."""
+
+    storage: Storage
+    pool: Pool
+    scores: Path
+
+    @classmethod
+    def of(cls, pool: Pool, spec: ScorerSpec, url: str) -> KeptPool:
+        """For one scorer's work."""
+        return cls(Storage(url), pool, spec.folder(pool.root))
+
+    def prepare(self, shards: Sequence[int], progress: Progress) -> list[int]:
+        """Fetch what is scored there already, and copy there the text of the others, which are returned."""
+        there = self.storage.sizes(self._name(self.scores))
+        scored = [shard for shard in shards if shard_path(self.scores, shard).name in there]
+        left = [shard for shard in shards if shard not in set(scored)]
+        texts = {shard: text_file(self.pool.root, shard) for shard in left}
+        there = self.storage.sizes(self._name(self.pool.root))
+        texts = {shard: file for shard, file in texts.items() if there.get(file.name) != file.stat().st_size}
+        with ThreadPoolExecutor(_COPIES) as threads:
+            for shard, _ in zip(scored, threads.map(self.fetch, scored), strict=True):
+                progress(self.pool.shards[shard])
+            if texts:
+                size = sum(file.stat().st_size for file in texts.values())
+                say(f"plan: {len(texts)} text shards ({size / 1e6:,.1f} MB) to copy to {self.storage.url}")
+            list(threads.map(lambda file: self.storage.put(file, self._name(file)), texts.values()))
+        return left
+
+    def fetch(self, shard: int) -> None:
+        """Bring a score shard into the cache."""
+        file = shard_path(self.scores, shard)
+        self.storage.fetch(self._name(file), file)
+
+    def _name(self, path: Path) -> str:
+        """pools/KEY/..., or questions/KEY/..."""
+        return str(path.relative_to(self.pool.root.parent.parent))
+
+    @contextmanager
+    def borrowed(self, shard: int) -> Iterator[Pool]:
+        """On a worker: a pool of this one shard's text in a folder of its own; its score shard is put away after."""
+        with TemporaryDirectory(prefix="select2reason-") as folder:
+            root = Path(folder)
+            text = text_file(root, shard)
+            self.storage.fetch(self._name(text_file(self.pool.root, shard)), text)
+            yield replace(self.pool, root=root)
+            score = shard_path(root / self.scores.relative_to(self.pool.root), shard)
+            self.storage.put(score, self._name(shard_path(self.scores, shard)))
+
+
+def text_file(root: Path, shard: int) -> Path:
+    """The file of one shard's text."""
+    return root / f"text-{shard:05}.parquet"
 
 
 def _open(url: str) -> tuple[AbstractFileSystem, str]:
