@@ -41,7 +41,8 @@ class Bytes:
     @cached_property
     def bounds(self) -> NDArray[np.int64]:
         """Where each text begins in `data`, and where the last one ends: (n + 1,)."""
-        return self._offsets - self._offsets[0]
+        starts: NDArray[np.int64] = self._offsets - self._offsets[0]
+        return starts
 
     @cached_property
     def data(self) -> NDArray[np.uint8]:
@@ -84,7 +85,8 @@ class Bytes:
         if apart.all():
             return pairs
         place = np.arange(len(pairs))
-        return pairs[(place - np.maximum.accumulate(np.where(apart, place, 0))) % 2 == 0]
+        second = (place - np.maximum.accumulate(np.where(apart, place, 0))) % 2 == 1
+        return np.delete(pairs, second)
 
     def pieces(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> pl.Series:
         """The texts from `starts` to `ends`, which are in order and apart, as a column that shares these bytes."""

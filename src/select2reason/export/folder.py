@@ -218,7 +218,9 @@ def _beside(pool: Pool, rows: NDArray[np.uint32], table: pl.DataFrame, carried: 
     )
 
 
-def _examples(pool: Pool, rows: NDArray[np.uint32], beside: pl.DataFrame, *, spill: Path) -> Generator[pl.DataFrame, None, None]:
+def _examples(
+    pool: Pool, rows: NDArray[np.uint32], beside: pl.DataFrame, *, spill: Path
+) -> Generator[pl.DataFrame, None, None]:
     start = 0
     for text in pool.take(rows, TEXT, spill=spill):
         yield pl.concat([as_examples(text), beside.slice(start, text.height)], how="horizontal")
