@@ -40,7 +40,7 @@ def open_pool(
     their columns by then.
     """
     if settings.ray:
-        from select2reason.scoring.ray import check_ray
+        from select2reason.scoring.by_ray import check_ray
 
         check_ray(settings.ray)
     root = cache.cache_root(settings.cache_dir)

@@ -28,8 +28,8 @@ from select2reason.pool import Pool
 from select2reason.questions import Questions
 from select2reason.scoring import RaySettings, ScorerSpec, read_scores, score
 from select2reason.scoring.base import missing_shards, shard_path
-from select2reason.scoring.ray import _connect
-from select2reason.scoring.storage import Storage
+from select2reason.scoring.by_ray.cluster import connect
+from select2reason.scoring.by_ray.storage import Storage
 from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 from select2reason.trace import measure_spec
 from select2reason.verification import answers_spec
@@ -171,7 +171,7 @@ def test_a_worker_that_dies_costs_its_shard_alone(ray: None, asked: Questions, s
 def test_a_shard_that_kills_every_worker_ends_the_run(
     ray: None, asked: Questions, seen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("select2reason.scoring.ray._TRIES", 2)
+    monkeypatch.setattr("select2reason.scoring.by_ray.dealing._TRIES", 2)
     with pytest.raises(RunError, match=r"2 workers died over shard 3 of numbers.*run the same command again"):
         score(asked.pool, numbers(seen, "always"), ray=RAY)
 
@@ -243,7 +243,7 @@ def test_a_storage_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     storage = Storage("memory://bucket/prefix")
     assert storage.sizes("pools/key") == {}
     for number, kinds in enumerate([(), ("memory",)]):  # renamed when whole, or there when whole
-        monkeypatch.setattr("select2reason.scoring.storage._WHOLE", kinds)
+        monkeypatch.setattr("select2reason.scoring.by_ray.storage._WHOLE", kinds)
         (tmp_path / "file").write_bytes(b"text" * (1 + number))
         storage.put(tmp_path / "file", "pools/key/file")
         assert storage.sizes("pools/key") == {"file": 4 * (1 + number)}
@@ -265,7 +265,7 @@ def test_a_cluster_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None
     pytest.importorskip("ray", reason="needs ray")
     monkeypatch.setattr("ray.is_initialized", bool)
     with pytest.raises(UsageError, match=r"Ray cannot be used at 127\.0\.0\.1:1 .*ray start --head"):
-        _connect("127.0.0.1:1")
+        connect("127.0.0.1:1")
 
 
 def test_a_storage_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ Schema = Mapping[str, type[pl.DataType] | pl.DataType]
 
 @dataclass(frozen=True, slots=True)
 class RaySettings:
-    """Scoring by Ray (ray.py). `address` is that of a cluster (None: that of the job, or a Ray of its own on this
+    """Scoring by Ray (by_ray). `address` is that of a cluster (None: that of the job, or a Ray of its own on this
     machine); `storage` a folder or URL that all its machines reach (None: they see the cache folder itself)."""
 
     address: str | None = None
@@ -57,7 +57,7 @@ class ScorerSpec:
     call costs. `workers` processes share its shards, each with a GPU of its own; `make` is then sent to them.
     `prompt_tokens` is what a prompt adds to its question, for the plan (None: it reads nothing worth planning).
 
-    On other machines (ray.py) `make` and `gpus` are sent there: functions of a module over plain data, which open there
+    On other machines (by_ray) `make` and `gpus` are sent there: functions of a module over plain data, which open there
     what they need. `gpus` says how many GPUs one worker takes where there are any (None: it never takes one); a
     `served` scorer asks a server that computes for it, so that nothing is gained by sending it anywhere.
     """

@@ -1,6 +1,6 @@
 """Scoring on this machine: as many batches at once as the scorer bears, shard after shard; over a pool that stands, or
 over one while it is built. Scorers with a GPU each work in processes of their own (workers.py), and Ray's workers score
-by what is here (ray.py)."""
+by what is here (by_ray)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def score(
     if not missing:
         return
     if ray is not None and not spec.served:
-        from select2reason.scoring.ray import score_by_ray
+        from select2reason.scoring.by_ray import score_by_ray
 
         score_by_ray(pool, spec, missing, ray, progress=progress)
         return
