@@ -135,7 +135,8 @@ class _Builder:
             usable = _usable(canonical(layout, raw.frame), raw.rows, aside)
             rows += len(raw.rows)
             unusable += len(raw.rows) - usable["source_row"].n_unique()
-            self._append(usable.with_columns(source=pl.lit(number, pl.UInt32)))
+            source = pl.Series("source", [number], dtype=pl.UInt32).new_from_index(0, usable.height)
+            self._append(usable.hstack([source]))
             progress(raw.done)
         progress(1.0)
         bad = unusable + aside.unread_rows
@@ -144,12 +145,13 @@ class _Builder:
     def _append(self, frame: pl.DataFrame) -> None:
         """Cut so that no row group and no shard outgrows its bounds by more than one row."""
         sizes = frame.select(pl.sum_horizontal(pl.col(TEXT).str.len_bytes().fill_null(0)).cast(pl.Int64)).to_series()
-        frame = frame.with_columns(text_bytes=sizes)
+        frame = frame.hstack([sizes.alias("text_bytes")])
+        narrow = [name for name in frame.columns if name not in TEXT]
         while frame.height:
             now, frame = frame.head(room := self._room(frame["text_bytes"])), frame.slice(room)
             text_bytes = int(now["text_bytes"].sum())
-            self._group.append(now.select(TEXT))
-            self._narrow.append(now.drop(TEXT))
+            self._group.append(now[[*TEXT]])
+            self._narrow.append(now[narrow])
             self._group_bytes += text_bytes
             self._shard_bytes += text_bytes
             self.text_bytes += text_bytes
@@ -243,8 +245,10 @@ class _Aside:
 
 def _usable(frame: pl.DataFrame, rows: NDArray[np.int64], aside: _Aside) -> pl.DataFrame:
     """The examples that can be used, `position` in their batch being made `source_row`; the others are set aside."""
-    place = pl.Series(rows[frame["position"].to_numpy()], dtype=pl.Int64)
-    frame = frame.drop("position").with_columns(source_row=place)
+    place = pl.Series("source_row", rows[frame["position"].to_numpy()], dtype=pl.Int64)
+    frame = frame[[name for name in frame.columns if name != "position"]].hstack([place])
+    if frame["problem"].null_count() == frame.height:
+        return frame[[name for name in frame.columns if name != "problem"]]
     for row in frame.filter(pl.col("problem").is_not_null()).iter_rows(named=True):
         head = next((row[name] for name in ("question", "trace", "gold") if row[name]), "")
         aside.write(BadRow(row["source_row"], row["problem"], head[:HEAD_CHARS]), row["generation"])

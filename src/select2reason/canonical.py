@@ -7,7 +7,6 @@ here. A column that a batch lacks, or that has another type than its layout was 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import orjson
@@ -40,11 +39,11 @@ def canonical(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
         gold=pl.lit(_column(frame, layout.gold)),
         category=pl.lit(_column(frame, layout.category)),
         correct=_correct(layout, frame),
-        cut_off=pl.col("opened") & ~pl.col("closed") | pl.lit(_said_cut_off(layout, frame)),
+        cut_off=pl.col("opened") & ~pl.col("closed") | _said_cut_off(layout, frame),
         problem=_problem(),
     )
     own = [frame[name].alias(OWN + name) for name in layout.carried(frame.columns)]
-    return pl.concat([place, parts], how="horizontal").with_columns(own)
+    return place.hstack([*parts.iter_columns(), *own])
 
 
 # --- several responses in a row -------------------------------------------------------------------------------------
@@ -56,17 +55,23 @@ def _one_response_a_row(layout: Layout, frame: pl.DataFrame) -> tuple[pl.DataFra
     The first frame holds each example's `position` and `generation`.
     """
     several = _several(layout, frame)
-    place = pl.DataFrame({"position": np.arange(frame.height, dtype=np.uint32)})
+    positions = pl.Series("position", np.arange(frame.height, dtype=np.uint32))
     if several is None:
-        return place.with_columns(generation=pl.lit(None, pl.UInt32)), frame
-    numbers = pl.int_ranges(several.list.len(), dtype=pl.UInt32, eager=True)
-    place = place.with_columns(generation=numbers, response=several)
-    place = place.explode("generation", "response", empty_as_null=True, keep_nulls=True)
+        nothing = pl.Series("generation", [None], dtype=pl.UInt32).new_from_index(0, frame.height)
+        return pl.DataFrame([positions, nothing]), frame
+    numbers = pl.int_ranges(pl.col("response").list.len(), dtype=pl.UInt32)
+    place = (
+        pl.LazyFrame({"position": positions, "response": several})
+        .with_columns(generation=numbers)
+        .explode("generation", "response", empty_as_null=True, keep_nulls=True)
+        .collect()
+    )
     beside = pl.DataFrame({name: frame[name] for name in frame.columns if name != layout.response})
     columns = {column.name: column for column in beside[place["position"]].iter_columns()}
-    for name in filter(partial(_runs_beside, layout), columns):
-        columns[name] = _own_element(columns[name].alias(""), place["generation"])
-    return place.drop("response"), pl.DataFrame({**columns, str(layout.response): place["response"]})
+    columns |= _own_elements(
+        {name: column for name, column in columns.items() if _runs_beside(layout, name)}, place["generation"]
+    )
+    return place[["position", "generation"]], pl.DataFrame({**columns, str(layout.response): place["response"]})
 
 
 def _several(layout: Layout, frame: pl.DataFrame) -> pl.Series | None:
@@ -98,14 +103,18 @@ def _runs_beside(layout: Layout, name: str) -> bool:
     return name in (*layout.correct, layout.complete, layout.finish) or name.startswith("correctness_")
 
 
-def _own_element(column: pl.Series, generation: pl.Series) -> pl.Series:
+def _own_elements(columns: Mapping[str, pl.Series], generation: pl.Series) -> dict[str, pl.Series]:
     """Each generation's own element, where a flag is a list; one that is not is every generation's."""
-    if isinstance(column.dtype, pl.List):
-        return column.list.get(generation, null_on_oob=True)
-    if column.dtype != pl.String:
-        return column
-    pairs = zip(column, generation, strict=True)
-    return pl.Series([_element(text, number) for text, number in pairs], dtype=pl.String)
+    lists = {name: column for name, column in columns.items() if isinstance(column.dtype, pl.List)}
+    numbered = {str(number): column for number, column in enumerate(lists.values())}  # a name may look like a pattern
+    taken = pl.DataFrame({**numbered, "generation": generation}).select(
+        pl.col(number).list.get(pl.col("generation"), null_on_oob=True) for number in numbered
+    )
+    words = {name: column for name, column in columns.items() if column.dtype == pl.String}
+    return dict(zip(lists, taken.iter_columns(), strict=True)) | {
+        name: pl.Series([_element(*pair) for pair in zip(column, generation, strict=True)], dtype=pl.String)
+        for name, column in words.items()
+    }
 
 
 def _element(text: str | None, number: int | None) -> str | None:
@@ -129,14 +138,14 @@ def _texts(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
         parts = tags.wrap(_column(frame, layout.trace), _column(frame, layout.answer))
     else:
         parts = tags.split_response(_column(frame, layout.response))
-    return parts.with_columns(question=question)
+    return parts.hstack([question.alias("question")])
 
 
 def _column(frame: pl.DataFrame, name: str | None) -> pl.Series:
     """A column as text; a list of one text is that text."""
     column = _raw(frame, name)
     if column is None:
-        return pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+        return pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
     if column.dtype == pl.List(pl.String):
         values = [v[0] if v is not None and len(v) == 1 else v for v in column.to_list()]
         return pl.Series([as_text(value) for value in values], dtype=pl.String)
@@ -217,13 +226,13 @@ def _problem() -> pl.Expr:
 
 def _correct(layout: Layout, frame: pl.DataFrame) -> pl.Expr:
     """The pool's own verdict: the first of its flags that says anything (METHOD 9.6)."""
-    return pl.coalesce([pl.lit(_flag(frame, name)) for name in (*layout.correct, None)])
+    return pl.coalesce([*(pl.lit(_flag(frame, name)) for name in layout.correct), pl.lit(None, pl.Boolean)])
 
 
-def _said_cut_off(layout: Layout, frame: pl.DataFrame) -> pl.Series:
+def _said_cut_off(layout: Layout, frame: pl.DataFrame) -> pl.Expr:
     """Whether the pool itself says that the generation ended early; what it does not say counts as no."""
-    unfinished = ~_flag(frame, layout.complete)
-    too_long = _column(frame, layout.finish) == "length"
+    unfinished = ~pl.lit(_flag(frame, layout.complete))
+    too_long = pl.lit(_column(frame, layout.finish)) == "length"
     return unfinished.fill_null(False) | too_long.fill_null(False)
 
 
@@ -231,7 +240,7 @@ def _flag(frame: pl.DataFrame, name: str | None) -> pl.Series:
     """True, false or null from Booleans, 0 and 1, and the words true and false (also alone in a list)."""
     column = _raw(frame, name)
     if column is None:
-        return pl.repeat(None, frame.height, dtype=pl.Boolean, eager=True)
+        return pl.Series([None], dtype=pl.Boolean).new_from_index(0, frame.height)
     if isinstance(column.dtype, pl.List):
         column = column.list.first()
     if column.dtype == pl.Boolean:

@@ -42,12 +42,14 @@ def split_response(response: pl.Series) -> pl.DataFrame:
     Opened and never closed: the trace runs to the end. Closed and never opened: it starts at the beginning. Neither:
     the whole response is the trace. A null response gives nulls.
     """
-    length = response.str.len_bytes().cast(pl.Int64)
-    frame = pl.DataFrame({"text": response, "length": length}).with_columns(
-        start=pl.lit(0, pl.Int64), end=pl.col("length"), opened=pl.lit(False), closed=pl.lit(False)
+    length = pl.col("text").str.len_bytes().cast(pl.Int64)
+    frame = pl.DataFrame({"text": response})
+    begun = frame.lazy().with_columns(
+        length=length, start=pl.lit(0, pl.Int64), end=length, opened=pl.lit(False), closed=pl.lit(False)
     )
     for open_tag, close_tag in TAGS:
-        frame = _find(frame, open_tag, close_tag)
+        frame = _find(begun, open_tag, close_tag).collect()
+        begun = frame.lazy()
         free = response.filter(~frame["opened"] & ~frame["closed"])
         if free.is_empty() or not has_tags(free).any():
             break
@@ -61,7 +63,7 @@ def split_response(response: pl.Series) -> pl.DataFrame:
     )
 
 
-def _find(frame: pl.DataFrame, open_tag: str, close_tag: str) -> pl.DataFrame:
+def _find(frame: pl.LazyFrame, open_tag: str, close_tag: str) -> pl.LazyFrame:
     """Place one family's tags in the rows where no earlier family was found."""
     text = pl.col("text")
     frame = frame.with_columns(

@@ -123,34 +123,34 @@ class TraceScorer:
         sums = _normalised_length(repeats, batch.height, cuts=cuts), *_example_length(batch, cuts=cuts)
         counted = _counted(self.tokenizer, self.numbers, trace, sums)
         normalised, question, reply = counted.sums
-        lengths = pl.DataFrame(
-            {
-                "trace_tokens": normalised,
-                "trace_tokens_raw": counted.raw,
-                "total_tokens": question + reply + self.template_tokens,
-                "rethinking_tokens": _rethinking_tokens(batch["trace"], repeats),
-                "loop_share": counted.loops.share,
-                "loop_start": pl.Series(counted.loops.start).replace(-1, None),
-            }
-        )
-        return pl.concat([lengths, _health(batch, trace)], how="horizontal")
+        numbers = {
+            "trace_tokens": normalised,
+            "trace_tokens_raw": counted.raw,
+            "total_tokens": question + reply + self.template_tokens,
+            "rethinking_tokens": _rethinking_tokens(batch["trace"], repeats),
+            "loop_share": counted.loops.share,
+            "loop_start": counted.loops.start,
+        }
+        known = {name: pl.lit(pl.Series(values)) for name, values in numbers.items()} | _health(batch, trace)
+        known["loop_start"] = pl.when(known["loop_start"] >= 0).then(known["loop_start"])
+        return batch.select(known[name].cast(dtype).alias(name) for name, dtype in OUTPUTS.items())
 
     def close(self) -> None:
         """Let the tokenizer rest."""
         self.tokenizer.rest()
 
 
-def _health(batch: pl.DataFrame, traces: Bytes) -> pl.DataFrame:
+def _health(batch: pl.DataFrame, traces: Bytes) -> dict[str, pl.Expr]:
     head, trace, tail = pl.col("head"), pl.col("trace"), pl.col("tail")
     tagless = (head == "") & (tail == "")
-    return batch.select(
-        no_trace=trace.str.strip_chars(WHITE) == "",
-        unfinished=unfinished(pl.when(tail != "").then(tail).otherwise(trace)),
-        language_switch=pl.lit(switches(batch["question"], batch["trace"], traces)),
-        damaged_tags=damaged_tags(head, trace, tail),
-        runs_on=runs_on(pl.when(tagless).then(trace).otherwise(tail)),
-        trace_key=trace.hash(seed=0),
-    )
+    return {
+        "no_trace": trace.str.strip_chars(WHITE) == "",
+        "unfinished": unfinished(pl.when(tail != "").then(tail).otherwise(trace)),
+        "language_switch": pl.lit(switches(batch["question"], batch["trace"], traces)),
+        "damaged_tags": damaged_tags(head, trace, tail),
+        "runs_on": runs_on(pl.when(tagless).then(trace).otherwise(tail)),
+        "trace_key": trace.hash(seed=0),
+    }
 
 
 # --- lengths as sums ------------------------------------------------------------------------------------------------
@@ -238,6 +238,8 @@ class Repeats:
 
     def normalised(self, wanted: NDArray[np.bool_]) -> pl.Series:
         """The normalised traces of the rows that are wanted (n,), in order."""
+        if not wanted.any():
+            return pl.Series("step", [], dtype=pl.String)
         kept = wanted[self.rows] & ~self.again
         frame = pl.DataFrame({"row": self.rows[kept], "step": self.steps.filter(kept)})
         return frame.group_by("row", maintain_order=True).agg(pl.col("step").str.join(STEP_BREAK))["step"]
@@ -257,7 +259,7 @@ def find_repeats(traces: Bytes) -> Repeats:
     at_end = again & (np.diff(rows, append=len(traces)) > 0)
     repeat = np.flatnonzero(again)
     beside = np.where(at_end[repeat], last_kept[repeat], np.minimum(repeat + 1, len(rows) - 1))
-    even = _starts_plain(steps[repeat]) & _starts_plain(steps[beside])
+    even = np.logical_and(*np.split(_starts_plain(steps[np.concatenate([repeat, beside])]), 2))
     return Repeats(rows, steps, again, at_end, last_kept, np.unique(rows[repeat][~even]))
 
 
@@ -269,7 +271,8 @@ def _trimmed_hash(
     if len(data):
         edges = _MAYBE_WHITE[data[np.minimum(starts, len(data) - 1)]] | _MAYBE_WHITE[data[np.maximum(ends - 1, 0)]]
         maybe = np.flatnonzero(edges)
-        key[maybe] = steps[maybe].str.strip_chars(WHITE).hash(seed=0)
+        trimmed = pl.col("").str.strip_chars(WHITE).hash(seed=0)
+        key[maybe] = pl.DataFrame({"": steps[maybe]}).select(trimmed).to_series().to_numpy()
     return key
 
 
@@ -279,18 +282,15 @@ def rethinking_tokens(trace: pl.Series) -> NDArray[np.int64]:
 
 
 def _rethinking_tokens(trace: pl.Series, repeats: Repeats) -> NDArray[np.int64]:
-    words = pl.DataFrame({"text": trace}).select(_rethinking(pl.col("text"))).to_series().to_numpy().astype(np.int64)
-    dropped = pl.DataFrame({"step": repeats.steps.filter(repeats.again)}).select(_rethinking(pl.col("step")))
-    np.subtract.at(words, repeats.rows[repeats.again], dropped.to_series().to_numpy())
+    texts = pl.concat([trace.alias(""), repeats.steps.filter(repeats.again).alias("")])
+    counted = pl.DataFrame({"": texts}).select(pl.col("").str.count_matches(RETHINKING)).to_series()
+    words, dropped = np.split(counted.to_numpy().astype(np.int64), [len(trace)])
+    np.subtract.at(words, repeats.rows[repeats.again], dropped)
     return words
 
 
 def _starts_plain(steps: pl.Series) -> NDArray[np.bool_]:
     return steps.str.contains(r"\A\S").to_numpy()
-
-
-def _rethinking(text: pl.Expr) -> pl.Expr:
-    return text.str.count_matches(RETHINKING)
 
 
 # --- the whole example ----------------------------------------------------------------------------------------------
@@ -303,10 +303,12 @@ def _example_length(batch: pl.DataFrame, *, cuts: bool) -> tuple[Sum, Sum]:
     """
     edges = _edges(batch)
     anew = edges["whole"].to_numpy() if cuts else np.ones(batch.height, np.bool_)
-    framed = edges.filter(~anew)
-    reply = batch.filter(anew).select(_REPLY + pl.col("head") + pl.col("trace") + pl.col("tail")).to_series()
+    framed, reply = edges, pl.Series([], dtype=pl.String)
+    if anew.any():
+        framed = edges.filter(~anew)
+        reply = batch.filter(anew).select(_REPLY + pl.col("head") + pl.col("trace") + pl.col("tail")).to_series()
     signs = {"before": 1, "lead": -1, "last": -1, "after": 1}
-    asked = Sum(np.zeros(batch.height, np.bool_), [Part(np.arange(batch.height), "user\n" + batch["question"])])
+    asked = Sum(np.zeros(batch.height, np.bool_), [Part(np.arange(batch.height), edges["asked"])])
     return asked, Sum(
         ~anew,
         [
@@ -320,14 +322,20 @@ def _edges(batch: pl.DataFrame) -> pl.DataFrame:
     """What stands around the first and the last safe cut of each trace, and `whole` where there is no such cut.
 
     before = what precedes the first cut, of which `lead` belongs to the trace; after = what follows the last cut, of
-    which `last` belongs to the trace.
+    which `last` belongs to the trace. `asked` is the question's turn.
     """
     lead = pl.col("trace").str.extract(r"\A(\s*)")
     end = pl.col("trace").str.tail(_LAST_LINE_CHARS)
     at_line_end = end.str.ends_with("\n") & (pl.col("tail").str.contains(r"\A\S") | (pl.col("tail") == ""))
     last = pl.when(at_line_end).then(pl.lit("")).otherwise(end.str.extract(r"\n(\S[^\n]*)\z"))
-    edges = batch.select(lead=lead, last=last, before=_REPLY + pl.col("head") + lead, after=last + pl.col("tail"))
-    cut_first = pl.col("before").str.ends_with("\n") & (pl.col("lead").str.ends_with("\n") | (pl.col("lead") == ""))
-    return edges.with_columns(
-        whole=~(cut_first & pl.col("last").is_not_null()).fill_null(False) | (batch["trace"].str.strip_chars() == "")
+    before = _REPLY + pl.col("head") + lead
+    cut_first = before.str.ends_with("\n") & (lead.str.ends_with("\n") | (lead == ""))
+    empty = pl.col("trace").str.strip_chars() == ""
+    return batch.select(
+        lead=lead,
+        last=last,
+        before=before,
+        after=last + pl.col("tail"),
+        whole=~(cut_first & last.is_not_null()).fill_null(False) | empty,
+        asked=pl.lit("user\n") + pl.col("question"),
     )

@@ -29,7 +29,8 @@ class Bytes:
     @classmethod
     def of(cls, texts: pl.Series) -> Bytes:
         """The bytes of these texts; a null is empty."""
-        return cls(texts.fill_null("").to_arrow(compat_level=pl.CompatLevel.oldest()))
+        whole = texts.fill_null("") if texts.null_count() else texts
+        return cls(whole.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
     def __len__(self) -> int:
         return len(self.array)

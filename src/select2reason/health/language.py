@@ -54,7 +54,7 @@ _OWN = 0.4  # least part of a trace's letters that makes a script its own
 
 def switches(question: pl.Series, trace: pl.Series, held: Bytes | None = None) -> pl.Series:
     """Whether each trace has such a passage; `held`: the bytes of the traces, where they are at hand."""
-    found = pl.repeat(False, len(trace), dtype=pl.Boolean, eager=True)
+    found = pl.Series(np.zeros(len(trace), np.bool_))
     maybe = _maybe_foreign(held or Bytes.of(trace))
     if not len(maybe):
         return found

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from select2reason.pool import Pool
-from select2reason.scoring.base import RaySettings, Scorer, ScorerSpec, missing_shards, shard_path, write_shard
+from select2reason.scoring.base import RaySettings, Schema, Scorer, ScorerSpec, missing_shards, shard_path, write_shard
 
 Progress = Callable[[int], None]
 
@@ -69,7 +69,7 @@ class Scoring:
 
     def add(self, batch: pl.DataFrame) -> None:
         """Score a batch beside the caller; waits while as many as may be are under way."""
-        self._held.append(batch.select(self._spec.inputs))
+        self._held.append(batch[[*self._spec.inputs]])
         if sum(map(len, self._held)) >= self._spec.batch_rows:
             self._submit()
 
@@ -105,8 +105,15 @@ class Scoring:
                 continue
             scored = first.result()
             self._batches -= 1
-            self._scored.append(scored.select(pl.col(name).cast(dtype) for name, dtype in self._spec.outputs.items()))
+            self._scored.append(_typed(scored, self._spec.outputs))
             self._progress(scored.height)
+
+
+def _typed(scored: pl.DataFrame, outputs: Schema) -> pl.DataFrame:
+    """The columns that are to be kept, of the types that they are to have."""
+    if all(scored.schema[name] == dtype for name, dtype in outputs.items()):
+        return scored[[*outputs]]
+    return scored.select(pl.col(name).cast(dtype) for name, dtype in outputs.items())
 
 
 def _checked(scorer: Scorer, batch: pl.DataFrame) -> pl.DataFrame:
