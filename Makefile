@@ -23,7 +23,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix src tests benchmarks
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/select_speed.py
+	$(BIN)/python benchmarks/select_speed.py --write
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
