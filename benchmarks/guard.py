@@ -11,9 +11,9 @@ Why this and not something steadier: counting instructions needs counters that v
 says "not supported"), or valgrind, which CI has not got. Why it is steady enough: both sides are cut into pieces of
 a few to 40 ms that take turns, so that each has many chances to run undisturbed, and of each piece the fastest of all
 rounds counts; sums of whole passes scattered by 12% under load.
-On two cores with up to ten programs at work for each, runs on unchanged code lay between -1% and +8% of the record, and
-29% more work in the measuring of traces came out as +29%. Another kind of processor may have another ratio: record it
-where it is checked.
+On two cores under loads of 7 to 21, runs on unchanged code lay between -2% and +8% of the record, and 29% more work
+in the measuring of traces came out as +29%. Another kind of processor may have another ratio: record it where it is
+checked.
 """
 
 from __future__ import annotations

@@ -35,21 +35,21 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
+    refuse_full(max([*args.rows, *args.large], default=0), args.work)
+    told = {}
     if args.rows:
-        told = section(turns(args.rows, args.peer_rows, args.repeat, args.work))
-        print(told)
-        if args.write:
-            write(RESULTS, "speed", told)
+        told["speed"] = section(turns(args.rows, args.peer_rows, args.repeat, args.work))
+        print(told["speed"], flush=True)
     if args.large:
-        told = large_section(large(args.large, args.work))
-        print(told)
-        if args.write:
-            write(RESULTS, "large", told)
+        told["large"] = large_section(large(args.large, args.work))
+        print(told["large"])
+    if args.write:
+        for name, text in told.items():
+            write(RESULTS, name, text)
 
 
 def turns(sizes: list[int], peer_rows: int, repeat: int, work: Path) -> Measured:
     """Every side over every pool, in turn; ours also over as many rows as the slow peers get."""
-    refuse_full(max(sizes), work)
     small = {min(rows, peer_rows) for rows in sizes}
     pools = {rows: made(rows, work) for rows in sorted({*sizes, *small})}
     runs: dict[tuple[str, int], list[Run]] = {}
@@ -69,7 +69,6 @@ def large(sizes: list[int], work: Path) -> list[Grown]:
 
 
 def _once(rows: int, work: Path) -> Grown:
-    refuse_full(rows, work)
     pool = made(rows, work)
     try:
         return _grown(pool, work)

@@ -194,7 +194,7 @@ def _split(run: Run) -> str:
 
 
 def machine() -> str:
-    """The processor, the cores, the memory, the load before, the versions; no name of a host or a folder."""
+    """The processor, the cores, the memory, the versions; no name of a host or a folder."""
     found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = psutil.virtual_memory().total / 2**30
     versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
