@@ -2,7 +2,7 @@
 
     python benchmarks/guard.py [--record] [--rounds 15]
 
-The hot path is what every row of a pool goes through: the pool is built, then each scorer of rows measures each batch, on one core.
+On one core, the hot path is what every row goes through: the pool is built, then each scorer measures each batch.
 Its CPU seconds are set against those of gigatoken counting the same traces, its vocabulary loaded, in the same process:
 a slower or a busier machine slows both, a slower program only one. `--record` keeps the ratio of now in guard.json, to
 be committed with the change that accounts for it.
