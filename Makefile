@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench guard clean
 
 demo: $(VENV)/.core
 	$(BIN)/select2reason demo --force
@@ -23,7 +23,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix src tests benchmarks
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/select_speed.py
+	$(BIN)/python benchmarks/select_speed.py --write
+
+guard: $(VENV)/.dev
+	$(BIN)/python benchmarks/guard.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

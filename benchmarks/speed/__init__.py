@@ -1,0 +1,1 @@
+"""What select_speed.py measures with, what it measures, and how it tells."""
