@@ -3,9 +3,10 @@
 python count_tokens.py POOL
 
 One thread reads and decodes; as many as there are cores count, each with a gigatoken of its own, because one gigatoken
-lets in one thread at a time and its own threads cost more than they bring. Beside reading on a single thread, counting
-on one thread and gigatoken's `parallel=True`, this is the fastest simple program that was found where two cores are
-free. Nothing is normalised: the made pools are in normal form C already. Prints the sum.
+lets in one thread at a time and its own threads cost more than they bring. Of the programs as simple as this it was the
+fastest on two nearly free cores (40,000 rows, fastest of four): 2.4 s; 2.5 s where each of two threads reads a half and
+counts it, 3.2 s with one counting thread, 3.6 s with gigatoken's `parallel=True`, 3.7 s with no thread at all. Nothing
+is normalised: the made pools count the same without, which is checked. Prints the sum.
 """
 
 import os
