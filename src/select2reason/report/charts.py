@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
@@ -18,17 +17,13 @@ from select2reason.report.canvas import (
     INK,
     POOL,
     SELECTION,
-    TEXT_POINTS,
-    canvas,
+    Sheet,
+    apart,
     length_ticks,
     short,
-    svg,
 )
 from select2reason.report.distributions import Histogram
 from select2reason.report.study import Group, Study
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _SHARE = "share of examples, %"
 _APART = 0.062  # of the height: nearer names of lines would run into each other
@@ -37,41 +32,36 @@ _APART = 0.062  # of the height: nearer names of lines would run into each other
 # --- how values are spread ------------------------------------------------------------------------------------------
 
 
-def length_chart(name: str, histogram: Histogram, label: str) -> Markup:
+def length_chart(histogram: Histogram, label: str) -> Markup:
     """Share of examples by a number of tokens, logarithmic; pool filled, selection as a line."""
-    figure, axes = canvas(f"{label} (logarithmic)", _SHARE)
-    axes.set_xscale("log")
-    _outline(axes, histogram)
-    ticks = length_ticks(histogram.edges)
-    axes.set_xticks(ticks, [short(tick) for tick in ticks])
-    axes.minorticks_off()
-    return svg(figure, name, _spread(label, histogram, 0))
+    sheet = Sheet(f"{label} (logarithmic)", _SHARE, x_is_log=True, x_ticks=length_ticks(histogram.edges))
+    _outline(sheet, histogram)
+    return sheet.svg(_spread(label, histogram, 0))
 
 
-def linear_chart(name: str, histogram: Histogram, label: str, places: int) -> Markup:
+def linear_chart(histogram: Histogram, label: str, places: int) -> Markup:
     """Share of examples by a value on an even scale."""
-    figure, axes = canvas(label, _SHARE)
-    _outline(axes, histogram)
-    axes.locator_params(axis="x", nbins=6)
-    return svg(figure, name, _spread(label, histogram, places))
+    sheet = Sheet(label, _SHARE)
+    _outline(sheet, histogram)
+    return sheet.svg(_spread(label, histogram, places))
 
 
-def _outline(axes: Axes, histogram: Histogram) -> None:
-    axes.stairs(_percent(histogram.pool), histogram.edges, fill=True, color=POOL, alpha=0.4, linewidth=0)
-    _median(axes, histogram.pool_median, POOL)
+def _outline(sheet: Sheet, histogram: Histogram) -> None:
+    sheet.x = (float(histogram.edges[0]), float(histogram.edges[-1]))
+    sheet.steps(_percent(histogram.pool), histogram.edges, POOL, filled=True)
+    _median(sheet, histogram.pool_median, POOL)
     if histogram.selection is not None and histogram.selection.any():
-        axes.stairs(_percent(histogram.selection), histogram.edges, color=SELECTION, linewidth=2)
-        _median(axes, histogram.selection_median, SELECTION)
-    axes.set_xlim(histogram.edges[0], histogram.edges[-1])
+        sheet.steps(_percent(histogram.selection), histogram.edges, SELECTION, filled=False)
+        _median(sheet, histogram.selection_median, SELECTION)
 
 
 def _percent(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return 100 * counts / max(int(counts.sum()), 1)
 
 
-def _median(axes: Axes, value: float | None, colour: str) -> None:
+def _median(sheet: Sheet, value: float | None, colour: str) -> None:
     if value is not None:
-        axes.axvline(value, color=colour, linewidth=1.4, dashes=(4, 3))
+        sheet.upright(value, colour, 1.4)
 
 
 def _spread(what: str, histogram: Histogram, places: int) -> str:
@@ -87,48 +77,53 @@ def _spread(what: str, histogram: Histogram, places: int) -> str:
 
 def by_length_chart(study: Study, *, per_1000: bool) -> Markup:
     """Mean rethinking tokens by tenth of trace length, over all traces and at both ends of difficulty."""
-    label = _study_label(per_1000)
-    figure, axes = canvas("tenth of the traces by length (10 = longest)", label, bottom=BOTTOM_OF_TWO_LINES)
+    label, tenths = _study_label(per_1000), [(float(part), str(part)) for part in range(1, 11)]
+    name = "tenth of the traces by length (10 = longest)"
+    sheet = Sheet(name, label, x=(0.5, 10.5), bottom=BOTTOM_OF_TWO_LINES, x_ticks=tenths)
     lines = [
-        (study.by_length, POOL, "o"),
-        (study.by_length_easiest, EASY, "v"),
-        (study.by_length_hardest, HARD, "^"),
+        (study.by_length, POOL, "disc"),
+        (study.by_length_easiest, EASY, "down"),
+        (study.by_length_hardest, HARD, "up"),
     ]
     for groups, colour, marker in lines:
-        _points(axes, groups, per_1000, colour, marker)
-    axes.set_xticks(range(1, 11))
-    axes.set_xlim(0.5, 10.5)
-    axes.set_ylim(bottom=0)
-    return svg(figure, f"by-length-{per_1000:d}", _study_alt("length", study.by_length, per_1000))
+        _points(sheet, groups, per_1000, colour, marker)
+    sheet.y = (0.0, sheet.heights()[1])
+    return sheet.svg(_study_alt("length", study.by_length, per_1000))
 
 
 def by_difficulty_chart(study: Study, *, per_1000: bool) -> Markup:
     """The same by quarter of difficulty; each bar carries its range and n."""
-    label = _study_label(per_1000)
-    figure, axes = canvas("quarter of the traces by difficulty", label, bottom=BOTTOM_OF_TWO_LINES)
     groups = study.by_difficulty
-    places = range(len(groups))
-    axes.bar(places, [_height(g, per_1000) for g in groups], width=0.62, color=POOL, alpha=0.55)
+    ticks = [(float(at), f"{g.low:.2f}–{g.high:.2f}\nn = {g.n:,}") for at, g in enumerate(groups)]
+    limits = (-0.6, len(groups) - 0.4)
+    sheet = Sheet(
+        "quarter of the traces by difficulty",
+        _study_label(per_1000),
+        x=limits,
+        bottom=BOTTOM_OF_TWO_LINES,
+        x_ticks=ticks,
+    )
+    sheet.bars([_height(g, per_1000) for g in groups], POOL, width=0.62)
     if not per_1000:
-        _whiskers(axes, places, groups, INK)
-    axes.set_xticks(places, [f"{g.low:.2f}–{g.high:.2f}\nn = {g.n:,}" for g in groups])
-    axes.set_xlim(-0.6, len(groups) - 0.4)
-    return svg(figure, f"by-difficulty-{per_1000:d}", _study_alt("difficulty", groups, per_1000))
+        _whiskers(sheet, range(len(groups)), groups, INK)
+    return sheet.svg(_study_alt("difficulty", groups, per_1000))
 
 
-def _points(axes: Axes, groups: Sequence[Group], per_1000: bool, colour: str, marker: str) -> None:
-    places = [group.part for group in groups]
-    heights = [_height(group, per_1000) for group in groups]
-    axes.plot(places, heights, color=colour, marker=marker, markersize=5, linewidth=1.7)
+def _points(sheet: Sheet, groups: Sequence[Group], per_1000: bool, colour: str, marker: str) -> None:
+    if not groups:
+        return
+    places = [float(group.part) for group in groups]
+    sheet.line(places, [_height(group, per_1000) for group in groups], colour, 1.7, marker=marker)
     if not per_1000:
-        _whiskers(axes, places, groups, colour)
+        _whiskers(sheet, places, groups, colour)
 
 
-def _whiskers(axes: Axes, places: Iterable[int], groups: Sequence[Group], colour: str) -> None:
+def _whiskers(sheet: Sheet, places: Iterable[float], groups: Sequence[Group], colour: str) -> None:
     """One standard error to each side of the mean; none where n is 1."""
-    for place, group in zip(places, groups, strict=True):
-        error = group.stderr or 0.0
-        axes.vlines(place, group.mean - error, group.mean + error, colors=colour, linewidth=1.4)
+    errors = [group.stderr or 0.0 for group in groups]
+    low = [group.mean - error for group, error in zip(groups, errors, strict=True)]
+    high = [group.mean + error for group, error in zip(groups, errors, strict=True)]
+    sheet.whiskers(list(places), low, high, colour)
 
 
 def _height(group: Group, per_1000: bool) -> float:
@@ -154,20 +149,16 @@ def sweep_chart(sweep: Sweep, figure_of: str, label: str, weight: float) -> Mark
     lines = [(size, _known(sweep.at(size.rows), figure_of)) for size in sweep.sizes]
     if not all(values for _, values in lines):
         return None
-    figure, axes = canvas("weight of difficulty (1 − weight: of length)", label, right=0.84)
+    sheet = Sheet("weight of difficulty (1 − weight: of length)", label, right=333, y_name=short)
     for size, values in lines:
         colour, width = (SELECTION, 2.4) if size.asked else (POOL, 1.5)
-        axes.plot(
-            [w for w, _ in values], [v for _, v in values], color=colour, linewidth=width, marker=".", clip_on=False
-        )
-    axes.axvline(weight, color=SELECTION, linewidth=1.2, dashes=(4, 3))
-    axes.set_xlim(0, 1)
-    axes.yaxis.set_major_formatter(lambda value, _: short(value))
-    _name_lines(axes, [(values[-1][1], size_name(size), size.asked) for size, values in lines])
+        sheet.line([w for w, _ in values], [v for _, v in values], colour, width, marker="dot")
+    sheet.upright(weight, SELECTION, 1.2)
+    _name_lines(sheet, [(values[-1][1], size_name(size), size.asked) for size, values in lines])
     ends = "; ".join(
         f"{plain.count(size.rows)} examples from {values[0][1]:,.2f} to {values[-1][1]:,.2f}" for size, values in lines
     )
-    return svg(figure, f"sweep-{figure_of}", f"{label} by weight from 0 to 1, by size: {ends}.")
+    return sheet.svg(f"{label} by weight from 0 to 1, by size: {ends}.")
 
 
 def size_name(size: Size) -> str:
@@ -179,19 +170,11 @@ def _known(points: Sequence[Point], figure_of: str) -> list[tuple[float, float]]
     return [(p.weight, float(value)) for p in points if (value := getattr(p, figure_of)) is not None]
 
 
-def _name_lines(axes: Axes, ends: Sequence[tuple[float, str, bool]]) -> None:
+def _name_lines(sheet: Sheet, ends: Sequence[tuple[float, str, bool]]) -> None:
     """Names at the right ends of lines, pushed apart where they would touch."""
-    low, high = axes.get_ylim()
-    least, place = _APART * (high - low), -np.inf
-    for end, name, asked in sorted(ends):
-        place = max(end, place + least)
-        axes.annotate(
-            name,
-            (1, place),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            size=TEXT_POINTS,
-            color=SELECTION if asked else INK,
-            annotation_clip=False,
-        )
+    low, high = sheet.heights()
+    ordered = sorted(ends)
+    for place, (_, name, asked) in zip(
+        apart([end for end, _, _ in ordered], _APART * (high - low)), ordered, strict=True
+    ):
+        sheet.name_at_end(place, name, SELECTION if asked else INK)

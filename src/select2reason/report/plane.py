@@ -3,8 +3,8 @@ the cut runs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,12 +12,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from select2reason.report import plain
-from select2reason.report.canvas import INK, POOL, SELECTION, canvas, length_ticks, short, svg
+from select2reason.report.canvas import INK, POOL, SELECTION, Sheet, length_ticks
 from select2reason.report.distributions import log_edges, unit_edges
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.path import Path
 
 _CELLS = (32, 20)  # along the length and along the difficulty
 _SHADES = (0.16, 0.27, 0.39, 0.52, 0.66, 0.82)  # opacity of the cells, fewest to most examples
@@ -98,21 +94,24 @@ def _ranks(pool: pl.DataFrame, value: str, rank: str) -> tuple[NDArray[np.float6
 
 def plane_chart(plane: Plane) -> Markup:
     """Cells of difficulty x length: shade = examples of the pool; area of the square = share selected; the cut."""
-    figure, axes = canvas("trace tokens (logarithmic)", "difficulty (higher = harder)")
-    x, y = np.log10(plane.lengths), plane.difficulties
+    x, y = plane.lengths, plane.difficulties
+    sheet = Sheet(
+        "trace tokens (logarithmic)",
+        "difficulty (higher = harder)",
+        x=(float(x[0]), float(x[-1])),
+        y=(float(y[0]), float(y[-1])),
+        x_is_log=True,
+        x_ticks=length_ticks(x),
+        grid=False,
+    )
     chosen = np.zeros_like(plane.pool) if plane.selection is None else plane.selection
     for shade, cells in zip(_SHADES, _shades(plane.pool), strict=True):
-        _patch(axes, _squares(x, y, np.where(cells, _WHOLE_CELL, 0)), POOL, shade)
-    _patch(axes, _squares(x, y, _WHOLE_CELL * np.sqrt(chosen / np.maximum(plane.pool, 1))), SELECTION, 1.0)
+        sheet.boxes(_squares(x, y, np.where(cells, _WHOLE_CELL, 0)), POOL, shade)
+    sheet.boxes(_squares(x, y, _WHOLE_CELL * np.sqrt(chosen / np.maximum(plane.pool, 1))), SELECTION, 1.0)
     if plane.cut is not None and plane.cut.size:
-        axes.plot(np.log10(plane.cut[0]), plane.cut[1], color=INK, linewidth=1.4, dashes=(4, 3))
-    ticks = length_ticks(plane.lengths)
-    axes.set_xticks(np.log10(ticks), [short(tick) for tick in ticks])
-    axes.grid(visible=False)
-    axes.set_xlim(x[0], x[-1])
-    axes.set_ylim(y[0], y[-1])
+        sheet.line(plane.cut[0], plane.cut[1], INK, 1.4, dashed=True)
     alt = f"Difficulty against trace length: {plain.count(plane.pool.sum())} examples of the pool in cells"
-    return svg(figure, "plane", alt + f", {plain.count(chosen.sum())} of them selected.")
+    return sheet.svg(alt + f", {plain.count(chosen.sum())} of them selected.")
 
 
 def _shades(counts: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
@@ -121,26 +120,17 @@ def _shades(counts: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
     return [level == shade for shade in range(1, len(_SHADES) + 1)]
 
 
-def _squares(x: NDArray[np.float64], y: NDArray[np.float64], sides: NDArray[np.float64]) -> Path | None:
-    """One path of boxes in the middle of their cells, each `sides` (0..1) of its cell wide and high; null where all
-    are 0."""
-    from matplotlib.path import Path
-
-    boxes = []
+def _squares(
+    x: NDArray[np.float64], y: NDArray[np.float64], sides: NDArray[np.float64]
+) -> Iterator[tuple[float, float, float, float]]:
+    """A box in the middle of each cell whose side (0..1 of its cell's) is not 0: left, low, right, high."""
     for i, j in np.argwhere(sides > 0):
         cut = (1 - sides[i, j]) / 2
-        (left, right), (low, high) = _inner(x, i, cut), _inner(y, j, cut)
-        boxes.append(Path([[left, low], [right, low], [right, high], [left, high], [left, low]], closed=True))
-    return Path.make_compound_path(*boxes) if boxes else None
+        left, right = 10.0 ** np.array(_inner(np.log10(x), i, cut))
+        low, high = _inner(y, j, cut)
+        yield float(left), low, float(right), high
 
 
 def _inner(edges: NDArray[np.float64], i: int, cut: float) -> tuple[float, float]:
     width = edges[i + 1] - edges[i]
     return float(edges[i] + cut * width), float(edges[i + 1] - cut * width)
-
-
-def _patch(axes: Axes, path: Path | None, colour: str, alpha: float) -> None:
-    from matplotlib.patches import PathPatch
-
-    if path is not None:
-        axes.add_patch(PathPatch(path, facecolor=colour, alpha=alpha, linewidth=0))

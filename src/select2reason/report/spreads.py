@@ -44,12 +44,12 @@ def _lengths(
     title: str, column: str, label: str, missing: str, pool: pl.DataFrame, selection: pl.DataFrame | None
 ) -> Spread:
     histogram = length_histogram(pool, selection, column)
-    chart = None if histogram is None else charts.length_chart(column, histogram, label)
+    chart = None if histogram is None else charts.length_chart(histogram, label)
     return Spread(title, 0, missing, histogram, chart)
 
 
 def _even(title: str, histogram: Histogram | None, label: str, missing: str, places: int) -> Spread:
-    chart = None if histogram is None else charts.linear_chart(title.lower(), histogram, label, places)
+    chart = None if histogram is None else charts.linear_chart(histogram, label, places)
     return Spread(title, places, missing, histogram, chart)
 
 
