@@ -64,11 +64,16 @@ def read(pool: Made, work: Path) -> Run:
     return run([sys.executable, PROGRAMS / "read_text.py", pool.path], work / "log")
 
 
-def limit(pool: Made, work: Path) -> Run:
+def limit(pool: Made, work: Path, *threads: str) -> Run:
     """Reading and counting; the sum must be that of our own tokenizer."""
-    done = run([sys.executable, PROGRAMS / "count_tokens.py", pool.path], work / "log")
+    done = run([sys.executable, PROGRAMS / "count_tokens.py", pool.path, *threads], work / "log")
     _same("the limit", int(done.said), _whole_tokens(pool))
     return done
+
+
+def limit_of_one(pool: Made, work: Path) -> Run:
+    """The same with one thread that counts."""
+    return limit(pool, work, "1")
 
 
 def datasets_map(pool: Made, work: Path) -> Run:
@@ -113,7 +118,8 @@ SIDES = (
     Side("again", "`select` again, another weight", again),
     Side("safe", "`select`, preset `safe`, built-in difficulty, cold", safe),
     Side("read", "read the text column, nothing else", read),
-    Side("limit", "read it and count its tokens with gigatoken, nothing else", limit),
+    Side("limit", "read it and count its tokens with gigatoken on every core, nothing else", limit),
+    Side("limit of one", "the same with one counting thread", limit_of_one),
     Side("official", "the official longest-first, by characters", longest_characters),
     Side("datasets", "`datasets.map`, 2 processes, Hugging Face tokenizers", datasets_map, small=True),
     Side("data-juicer", "data-juicer, token counts and the longest tenth, `np: 2`", data_juicer, small=True),

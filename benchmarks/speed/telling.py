@@ -156,6 +156,11 @@ def _ratios(measured: Measured) -> list[str]:
         rows = one[1]
         told += [
             ("seconds of `select`, cold, over the limit", f"{rows:,}", measured.ratio(one, ("limit", rows), _seconds)),
+            (
+                "the same with one counting thread",
+                f"{rows:,}",
+                measured.ratio(one, ("limit of one", rows), _seconds),
+            ),
             ("seconds of preset `safe` over `paper`", f"{rows:,}", measured.ratio(("safe", rows), one, _seconds)),
             (
                 "seconds of the official way over `select`",

@@ -1,12 +1,12 @@
 """The limit: read the text column of a pool, count its tokens with gigatoken, and nothing else.
 
-python count_tokens.py POOL
+python count_tokens.py POOL [THREADS]
 
-One thread reads and decodes; as many as there are cores count, each with a gigatoken of its own, because one gigatoken
-lets in one thread at a time and its own threads cost more than they bring. Of the programs as simple as this it was the
-fastest on two nearly free cores (40,000 rows, fastest of four): 2.4 s; 2.5 s where each of two threads reads a half and
-counts it, 3.2 s with one counting thread, 3.6 s with gigatoken's `parallel=True`, 3.7 s with no thread at all. Nothing
-is normalised: the made pools count the same without, which is checked. Prints the sum.
+One thread reads and decodes; THREADS, or as many as there are cores, count, each with a gigatoken of its own: one
+gigatoken lets in one thread at a time and its own threads cost more than they bring. Of the programs as simple as this
+it was the fastest on two nearly free cores (40,000 rows, fastest of four): 2.4 s; 2.5 s where each of two threads reads
+a half and counts it, 3.2 s with one counting thread, 3.6 s with gigatoken's `parallel=True`, 3.7 s with no thread at
+all. Nothing is normalised: the made pools count the same without, which is checked. Prints the sum.
 """
 
 import os
@@ -30,7 +30,7 @@ SPECIALS = (  # ids from 151,643 on
     "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
 )
 IDS = {special: 151_643 + i for i, special in enumerate(SPECIALS.split())}
-CORES = os.cpu_count() or 1
+THREADS = int(sys.argv[2]) if len(sys.argv) > 2 else os.cpu_count() or 1
 own = threading.local()
 
 
@@ -45,10 +45,10 @@ def count(texts: pa.LargeStringArray) -> int:
 def main() -> None:
     tokens = 0
     counts: deque[Future[int]] = deque()
-    with ThreadPoolExecutor(CORES, initializer=load) as counting:
+    with ThreadPoolExecutor(THREADS, initializer=load) as counting:
         for batch in pq.ParquetFile(sys.argv[1]).iter_batches(256, columns=["generations"]):
             counts.append(counting.submit(count, batch.column(0).values.cast(pa.large_string())))
-            if len(counts) > 2 * CORES:
+            if len(counts) > 2 * THREADS:
                 tokens += counts.popleft().result()
         print(tokens + sum(one.result() for one in counts))
 

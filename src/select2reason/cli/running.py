@@ -61,13 +61,13 @@ def _interrupt(*_: object) -> None:
 
 
 def _keep_memory_flat() -> None:
-    """One malloc arena, for Arrow too, and one of Polars' jemalloc: with one per thread, memory freed by one thread is
+    """One malloc arena, for Arrow too, and two of Polars' jemalloc: with one per thread, memory freed by one thread is
     not used by the next. Free memory is given back after each shard, not page by page all along; and Python's search
     for cycles, of which columns make none, looks at fewer objects less often."""
     import ctypes
 
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1,dirty_decay_ms:150,muzzy_decay_ms:150")
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:1000")
     gc.set_threshold(50_000, 20, 100)
 
     most_arenas, trim_threshold, mmap_threshold = -8, -1, -3  # of glibc's malloc.h
