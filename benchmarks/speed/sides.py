@@ -96,7 +96,7 @@ def data_juicer(pool: Made, work: Path) -> Run:
     recipe.write_text(wanted.format(traces=pool.traces, out=out, tokenizer=TOKENIZER))
     bin_ = environment("data-juicer")
     done = run(
-        [bin_ / "dj-process", "--config", recipe],
+        [bin_ / "python", bin_ / "dj-process", "--config", recipe],  # by name: its first line names where it was made
         work / "log",
         leaves=(out, home),
         environment={"PYTHONPATH": "", "HF_HOME": str(home), "DATA_JUICER_CACHE_HOME": str(home)},
