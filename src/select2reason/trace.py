@@ -2,7 +2,8 @@
 
 Both lengths, raw and normalised, and the length of the whole example as it will be trained come out of one pass over
 the traces: counts are additive over cuts between a line break and a non-space, so what a repeat or a tag adds is
-counted apart and taken off or put on. Where no such cut is at hand, the text itself is counted; the result is always the same.
+counted apart and taken off or put on. Where no such cut is at hand, the text itself is counted; the result is always
+the same.
 """
 
 from __future__ import annotations
