@@ -1,4 +1,4 @@
-"""Fails where the hot path has become 30% slower against gigatoken than it was when that was recorded.
+"""Fails where the hot path has become a fifth slower against gigatoken than it was when that was recorded.
 
     python benchmarks/guard.py [--record] [--rounds 15]
 

@@ -1,6 +1,6 @@
 """How fast `select` is, what memory and disk it takes, and what others take for part of the same work.
 
-    python benchmarks/select_speed.py [--rows 5000 20000 100000] [--peer-rows 2000] [--large 200000 1000000]
+    python benchmarks/select_speed.py [--rows 5000 20000 100000] [--peer-rows 5000] [--large 200000 1000000]
         [--repeat 3] [--work DIR] [--write]
 
 Needs ../shared: tools/make_pool makes the pools, and tokenizers/qwen2.5 is the peers' tokenizer. data-juicer gets an
@@ -28,14 +28,14 @@ RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rows", type=int, nargs="*", default=[5_000, 20_000, 100_000])
-    parser.add_argument("--peer-rows", type=int, default=2_000)
+    parser.add_argument("--peer-rows", type=int, default=5_000)
     parser.add_argument("--large", type=int, nargs="*", default=[])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "select2reason-bench")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    refuse_full(max([*args.rows, *args.large], default=0), args.work)
+    refuse_full(args.rows, args.large, args.work)
     told = {}
     if args.rows:
         told["speed"] = section(turns(args.rows, args.peer_rows, args.repeat, args.work))

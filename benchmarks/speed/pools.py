@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import polars as pl
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 TOKENIZER = SHARED / "tokenizers" / "qwen2.5"
-_BYTES_A_ROW = 32_000  # Parquet, the cache and a selection of a tenth
+_BYTES_A_ROW = 24_000  # Parquet, the cache, and two selections of a tenth
+_BYTES_OF_ALL_SIDES = 90_000  # with what is cut for the peers, and a cache and a selection of each preset
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,10 @@ def made(rows: int, work: Path) -> Made:
     return Made(path, rows, size.collect(engine="streaming").item())
 
 
-def refuse_full(rows: int, work: Path) -> None:
-    """End here where the disk has no room for a pool of so many rows, its cache and its selection."""
+def refuse_full(rows: Sequence[int], large: Sequence[int], work: Path) -> None:
+    """End here where the disk has no room for the pools of all sides (`rows`, which stay), or for one of ours alone
+    (`large`, which goes), their caches and selections."""
     free = shutil.disk_usage(work).free
-    if free < rows * _BYTES_A_ROW:
-        needed = rows * _BYTES_A_ROW / 1e9
-        sys.exit(
-            f"{rows:,} rows take {needed:,.0f} GB while they are measured, and {work} has {free / 1e9:,.0f} GB free"
-        )
+    needed = sum(rows) * _BYTES_OF_ALL_SIDES + max(large, default=0) * _BYTES_A_ROW
+    if free < needed:
+        sys.exit(f"this takes {needed / 1e9:,.0f} GB while it is measured, and {work} has {free / 1e9:,.0f} GB free")

@@ -46,7 +46,10 @@ def _cold(pool: Made, work: Path, *, preset: str, difficulty: str) -> Run:
 
 def paper(pool: Made, work: Path) -> Run:
     """`select` as in the paper, with nothing in the cache."""
-    return _cold(pool, work, preset="paper", difficulty="column:pass_rate")
+    done = _cold(pool, work, preset="paper", difficulty="column:pass_rate")
+    counted = pl.read_parquet(work / "paper-out" / "scores.parquet")["trace_tokens_raw"]
+    _same("`select`", int(counted.cast(pl.Int64).sum()), sum(_trace_tokens(pool)))
+    return done
 
 
 def again(pool: Made, work: Path) -> Run:

@@ -76,7 +76,8 @@ def section(measured: Measured) -> str:
                 f"{_mean_text(measured):,.0f} bytes of text a row; MB/s are of that text. Peak memory is the kernel's "
                 "own record for one process, and for a process with children the most that their PSS came to, sampled. "
                 "Disk is what a run leaves: for `select` its cache and the selection. Counts of tokens are equal "
-                "wherever the same text is counted; the slow peers get the traces cut out already."
+                "wherever the same text is counted; the slow peers get the traces cut out already. Where a peer ran "
+                "over fewer rows than `select`, its start weighs more on each; the ratio of equal rows stands beside."
             ),
             "",
             "| | rows | seconds | CPU s | rows/s | MB/s | peak MB | disk MB |",
@@ -177,7 +178,7 @@ def _ratios(measured: Measured) -> list[str]:
             )
             for rows in _sizes(measured, peer)
             for one in ours
-            if one[1] >= rows
+            if one[1] in (rows, BASE_ROWS)
         ]
     base, most = ("paper", BASE_ROWS), max(ours)
     if most > base:

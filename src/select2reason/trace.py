@@ -1,8 +1,9 @@
 """What can be measured of a trace without a model (METHOD 3, 9.7 to 9.9): steps, tokens, rethinking tokens, health.
 
-Both lengths, raw and normalised, and the length of the whole example as it will be trained come out of one pass of the
-tokenizer: counts are additive over cuts between a line break and a non-space, so what a repeat or a tag adds is counted
-apart and taken off or put on. Where no such cut is at hand, the text itself is counted; the result is always the same.
+Both lengths, raw and normalised, and the length of the whole example as it will be trained come out of one pass over
+the traces: counts are additive over cuts between a line break and a non-space, so what a repeat or a tag adds is
+counted apart and taken off or put on. Where no such cut is at hand, the text itself is counted; the result is always
+the same.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from select2reason.utf8 import Bytes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 3  # raised whenever a measure changes its meaning
+VERSION = 4  # raised whenever a measure changes its meaning
 SYSTEM_PROMPT = r"Please reason step by step, and put your final answer within \boxed{}."  # METHOD 6
 RETHINKING_WORDS = ("wait", "alternatively", "maybe", "however")  # METHOD 1, 9.8
 RETHINKING_WORDS_ZH = ("等等", "或者", "也许", "可能", "但是", "不过", "然而")
@@ -175,7 +176,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one call of the tokenizer gave: tokens of each raw trace (n,), what each of the sums comes to (n,),
+    """What the tokenizer gave: tokens of each raw trace (n,), what each of the sums comes to (n,),
     and the loops in the traces."""
 
     raw: NDArray[np.int64]

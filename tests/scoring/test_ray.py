@@ -168,6 +168,25 @@ def test_a_worker_that_dies_costs_its_shard_alone(ray: None, asked: Questions, s
     assert str(os.getpid()) not in {path.name.partition("-")[2] for path in seen.iterdir()}
 
 
+class Elsewhere:
+    """Cannot be opened on another machine."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return refuse, ()
+
+    def __call__(self) -> Numbers:
+        raise AssertionError("made where it was named")
+
+
+def refuse() -> None:
+    raise UsageError("the tokenizer is another one there; give one that all machines share")
+
+
+def test_what_cannot_be_opened_on_a_worker_is_told_in_its_own_line(ray: None, asked: Questions, seen: Path) -> None:
+    with pytest.raises(UsageError, match=r"^the tokenizer is another one there; give one that all machines share$"):
+        score(asked.pool, replace(numbers(seen), make=Elsewhere()), ray=RAY)
+
+
 def test_a_shard_that_kills_every_worker_ends_the_run(
     ray: None, asked: Questions, seen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

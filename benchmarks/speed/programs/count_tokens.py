@@ -30,7 +30,6 @@ SPECIALS = (  # ids from 151,643 on
     "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
 )
 IDS = {special: 151_643 + i for i, special in enumerate(SPECIALS.split())}
-THREADS = int(sys.argv[2]) if len(sys.argv) > 2 else os.cpu_count() or 1
 own = threading.local()
 
 
@@ -43,12 +42,12 @@ def count(texts: pa.LargeStringArray) -> int:
 
 
 def main() -> None:
-    tokens = 0
+    tokens, threads = 0, int(sys.argv[2]) if len(sys.argv) > 2 else os.cpu_count() or 1
     counts: deque[Future[int]] = deque()
-    with ThreadPoolExecutor(THREADS, initializer=load) as counting:
+    with ThreadPoolExecutor(threads, initializer=load) as counting:
         for batch in pq.ParquetFile(sys.argv[1]).iter_batches(256, columns=["generations"]):
             counts.append(counting.submit(count, batch.column(0).values.cast(pa.large_string())))
-            if len(counts) > 2 * THREADS:
+            if len(counts) > 2 * threads:
                 tokens += counts.popleft().result()
         print(tokens + sum(one.result() for one in counts))
 

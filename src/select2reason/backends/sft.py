@@ -261,10 +261,8 @@ def main(words: list[str]) -> None:
         if words[1:2] == ["--finish"]:
             make_whole(plan, Path(words[2]), Path(words[3]))
         else:
-            try:
-                train(plan)
-            finally:
-                _part()
+            train(plan)
+            _part()  # after a failure of one the others may wait for it
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -158,20 +158,12 @@ def write_data(
     per_file = max(1, int(_FILE_BYTES / max(1.0, pool.text_bytes / max(1, pool.rows))))
     files = max(1, -(-len(rows) // per_file))
     starts = np.linspace(0, len(rows), files + 1).astype(int)
-    chunks = _told(_ahead(_examples(pool, rows, beside, spill=folder / "spill")), advance)
+    chunks = _told(_examples(pool, rows, beside, spill=folder / "spill"), advance)
     left = pl.DataFrame()
-    for number in range(files):
-        name = data / f"train-{number:05}-of-{files:05}.parquet"
-        left = _write_file(name, left, chunks, int(starts[number + 1] - starts[number]))
-
-
-def _ahead(chunks: Generator[pl.DataFrame, None, None]) -> Iterator[pl.DataFrame]:
-    """The next chunk is made while the one before is compressed."""
-    with closing(chunks), ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, chunks, None)
-        while (chunk := coming.result()) is not None:
-            coming = thread.submit(next, chunks, None)
-            yield chunk
+    with ThreadPoolExecutor(1) as compressing:
+        for number in range(files):
+            name = data / f"train-{number:05}-of-{files:05}.parquet"
+            left = _write_file(name, left, chunks, int(starts[number + 1] - starts[number]), compressing)
 
 
 def _told(chunks: Iterator[pl.DataFrame], advance: Callable[[float], None]) -> Iterator[pl.DataFrame]:
@@ -180,9 +172,13 @@ def _told(chunks: Iterator[pl.DataFrame], advance: Callable[[float], None]) -> I
         yield chunk
 
 
-def _write_file(path: Path, left: pl.DataFrame, chunks: Iterator[pl.DataFrame], rows: int) -> pl.DataFrame:
-    """Fill one file with `rows` rows from what is left of the last chunk and the next ones; what is left then."""
+def _write_file(
+    path: Path, left: pl.DataFrame, chunks: Iterator[pl.DataFrame], rows: int, compressing: ThreadPoolExecutor
+) -> pl.DataFrame:
+    """Fill one file with `rows` rows from what is left of the last chunk and the next ones; what is left then. The next
+    chunk is made while the one before is compressed."""
     writer: pq.ParquetWriter | None = None
+    written: Future[None] | None = None
     while rows:
         if left.is_empty():
             left = next(chunks)
@@ -190,7 +186,11 @@ def _write_file(path: Path, left: pl.DataFrame, chunks: Iterator[pl.DataFrame], 
         rows -= now.height
         table = now.to_arrow(compat_level=pl.CompatLevel.oldest())
         writer = writer or _writer(path, table.schema)
-        writer.write_table(table, row_group_size=1000)
+        if written:
+            written.result()
+        written = compressing.submit(writer.write_table, table, row_group_size=1000)
+    if written:
+        written.result()
     if writer:
         writer.close()
     return left
@@ -218,9 +218,7 @@ def _beside(pool: Pool, rows: NDArray[np.uint32], table: pl.DataFrame, carried: 
     )
 
 
-def _examples(
-    pool: Pool, rows: NDArray[np.uint32], beside: pl.DataFrame, *, spill: Path
-) -> Generator[pl.DataFrame, None, None]:
+def _examples(pool: Pool, rows: NDArray[np.uint32], beside: pl.DataFrame, *, spill: Path) -> Iterator[pl.DataFrame]:
     start = 0
     for text in pool.take(rows, TEXT, spill=spill):
         yield pl.concat([as_examples(text), beside.slice(start, text.height)], how="horizontal")

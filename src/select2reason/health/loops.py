@@ -73,7 +73,7 @@ def find_loops(encoded: Encoded, numbers: NDArray[np.bool_]) -> Loops:
 def stuck_tokens(ids: NDArray[np.uint32], numbers: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Of one text's tokens those at which it is stuck, for a reader to see where (n,); numbers: as of `number_tokens`.
 
-    It is looked at whole: a share so small that `find_loops` tells it as 0 is marked as well.
+    They are looked at one by one: a share so small that `find_loops` tells it as 0 is marked as well.
     """
     stuck = np.zeros(len(ids), np.bool_)
     stuck[_loop(ids[:_MOST_TOKENS], numbers)[1]] = True

@@ -28,14 +28,15 @@ _TO_TICK, _LINE, _BASELINE = 5, 13.2, 8.8  # from the axis to the words at a tic
 _MOST_TICKS, _MOST_Y_TICKS = 6, 5
 _STEPS = (1, 2, 2.5, 5, 10)
 _ROOM = 0.05  # of the height, above and below what is drawn
+_ALIKE = 1e-9  # part of the values by which rounding alone may tell them apart
 
 Values = Sequence[float] | NDArray[np.float64]
 
 
 @dataclass(slots=True)
 class Sheet:
-    """An empty sheet with the names of its axes. `x` holds its limits, and is to be set; `y` (lowest, highest) grows
-    with what is drawn, unless it is set. All places are in the units of the axes."""
+    """An empty sheet with the names of its axes. `x` holds its limits, and is to be set; `y` (lowest, highest)
+    follows from the steps, lines, bars and whiskers, unless it is set. All places are in the units of the axes."""
 
     x_label: str
     y_label: str
@@ -47,9 +48,9 @@ class Sheet:
     x_ticks: Sequence[tuple[float, str]] | None = None  # null: round numbers, as many as there is room for
     y_name: Callable[[float], str] | None = None
     grid: bool = True
-    _marks: list[Callable[[], str]] = field(default_factory=list)
-    _heights: list[float] = field(default_factory=list)
-    _on_ground: bool = False
+    _marks: list[Callable[[], str]] = field(default_factory=list, init=False)
+    _heights: list[float] = field(default_factory=list, init=False)
+    _on_ground: bool = field(default=False, init=False)
 
     # --- what can be drawn --------------------------------------------------------------------------------------------
 
@@ -101,7 +102,8 @@ class Sheet:
         if self.y is not None:
             return self.y
         low, high = min(self._heights), max(self._heights)
-        room = _ROOM * (high - low) or 1.0
+        alike = high - low <= _ALIKE * max(abs(low), abs(high))
+        room = 1.0 if alike else _ROOM * (high - low)
         return (low if self._on_ground and low == 0 else low - room), high + room
 
     # --- the sheet as SVG ---------------------------------------------------------------------------------------------

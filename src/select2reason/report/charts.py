@@ -121,7 +121,7 @@ def _points(sheet: Sheet, groups: Sequence[Group], per_1000: bool, colour: str, 
 def _whiskers(sheet: Sheet, places: Iterable[float], groups: Sequence[Group], colour: str) -> None:
     """One standard error to each side of the mean; none where n is 1."""
     errors = [group.stderr or 0.0 for group in groups]
-    low = [group.mean - error for group, error in zip(groups, errors, strict=True)]
+    low = [max(0.0, group.mean - error) for group, error in zip(groups, errors, strict=True)]
     high = [group.mean + error for group, error in zip(groups, errors, strict=True)]
     sheet.whiskers(list(places), low, high, colour)
 

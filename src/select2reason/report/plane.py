@@ -108,10 +108,18 @@ def plane_chart(plane: Plane) -> Markup:
     for shade, cells in zip(_SHADES, _shades(plane.pool), strict=True):
         sheet.boxes(_squares(x, y, np.where(cells, _WHOLE_CELL, 0)), POOL, shade)
     sheet.boxes(_squares(x, y, _WHOLE_CELL * np.sqrt(chosen / np.maximum(plane.pool, 1))), SELECTION, 1.0)
-    if plane.cut is not None and plane.cut.size:
-        sheet.line(plane.cut[0], plane.cut[1], INK, 1.4, dashed=True)
+    cut = np.empty((2, 0)) if plane.cut is None else _within(plane.cut, x)
+    if cut.size:
+        sheet.line(cut[0], cut[1], INK, 1.4, dashed=True)
     alt = f"Difficulty against trace length: {plain.count(plane.pool.sum())} examples of the pool in cells"
     return sheet.svg(alt + f", {plain.count(chosen.sum())} of them selected.")
+
+
+def _within(cut: NDArray[np.float64], lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The part of the cut between the lengths that are drawn: examples without a difficulty may be longer."""
+    if len(cut[0]) == 2:  # it runs across, at one difficulty
+        return np.array([np.clip(cut[0], lengths[0], lengths[-1]), cut[1]])
+    return cut[:, (cut[0] >= lengths[0]) & (cut[0] <= lengths[-1])]
 
 
 def _shades(counts: NDArray[np.int64]) -> list[NDArray[np.bool_]]:

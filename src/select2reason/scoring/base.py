@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,7 @@ def shard_path(folder: Path, shard: int) -> Path:
 def write_shard(frame: pl.DataFrame, path: Path) -> None:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    part = path.with_name(f"{path.stem}.{platform.node()}.{os.getpid()}.part")  # others may write to the same disk
     try:
         frame.write_parquet(part)
         part.replace(path)

@@ -111,7 +111,7 @@ class Scoring:
 
 def _typed(scored: pl.DataFrame, outputs: Schema) -> pl.DataFrame:
     """The columns that are to be kept, of the types that they are to have."""
-    if all(scored.schema[name] == dtype for name, dtype in outputs.items()):
+    if all(scored.schema.get(name) == dtype for name, dtype in outputs.items()):
         return scored[[*outputs]]
     return scored.select(pl.col(name).cast(dtype) for name, dtype in outputs.items())
 

@@ -9,11 +9,11 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from select2reason.errors import UsageError
+from select2reason.errors import RunError, UsageError
 from select2reason.progress import say
 from select2reason.scoring.base import ScorerSpec
 
@@ -24,14 +24,15 @@ _ANSWER_S = 20.0  # of a cluster that is there
 _PASSED_ON = ("ARROW_DEFAULT_MEMORY_POOL", "_RJEM_MALLOC_CONF")
 
 
-def connect(address: str | None) -> None:
-    """Join a cluster, or start a Ray for as long as this process lives; one that is there already is used."""
+def connect(address: str | None) -> bool:
+    """Join a cluster, or start a Ray for as long as this process lives; one that this process has joined already is
+    used, and is not ours to leave (False)."""
     for name, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}.items():
         os.environ.setdefault(name, value)
     import ray
 
     if ray.is_initialized():
-        return
+        return ray._private.worker.print_to_stdstream is _unsaid
     joined = address or os.environ.get("RAY_ADDRESS") or "local"
     own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if joined == "local" else {}
     say("starting Ray" if joined == "local" else f"joining Ray at {joined}")
@@ -40,10 +41,13 @@ def connect(address: str | None) -> None:
         with _signals_kept(), _silent():
             ray.init(address=joined, log_to_driver=False, logging_level=logging.ERROR, **own)
             ray._private.worker.print_to_stdstream = _unsaid  # it would print of dead workers among our results
-    except (OSError, RuntimeError, ValueError, ImportError) as error:
+    except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
         told = " ".join(str(error).split())[:200]
         fix = "start one with: ray start --head (its token: RAY_AUTH_MODE=token), or leave --ray-address out"
+        if joined == "local":
+            fix = "mend that, or leave --engine ray out"
         raise UsageError(f"Ray cannot be used at {joined} ({told}); {fix}") from error
+    return True
 
 
 def leave() -> None:
@@ -86,7 +90,8 @@ def _signals_kept() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in handlers.items() if handler is not None}  # None: not Python's
     try:
         yield
     finally:
@@ -107,7 +112,9 @@ def quiet() -> Iterator[None]:
         (context.autoscaling_config, "actor_pool_util_upscaling_threshold", 1.0),
     )
     before = [getattr(holder, name) for holder, name, _ in wanted]
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    words = logging.getLogger("ray.data")
+    level = words.level
+    words.setLevel(logging.CRITICAL)
     try:
         for holder, name, value in wanted:
             setattr(holder, name, value)
@@ -117,6 +124,7 @@ def quiet() -> Iterator[None]:
     finally:
         for (holder, name, _), value in zip(wanted, before, strict=True):
             setattr(holder, name, value)
+        words.setLevel(level)
 
 
 # --- room -----------------------------------------------------------------------------------------------------------
@@ -149,10 +157,18 @@ def room(spec: ScorerSpec) -> Room:
         workers = max(1, sum(count // each for count in gpus))
         return Room(plain, 0, each, workers, 2, passed_on)
     most = max([1, *cpus])
-    each = most if spec.gpus is not None else min(_CORES, most)
+    each = _whole_machines(cpus) if spec.gpus is not None else min(_CORES, most)
     workers = max(1, sum(count // each for count in cpus))
     threads = min(spec.threads, each + 1)
     return Room(replace(plain, threads=threads), each, 0, workers, 1, passed_on | {"POLARS_MAX_THREADS": str(each)})
+
+
+def _whole_machines(cpus: Sequence[int]) -> int:
+    """The cores of a worker that is to have a machine to itself: of the sizes that there are, that which leaves the
+    fewest cores idle; the larger of two."""
+    return max(
+        (size for size in cpus if size), key=lambda size: (sum(one // size * size for one in cpus), size), default=1
+    )
 
 
 def _asked_of_a_gpu(gpus: Callable[[], int]) -> int:
@@ -162,7 +178,14 @@ def _asked_of_a_gpu(gpus: Callable[[], int]) -> int:
     look = ray.remote(_told).options(
         num_cpus=0, num_gpus=0.01, runtime_env={"env_vars": {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}}
     )
-    found = ray.get(look.remote(gpus))
+    asked = look.remote(gpus)
+    try:
+        if not ray.wait([asked], timeout=_ANSWER_S)[0]:
+            say("waiting for a GPU of the cluster to be free")
+        found = ray.get(asked)
+    except ray.exceptions.RayError as error:
+        told = " ".join(str(error).split())[:200]
+        raise RunError(f"a machine with a GPU cannot say how many a model takes ({told})") from error
     if isinstance(found, str):
         raise UsageError(found)
     return int(found)

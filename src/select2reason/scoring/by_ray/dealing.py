@@ -43,7 +43,7 @@ def score_by_ray(
     """
     check_ray(settings)
     pool = replace(pool, root=pool.root.absolute())
-    cluster.connect(settings.address)
+    ours = cluster.connect(settings.address)
     kept = None if settings.storage is None else KeptPool.of(pool, spec, settings.storage)
     left = list(shards) if kept is None else kept.prepare(shards, progress)
     done = []
@@ -55,7 +55,7 @@ def score_by_ray(
                 done.append(shard)
                 progress(pool.shards[shard])
     except BaseException as error:
-        if not isinstance(error, Exception):  # interrupted: this process may end without a word to Ray
+        if ours and not isinstance(error, Exception):  # interrupted: this process may end without a word to Ray
             cluster.leave()
         raise
     _refuse_unseen(spec.folder(pool.root), done)
@@ -79,16 +79,20 @@ def _dealt_out(
     if not shards:
         return
     import ray.data
+    from ray import cloudpickle
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     room = cluster.room(spec)
-    tries = ray.remote(Tries).options(num_cpus=0).remote()
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    tries = ray.remote(Tries).options(num_cpus=0, scheduling_strategy=here).remote()
+    job = cloudpickle.dumps((pool, kept, room.spec))
     workers = min(len(shards), room.workers)
     with cluster.quiet():
         scored = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
         scored = scored.map_batches(
             Worker,
             batch_size=1,
-            fn_constructor_args=(pool, room.spec, kept, tries, _TRIES, versions()),
+            fn_constructor_args=(job, tries, _TRIES, versions()),
             compute=ray.data.ActorPoolStrategy(
                 min_size=1, initial_size=workers, max_size=len(shards), max_tasks_in_flight_per_actor=room.ahead
             ),

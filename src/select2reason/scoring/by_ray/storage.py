@@ -6,6 +6,7 @@ there whole or not at all.
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from select2reason.scoring.local import Progress
 
 _COPIES = 8  # files copied at once
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _WHOLE = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss")  # a file appears there when all of it is there
 
 
@@ -83,10 +85,17 @@ class Storage:
             yield files, root.rstrip("/")
         except Select2ReasonError:
             raise
+        except OSError as error:
+            if error.errno in _NO_ROOM:  # of a machine's own disk, most likely
+                raise
+            raise self._refused(error) from error
         except Exception as error:  # each of these libraries has classes of its own
-            told = " ".join(str(error).split())[:200] or type(error).__name__
-            fix = "check --ray-storage and the rights to it, and run the same command again"
-            raise RunError(f"{self.url} cannot be used from {platform.node()} ({told}); {fix}") from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> RunError:
+        told = " ".join(str(error).split())[:200] or type(error).__name__
+        fix = "check --ray-storage and the rights to it, and run the same command again"
+        return RunError(f"{self.url} cannot be used from {platform.node()} ({told}); {fix}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,7 @@ class KeptPool:
     @classmethod
     def of(cls, pool: Pool, spec: ScorerSpec, url: str) -> KeptPool:
         """For one scorer's work."""
-        return cls(Storage(url), pool, spec.folder(pool.root))
+        return cls(Storage(anywhere(url)), pool, spec.folder(pool.root))
 
     def prepare(self, shards: Sequence[int], progress: Progress) -> list[int]:
         """Fetch what is scored there already, and copy there the text of the others, which are returned."""
@@ -138,6 +147,11 @@ class KeptPool:
             yield replace(self.pool, root=root)
             score = shard_path(root / self.scores.relative_to(self.pool.root), shard)
             self.storage.put(score, self._name(shard_path(self.scores, shard)))
+
+
+def anywhere(url: str) -> str:
+    """A folder under the name that it has on every machine, wherever a process stands; a URL as it is."""
+    return url if "://" in url else str(Path(url).expanduser().absolute())
 
 
 def text_file(root: Path, shard: int) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,11 +40,10 @@ class Worker:
     What it refuses goes back as a row, for an error that it raised would come with Ray's own.
     """
 
-    def __init__(
-        self, pool: Pool, spec: ScorerSpec, kept: KeptPool | None, tries: object, most: int, versions: Mapping[str, str]
-    ) -> None:
-        self._pool, self._spec, self._kept, self._versions = pool, spec, kept, versions
+    def __init__(self, job: bytes, tries: object, most: int, versions: Mapping[str, str]) -> None:
+        self._job, self._versions = job, versions
         self._tries, self._most = tries, most
+        self._opened: tuple[Pool, KeptPool | None, ScorerSpec] | None = None
         self._scoring: Scoring | None = None
 
     def __call__(self, batch: Mapping[str, NDArray[np.int64]]) -> dict[str, list[object]]:
@@ -52,22 +52,24 @@ class Worker:
         try:
             _refuse_other_versions(self._versions)
             tries = _begun(self._tries, shard)
-            self._score(shard, tries)
+            if self._opened is None:  # not before: what it opens may refuse this machine
+                self._opened = pickle.loads(self._job)
+            self._score(shard, tries, *self._opened)
         except (Select2ReasonError, OSError, pl.exceptions.PolarsError, pa.ArrowException) as error:
             self._let_go(error)
             told, usage = _one_line(error), isinstance(error, UsageError)
         return {"shard": [shard], "error": [told], "usage": [usage], "tries": [tries]}
 
-    def _score(self, shard: int, tries: int) -> None:
+    def _score(self, shard: int, tries: int, pool: Pool, kept: KeptPool | None, spec: ScorerSpec) -> None:
         if tries > self._most:
             raise RunError(
-                f"{self._most} workers died over shard {shard} of {self._spec.name}; "
+                f"{self._most} workers died over shard {shard} of {spec.name}; "
                 "where memory ran out, give them more, and run the same command again"
             )
-        with _seen(self._pool, shard) if self._kept is None else self._kept.borrowed(shard) as pool:
+        with _seen(pool, shard) if kept is None else kept.borrowed(shard) as here:
             if self._scoring is None:
-                self._scoring = Scoring(self._spec)
-            self._scoring.score_shard(pool, shard)
+                self._scoring = Scoring(spec)
+            self._scoring.score_shard(here, shard)
             self._scoring.drain()
 
     def _let_go(self, error: Exception) -> None:
@@ -90,11 +92,16 @@ class Tries:
 
 def _begun(tries: object, shard: int) -> int:
     import ray
+    from ray.exceptions import RayError
 
-    return int(ray.get(tries.begin.remote(shard)))  # type: ignore[attr-defined]
+    try:
+        return int(ray.get(tries.begin.remote(shard)))  # type: ignore[attr-defined]
+    except RayError:  # the machine that counts is gone, or going
+        return 1
 
 
 def versions() -> dict[str, str]:
+    """Of the packages that scores depend on; a model's own libraries are not among them."""
     return {name: version(name) for name in _SAME}
 
 
