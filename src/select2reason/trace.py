@@ -285,7 +285,8 @@ def rethinking_tokens(trace: pl.Series) -> NDArray[np.int64]:
 def _rethinking_tokens(trace: pl.Series, repeats: Repeats) -> NDArray[np.int64]:
     texts = pl.concat([trace.alias(""), repeats.steps.filter(repeats.again).alias("")])
     counted = pl.DataFrame({"": texts}).select(pl.col("").str.count_matches(RETHINKING)).to_series()
-    words, dropped = np.split(counted.to_numpy().astype(np.int64), [len(trace)])
+    every: NDArray[np.int64] = counted.to_numpy().astype(np.int64)
+    words, dropped = every[: len(trace)], every[len(trace) :]
     np.subtract.at(words, repeats.rows[repeats.again], dropped)
     return words
 
