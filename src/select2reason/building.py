@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 
 from select2reason import readers
 from select2reason.canonical import canonical
-from select2reason.frames import stacked
+from select2reason.frames import repeated, stacked, without
 from select2reason.layouts import Layout
-from select2reason.pool import FORMAT, TEXT, Pool, SourcePart
+from select2reason.pool import FORMAT, TEXT, Pool, SourcePart, text_file
 from select2reason.readers import HEAD_CHARS, BadRow
 from select2reason.sources import SourceFile
 
@@ -135,8 +135,7 @@ class _Builder:
             usable = _usable(canonical(layout, raw.frame), raw.rows, aside)
             rows += len(raw.rows)
             unusable += len(raw.rows) - usable["source_row"].n_unique()
-            source = pl.Series("source", [number], dtype=pl.UInt32).new_from_index(0, usable.height)
-            self._append(usable.hstack([source]))
+            self._append(usable.hstack([repeated("source", number, pl.UInt32, usable.height)]))
             progress(raw.done)
         progress(1.0)
         bad = unusable + aside.unread_rows
@@ -171,9 +170,8 @@ class _Builder:
         if not self._group:
             return
         if self._writer is None:
-            path = self.root / f"text-{len(self.shards):05}.parquet"
             self._writer = pq.ParquetWriter(
-                path,
+                text_file(self.root, len(self.shards)),
                 _TEXT_SCHEMA,
                 compression=self._compression,
                 use_dictionary=False,
@@ -246,10 +244,10 @@ class _Aside:
 def _usable(frame: pl.DataFrame, rows: NDArray[np.int64], aside: _Aside) -> pl.DataFrame:
     """The examples that can be used, `position` in their batch being made `source_row`; the others are set aside."""
     place = pl.Series("source_row", rows[frame["position"].to_numpy()], dtype=pl.Int64)
-    frame = frame[[name for name in frame.columns if name != "position"]].hstack([place])
+    frame = without(frame, "position").hstack([place])
     if frame["problem"].null_count() == frame.height:
-        return frame[[name for name in frame.columns if name != "problem"]]
+        return without(frame, "problem")
     for row in frame.filter(pl.col("problem").is_not_null()).iter_rows(named=True):
         head = next((row[name] for name in ("question", "trace", "gold") if row[name]), "")
         aside.write(BadRow(row["source_row"], row["problem"], head[:HEAD_CHARS]), row["generation"])
-    return frame.filter(pl.col("problem").is_null()).drop("problem")
+    return without(frame.filter(pl.col("problem").is_null()), "problem")

@@ -13,7 +13,7 @@ import orjson
 import polars as pl
 
 from select2reason import tags
-from select2reason.frames import WHITE, as_text, texts
+from select2reason.frames import WHITE, as_text, repeated, texts
 from select2reason.layouts import Layout
 
 OWN = "own:"  # before the name of a carried column, so that none can clash with a canonical one
@@ -57,8 +57,7 @@ def _one_response_a_row(layout: Layout, frame: pl.DataFrame) -> tuple[pl.DataFra
     several = _several(layout, frame)
     positions = pl.Series("position", np.arange(frame.height, dtype=np.uint32))
     if several is None:
-        nothing = pl.Series("generation", [None], dtype=pl.UInt32).new_from_index(0, frame.height)
-        return pl.DataFrame([positions, nothing]), frame
+        return pl.DataFrame([positions, repeated("generation", None, pl.UInt32, frame.height)]), frame
     numbers = pl.int_ranges(pl.col("response").list.len(), dtype=pl.UInt32)
     place = (
         pl.LazyFrame({"position": positions, "response": several})
@@ -145,7 +144,7 @@ def _column(frame: pl.DataFrame, name: str | None) -> pl.Series:
     """A column as text; a list of one text is that text."""
     column = _raw(frame, name)
     if column is None:
-        return pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
+        return repeated("", None, pl.String, frame.height)
     if column.dtype == pl.List(pl.String):
         values = [v[0] if v is not None and len(v) == 1 else v for v in column.to_list()]
         return pl.Series([as_text(value) for value in values], dtype=pl.String)
@@ -240,7 +239,7 @@ def _flag(frame: pl.DataFrame, name: str | None) -> pl.Series:
     """True, false or null from Booleans, 0 and 1, and the words true and false (also alone in a list)."""
     column = _raw(frame, name)
     if column is None:
-        return pl.Series([None], dtype=pl.Boolean).new_from_index(0, frame.height)
+        return repeated("", None, pl.Boolean, frame.height)
     if isinstance(column.dtype, pl.List):
         column = column.list.first()
     if column.dtype == pl.Boolean:

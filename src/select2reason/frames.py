@@ -73,6 +73,16 @@ def _without_categories(dtype: pl.DataType) -> pl.DataType:
     return dtype
 
 
+def repeated(name: str, value: object, dtype: type[pl.DataType], rows: int) -> pl.Series:
+    """A column of one value, without a query."""
+    return pl.Series(name, [value], dtype=dtype).new_from_index(0, rows)
+
+
+def without(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The other columns, without a query."""
+    return frame[[other for other in frame.columns if other != name]]
+
+
 def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Frames below one another; a column that one lacks is null there."""
     columns: dict[str, list[pl.Series]] = {}

@@ -97,7 +97,7 @@ class Pool:
 
     def batches(self, columns: Sequence[str], *, shard: int) -> Iterator[pl.DataFrame]:
         """The text of one shard in order, a row group at a time (at most 1,024 rows)."""
-        with sound(self.root), pq.ParquetFile(self._text_file(shard)) as file:
+        with sound(self.root), pq.ParquetFile(text_file(self.root, shard)) as file:
             for group in range(file.num_row_groups):
                 yield pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=list(columns))))
 
@@ -170,7 +170,7 @@ class Pool:
     def asking(self, words: Sequence[str]) -> NDArray[np.bool_]:
         """Of each row whether its question holds all these words, in any case; the questions are read for it."""
         held = [pl.col("question").str.contains(pl.lit(f"(?i){re.escape(word)}")) for word in words]
-        files = [self._text_file(shard) for shard in range(len(self.shards))]
+        files = [text_file(self.root, shard) for shard in range(len(self.shards))]
         with sound(self.root):
             found = pl.scan_parquet(files).select(pl.all_horizontal(pl.lit(True), *held))
             return found.collect(engine="streaming").to_series().fill_null(False).to_numpy()
@@ -216,16 +216,18 @@ class Pool:
             start = int(first)
             if not np.diff(np.searchsorted(ordered, [start, start + self.shards[shard]]))[0]:
                 continue
-            metadata = pq.read_metadata(self._text_file(shard))
+            metadata = pq.read_metadata(text_file(self.root, shard))
             for group in range(metadata.num_row_groups):
                 size = metadata.row_group(group).num_rows
                 low, high = np.searchsorted(ordered, [start, start + size])
                 if high > low:
-                    yield self._text_file(shard), metadata, group, ordered[low:high] - start, order[low:high]
+                    yield text_file(self.root, shard), metadata, group, ordered[low:high] - start, order[low:high]
                 start += size
 
-    def _text_file(self, shard: int) -> Path:
-        return self.root / f"text-{shard:05}.parquet"
+
+def text_file(root: Path, shard: int) -> Path:
+    """The file of one shard's text, of the pool at `root`."""
+    return root / f"text-{shard:05}.parquet"
 
 
 def _together(pieces: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:

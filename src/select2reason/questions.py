@@ -20,7 +20,7 @@ import orjson
 import polars as pl
 
 from select2reason.cache import key_of
-from select2reason.pool import FORMAT, Pool
+from select2reason.pool import FORMAT, Pool, text_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,7 +102,7 @@ def _write(folder: Path, key: str, texts: Iterator[pl.DataFrame], first: NDArray
     try:
         shards, size = [], 0
         for shard, frame in enumerate(_shards(texts, first)):
-            frame.write_parquet(part / f"text-{shard:05}.parquet", compression="lz4", row_group_size=_BATCH)
+            frame.write_parquet(text_file(part, shard), compression="lz4", row_group_size=_BATCH)
             shards.append(frame.height)
             size += int(frame["question"].str.len_bytes().sum())
         about = {"rows": sum(shards), "digest": key, "shards": shards, "text_bytes": size, "parts": []}

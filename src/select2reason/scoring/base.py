@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -77,6 +77,10 @@ class ScorerSpec:
     batch_rows: int = 1
     gpus: Callable[[], int] | None = None
     served: bool = False
+
+    def alone(self) -> ScorerSpec:
+        """The same for one worker's process, which loads when it makes its scorer and has no workers of its own."""
+        return replace(self, wake=_nothing, workers=_one)
 
     def folder(self, root: Path) -> Path:
         """Where this scorer's shards of the pool at `root` stand."""

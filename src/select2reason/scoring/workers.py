@@ -11,7 +11,6 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from select2reason.backends.loading import gpu_count
@@ -34,7 +33,7 @@ def score_shards(
     todo, told = context.Queue(), context.Queue()
     for shard in [*shards, *[None] * workers]:
         todo.put(shard)
-    plain = replace(spec, wake=_idle, workers=_alone)
+    plain = spec.alone()
     running = [context.Process(target=_work, args=(pool, plain, _gpus(n, workers), todo, told)) for n in range(workers)]
     try:
         for process in running:
@@ -98,11 +97,3 @@ def _gpus(number: int, workers: int) -> str:
     allowed = named or [str(one) for one in range(gpu_count())]
     share = len(allowed) // workers
     return ",".join(allowed[number * share : (number + 1) * share])
-
-
-def _idle() -> None:
-    """A worker loads when it makes its scorer."""
-
-
-def _alone() -> int:
-    return 1

@@ -151,7 +151,7 @@ def room(spec: ScorerSpec) -> Room:
     cpus = [int(node.get("CPU", 0)) for node in nodes]
     gpus = [int(node.get("GPU", 0)) for node in nodes]
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    plain = replace(spec, wake=_idle, workers=_alone)
+    plain = spec.alone()
     if spec.gpus is not None and any(gpus):
         each = _asked_of_a_gpu(spec.gpus)
         workers = max(1, sum(count // each for count in gpus))
@@ -196,11 +196,3 @@ def _told(gpus: Callable[[], int]) -> int | str:
         return gpus()
     except UsageError as error:
         return str(error)
-
-
-def _idle() -> None:
-    """A worker loads when it makes its scorer."""
-
-
-def _alone() -> int:
-    return 1

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from select2reason.errors import RunError, Select2ReasonError, UsageError
-from select2reason.pool import Pool
+from select2reason.pool import Pool, text_file
 from select2reason.progress import say
 from select2reason.scoring.base import ScorerSpec, shard_path
 
@@ -152,11 +152,6 @@ class KeptPool:
 def anywhere(url: str) -> str:
     """A folder under the name that it has on every machine, wherever a process stands; a URL as it is."""
     return url if "://" in url else str(Path(url).expanduser().absolute())
-
-
-def text_file(root: Path, shard: int) -> Path:
-    """The file of one shard's text."""
-    return root / f"text-{shard:05}.parquet"
 
 
 def _open(url: str) -> tuple[AbstractFileSystem, str]:

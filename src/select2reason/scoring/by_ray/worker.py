@@ -13,9 +13,9 @@ import polars as pl
 import pyarrow as pa
 
 from select2reason.errors import RunError, Select2ReasonError, UsageError
-from select2reason.pool import Pool
+from select2reason.pool import Pool, text_file
 from select2reason.scoring.base import ScorerSpec
-from select2reason.scoring.by_ray.storage import KeptPool, text_file
+from select2reason.scoring.by_ray.storage import KeptPool
 from select2reason.scoring.local import Scoring
 
 if TYPE_CHECKING:
