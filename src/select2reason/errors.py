@@ -31,3 +31,8 @@ class OutputError(UsageError):
 
 class RunError(Select2ReasonError):
     """The work failed while running; what was finished is kept in the cache."""
+
+
+def in_a_line(error: BaseException, most: int = 200) -> str:
+    """What a library's error says, on one line and cut short: "" where it says nothing."""
+    return " ".join(str(error).split())[:most]

@@ -14,7 +14,7 @@ from typing import Any
 from select2reason.backends.base import Message
 from select2reason.backends.chats import opened_tag, render
 from select2reason.backends.loading import load_tokenizer
-from select2reason.errors import UsageError
+from select2reason.errors import UsageError, in_a_line
 
 CHATML = (
     "{%- for message in messages -%}\n"
@@ -99,7 +99,7 @@ def _end(tokenizer: Any, name: str) -> str:
     try:
         text: str = tokenizer.apply_chat_template(turns, tokenize=False)
     except (TemplateError, TypeError, ValueError) as error:
-        words = " ".join(str(error).split())[:200]
+        words = in_a_line(error)
         raise UsageError(f"the chat template of {name} fails ({words}); mend it, or give another model") from error
     _, probe, end = text.rpartition(_PROBE)
     if not probe:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from select2reason.backends.base import Message, Messages
-from select2reason.errors import UsageError
+from select2reason.errors import UsageError, in_a_line
 
 _SPACES = ("Ġ", "▁")  # how byte-level and SentencePiece vocabularies write a leading space
 _NO_THINKING = {"enable_thinking": False}  # hybrid models would begin with a think tag; other templates ignore it
@@ -59,7 +59,7 @@ def render(tokenizer: ChatTokenizer, prompts: Sequence[Messages], model: str, *,
         texts = tokenizer.apply_chat_template([_without_system(chat) for chat in prompts], **options)
         return texts
     except (TemplateError, TypeError, ValueError) as error:
-        words = " ".join(str(error).split())[:200]
+        words = in_a_line(error)
         raise UsageError(f"the chat template of {model} fails ({words}); mend it, or give another model") from error
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from select2reason.backends.chats import batches_of
-from select2reason.errors import RunError, UsageError
+from select2reason.errors import RunError, UsageError, in_a_line
 
 if TYPE_CHECKING:
     import torch
@@ -232,7 +232,7 @@ def _mapped(name: str) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise RunError(f"{name} does not fit into the GPU's memory; use a smaller model") from error
     except (*wrong, SafetensorError) as error:
-        head = " ".join(str(error).split())[:200]
+        head = in_a_line(error)
         fix = "give a folder or Hub id of a decoder with safetensors, such as Qwen/Qwen2.5-1.5B"
         raise UsageError(f"cannot use {name} as a reward model ({head}); {fix}") from error
 

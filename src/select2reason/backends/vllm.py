@@ -17,7 +17,7 @@ import numpy as np
 from select2reason.backends.base import Completion, Done, LabelLogprobs, Messages, Sampling
 from select2reason.backends.chats import opened_tag, refuse_over_context, render, seed_of, spellings, token_ids
 from select2reason.backends.loading import load_tokenizer, needs
-from select2reason.errors import RunError, UsageError
+from select2reason.errors import RunError, UsageError, in_a_line
 
 _ROOM = 0.75  # of a GPU's memory for weights: the rest is for keys, values and activations
 _GPU_MEMORY = 0.92  # vLLM's own share, pinned: other versions have other defaults
@@ -63,7 +63,7 @@ class VllmBackend:
                 seed=seed,
             )
         except (ValueError, OSError, RuntimeError) as error:
-            words = " ".join(str(error).split())[:300]
+            words = in_a_line(error, 300)
             raise RunError(f"vLLM cannot open {model} ({words}); try --backend transformers") from error
         self._context = int(self._engine.llm_engine.model_config.max_model_len)
 

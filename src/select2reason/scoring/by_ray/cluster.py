@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from select2reason.errors import RunError, UsageError
+from select2reason.errors import RunError, UsageError, in_a_line
 from select2reason.progress import say
 from select2reason.scoring.base import ScorerSpec
 
@@ -42,7 +42,7 @@ def connect(address: str | None) -> bool:
             ray.init(address=joined, log_to_driver=False, logging_level=logging.ERROR, **own)
             ray._private.worker.print_to_stdstream = _unsaid  # it would print of dead workers among our results
     except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
-        told = " ".join(str(error).split())[:200]
+        told = in_a_line(error)
         fix = "start one with: ray start --head (its token: RAY_AUTH_MODE=token), or leave --ray-address out"
         if joined == "local":
             fix = "mend that, or leave --engine ray out"
@@ -184,7 +184,7 @@ def _asked_of_a_gpu(gpus: Callable[[], int]) -> int:
             say("waiting for a GPU of the cluster to be free")
         found = ray.get(asked)
     except ray.exceptions.RayError as error:
-        told = " ".join(str(error).split())[:200]
+        told = in_a_line(error)
         raise RunError(f"a machine with a GPU cannot say how many a model takes ({told})") from error
     if isinstance(found, str):
         raise UsageError(found)

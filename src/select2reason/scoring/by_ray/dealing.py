@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from select2reason.errors import RunError, UsageError
+from select2reason.errors import RunError, UsageError, in_a_line
 from select2reason.pool import Pool
 from select2reason.progress import say
 from select2reason.scoring.base import RaySettings, ScorerSpec, shard_path
@@ -121,7 +121,7 @@ def _told_of(rows: Generator[Mapping[str, object], None, None]) -> Generator[int
     except RayTaskError as error:
         failure = RuntimeError(str(error))
     except RayError as error:
-        told = " ".join(str(error).split())[:300]
+        told = in_a_line(error, 300)
         failure = RunError(f"Ray failed ({told}); what was finished is kept: run the same command again")
     finally:
         rows.close()

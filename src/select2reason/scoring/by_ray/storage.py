@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from select2reason.errors import RunError, Select2ReasonError, UsageError
+from select2reason.errors import RunError, Select2ReasonError, UsageError, in_a_line
 from select2reason.pool import Pool, text_file
 from select2reason.progress import say
 from select2reason.scoring.base import ScorerSpec, shard_path
@@ -93,7 +93,7 @@ class Storage:
             raise self._refused(error) from error
 
     def _refused(self, error: Exception) -> RunError:
-        told = " ".join(str(error).split())[:200] or type(error).__name__
+        told = in_a_line(error) or type(error).__name__
         fix = "check --ray-storage and the rights to it, and run the same command again"
         return RunError(f"{self.url} cannot be used from {platform.node()} ({told}); {fix}")
 
