@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check format bench guard clean
+.PHONY: demo test check format bench guard torture clean
 
 demo: $(VENV)/.core
 	$(BIN)/select2reason demo --force
@@ -27,6 +27,11 @@ bench: $(VENV)/.dev
 
 guard: $(VENV)/.dev
 	$(BIN)/python benchmarks/guard.py
+
+torture: $(VENV)/.dev # hours: every test of tests/torture as often as docs/reliability.md says, its figures in torture.jsonl
+	rm -f torture.jsonl
+	SELECT2REASON_TORTURE=$(CURDIR)/torture.jsonl $(BIN)/python -m pytest tests/torture
+	cat torture.jsonl
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
