@@ -34,6 +34,7 @@ def choosing(chosen: SelectSettings) -> dict[str, object]:
         "verify": chosen.verify,
         "dropping": sorted(chosen.dropping),
         "keep": list(chosen.keep),
+        "checks": chosen.look,
     }
 
 
@@ -58,7 +59,7 @@ def manifest_of(kind: export.Kind, scored: Scored, command: str, parameters: Map
             "sources": scored.opened.sources,
         },
         "scorers": {spec.name: spec.fingerprint for spec in scored.scorers.specs},
-        "length_ceilings_tokens": [one.top for one in scored.ceilings],
+        "length_ceilings_tokens": scored.ceilings and [one.top for one in scored.ceilings],
         "benchmarks": _benchmarks(scored),
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,14 +118,22 @@ def _ranked(
     check: Callable[[Sequence[str]], object] = lambda own: None,
 ) -> tuple[Scored, Ranked]:
     """The pool scored, and what of it can be chosen ranked; `check` looks at the pool's own columns first of all."""
-    scorers = find_scorers(scores, verify=chosen.verify)
+    checks = Checks(
+        chosen.verify,
+        chosen.by_gold,
+        chosen.cutoff_tokens,
+        chosen.dropping,
+        capped=chosen.cap > 0,
+        one_generation=chosen.one_generation,
+        every=chosen.look == "all",
+    )
+    scorers = find_scorers(scores, checks)
 
     def checked(own: Sequence[str]) -> None:
         scorers.estimator.check(own)
         check(own)
 
     opened = open_pool(pool, scorers.of_rows, check=checked)
-    checks = Checks(chosen.verify, chosen.by_gold, chosen.cutoff_tokens, chosen.dropping)
     scored = score_pool(opened, scorers, pool, checks)
     prefer_right = chosen.cap == 1 and chosen.verify != "off"
     seen = candidates(
@@ -225,6 +233,7 @@ def compare(
     Raises UsageError for settings or input that cannot be used, RunError where the work fails.
     """
     export.check_out(out, force=force, kind="comparison")
+    chosen = replace(chosen, checks=chosen.checks or "all")  # what each strategy takes is told by its health, too
     scored, ranked = _ranked(pool, scores, chosen)
     selection = chosen.choose(ranked)
     table = with_selection(scored.table, selection)
@@ -259,9 +268,10 @@ def analyze(
 ) -> dict[str, object]:
     """The rethinking study (METHOD 1) and the health of a pool, without choosing; the study as plain data."""
     export.check_out(out, force=force, kind="analysis")
-    scorers = find_scorers(scores, verify=verify)
+    checks = Checks(verify, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"])
+    scorers = find_scorers(scores, checks)
     opened = open_pool(pool, scorers.of_rows, check=scorers.estimator.check)
-    scored = score_pool(opened, scorers, pool, Checks(verify, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"]))
+    scored = score_pool(opened, scorers, pool, checks)
     parameters = {**asdict(scores), "cutoff_len": cutoff_tokens, "verify": verify, **reading(pool)}
     manifest = manifest_of("analysis", scored, command, parameters)
     study = report.rethinking_study(scored.table).to_dict() | {"health": report.flag_counts(scored.table)}
@@ -289,9 +299,9 @@ class ScoreOutcome:
 
 def score_only(pool: PoolSettings, scores: ScoreSettings, *, verify: Verify = "auto") -> ScoreOutcome:
     """Only the scores, into the cache, where `select` finds them."""
-    scorers = find_scorers(scores, verify=verify)
+    scorers = find_scorers(scores, checks := Checks(verify))
     opened = open_pool(pool, scorers.of_rows, check=scorers.estimator.check)
-    scored = score_pool(opened, scorers, pool, Checks(verify))
+    scored = score_pool(opened, scorers, pool, checks)
     missing = scored.table["difficulty"].null_count()
     return ScoreOutcome(scored.pool.root, scored.pool.rows, missing, scored.notes)
 

@@ -28,26 +28,65 @@ from select2reason.tables import read_table
 from select2reason.trace import measure_spec
 from select2reason.verification import Verify, answers_spec, verify
 
+_HEALTH = (
+    "looping",
+    "cut_off",
+    "damaged_tags",
+    "language_switch",
+    "runs_on",
+    "duplicate",
+)  # rules by columns of HEALTH
 _SAMPLE = 2_000  # questions of which the estimator's notes judge what kind of pool this is
 
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """How answers are verified, and under which rules rows are dropped; see `verification.verify`."""
+    """How answers are verified, and under which rules rows are dropped; see `verification.verify`.
+
+    `every`: all that can be asked of a row is; else what a rule in `dropping`, a cap of examples a question
+    (`capped`), or a setting goes by. What is not asked is null. `one_generation`: `cut_off` is the pool's own flag.
+    """
 
     verify: Verify = "auto"
     by_gold: bool = True
     cutoff_tokens: int = 0
     dropping: Collection[str] = frozenset()
+    capped: bool = False
+    one_generation: bool = False
+    every: bool = True
+
+    @property
+    def health(self) -> bool:
+        """Whether traces are looked at for more than their lengths."""
+        return self._asked({*_HEALTH} - ({"cut_off"} if self.one_generation else set()))
+
+    @property
+    def benchmarks(self) -> bool:
+        """Whether benchmark problems are looked for where nothing is said of it."""
+        return self._asked({"contaminated"})
+
+    @property
+    def questions(self) -> bool:
+        """Whether questions are compared with one another."""
+        return self.capped or self._asked({"duplicate"})
+
+    @property
+    def answers(self) -> bool:
+        """Whether final answers are looked for."""
+        rules = {"no_answer", "wrong_answer"} if self.by_gold else {"no_answer"}
+        return self.verify == "grade" or (self.verify != "off" and self._asked(rules))
+
+    def _asked(self, rules: Collection[str]) -> bool:
+        return self.every or not frozenset(self.dropping).isdisjoint(rules)
 
 
 @dataclass(frozen=True, slots=True)
 class Scorers:
     """What measures traces and questions, and where difficulty comes from. `prints` is None where no benchmark is
-    looked for, `answers` where no answer is verified."""
+    looked for, `answers` and `questions` where nothing is asked of them."""
 
     traces: ScorerSpec
-    questions: ScorerSpec
+    questions: ScorerSpec | None
     answers: ScorerSpec | None
     prints: Prints | None
     estimator: Estimator
@@ -70,13 +109,13 @@ class Scorers:
 @dataclass(frozen=True, slots=True)
 class Scored:
     """A pool and its score table; `evidence` has a row for each hit in a benchmark (None: not looked for), `ceilings`
-    are the lengths at which its generations were stopped, `notes` what its user should know."""
+    are the lengths at which its generations were stopped (None: likewise), `notes` what its user should know."""
 
     opened: Opened
     table: pl.DataFrame
     scorers: Scorers
     evidence: pl.DataFrame | None
-    ceilings: tuple[Ceiling, ...]
+    ceilings: Sequence[Ceiling] | None
     notes: tuple[str, ...]
 
     @property
@@ -85,18 +124,23 @@ class Scored:
         return self.opened.pool
 
 
-def find_scorers(scores: ScoreSettings, *, verify: Verify = "auto") -> Scorers:
+def find_scorers(scores: ScoreSettings, checks: Checks) -> Scorers:
     """The scorers that these settings name. Raises UsageError for a tokenizer or a difficulty that is not known, and
     for a benchmark file that asks nothing."""
     estimator = find_estimator(scores.difficulty, engine=scores.engine, prompt=scores.judge)
-    answers = None if verify == "off" else answers_spec()
-    prints = _prints(scores)
-    return Scorers(measure_spec(scores.tokenizer), question_spec(prints), answers, prints, estimator)
+    prints = _prints(scores) if checks.benchmarks or scores.benchmark_files or scores.contamination else None
+    return Scorers(
+        traces=measure_spec(scores.tokenizer, health=checks.health),
+        questions=question_spec(prints) if checks.questions or prints else None,
+        answers=answers_spec() if checks.answers else None,
+        prints=prints,
+        estimator=estimator,
+    )
 
 
 def _prints(scores: ScoreSettings) -> Prints | None:
     """The prints that come with the program, and those of the user's own files under the files' names."""
-    if not scores.contamination:
+    if scores.contamination is False:
         return None
     bundled = contamination.load_prints()
     own = _questions_of(scores.benchmark_files)
@@ -126,19 +170,21 @@ def score_pool(opened: Opened, scorers: Scorers, settings: PoolSettings, checks:
         if missing := missing_shards(pool, spec):
             with stage(spec.name, sum(pool.shards[shard] for shard in missing)) as advance:
                 score(pool, spec, ray=settings.ray, progress=advance)
-    verified = verify(pool, checks.verify, by_gold=checks.by_gold)
+    verified = verify(pool, checks.verify, asked=scorers.answers is not None, by_gold=checks.by_gold)
     difficulty = _difficulty(pool, estimator, settings)
     traces = read_scores(pool, scorers.traces)
-    asked = read_scores(pool, scorers.questions)
-    evidence = None if scorers.prints is None else contamination.evidence(asked[HITS], scorers.prints)
+    asked = None if scorers.questions is None else read_scores(pool, scorers.questions)
+    evidence = None if scorers.prints is None or asked is None else contamination.evidence(asked[HITS], scorers.prints)
     measured = Measured(traces, asked, difficulty, verified, evidence)
-    ceilings = length_ceilings(traces)
+    ceilings = length_ceilings(traces) if checks.health else None
     table = score_table(pool, measured, ceilings=ceilings, cutoff_tokens=checks.cutoff_tokens, dropping=checks.dropping)
     notes = [*estimator.notes(difficulty, _sample(pool))]
     notes += verified.notes
+    if not checks.health:
+        notes.append("health was not looked at, for no rule goes by it; --checks all does")
     if others := int(table["other_numbers"].sum()):
         notes.append(f"{others:,} questions are benchmark problems with other numbers; they were not left out for it")
-    return Scored(opened, table, scorers, evidence, tuple(ceilings), tuple(notes))
+    return Scored(opened, table, scorers, evidence, ceilings, tuple(notes))
 
 
 def _difficulty(pool: Pool, estimator: Estimator, settings: PoolSettings) -> pl.DataFrame:

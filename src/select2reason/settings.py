@@ -21,6 +21,7 @@ from select2reason.tokens import BUILTIN
 from select2reason.verification import Verify
 
 Preset = Literal["safe", "paper"]
+Look = Literal["all", "used"]
 
 PAPER_FRACTION = Decimal("0.10")  # METHOD 4: the headline result takes 10%
 PAPER_CUTOFF_LEN = 16_384  # METHOD 6: cutoff of the paper's fine-tuning, in tokens
@@ -53,20 +54,21 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class ScoreSettings:
-    """How traces are measured, questions judged and benchmarks looked for; `engine` and `judge` are of --difficulty
-    judge alone."""
+    """How traces are measured, questions judged and benchmarks looked for (`contamination` of None: where the checks
+    want it); `engine` and `judge` are of --difficulty judge alone."""
 
     tokenizer: str = BUILTIN
     difficulty: str = "builtin"
     engine: BackendSettings | None = None
     judge: JudgePrompt | None = None
-    contamination: bool = True
+    contamination: bool | None = None
     benchmark_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SelectSettings:
-    """What is taken. `cutoff_len` and `per_question` of None mean the preset's; 0 switches the rule off."""
+    """What is taken. `cutoff_len` and `per_question` of None mean the preset's; 0 switches the rule off. `checks` of
+    None: `safe` asks all that can be asked of a row, `paper` what its rules go by."""
 
     fraction: Decimal | None = None
     rows: int | None = None
@@ -79,6 +81,12 @@ class SelectSettings:
     per_question: int | None = None
     verify: Verify = "auto"
     keep: tuple[str, ...] = ()
+    checks: Look | None = None
+
+    @property
+    def look(self) -> Look:
+        """What is asked of every row: `all` that can be, or what is `used`."""
+        return self.checks or ("all" if self.preset == "safe" else "used")
 
     @property
     def size(self) -> dict[str, Any]:

@@ -14,16 +14,19 @@ import polars as pl
 
 from select2reason.contamination import closest
 from select2reason.contamination.overlap import OTHER_NUMBERS, SAME
+from select2reason.frames import repeated
 from select2reason.health.endings import Ceiling, at_ceiling, ceilings
 from select2reason.health.loops import looping
 from select2reason.near_duplicates import question_groups
 from select2reason.pool import Pool
 from select2reason.reasons import ELIGIBLE, OUTCOMES, REASONS, ROW_RULES, first_reason
 from select2reason.selection import Candidates, Selection
+from select2reason.trace import OUTPUTS
 from select2reason.verification import Verified
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from typing import Any
 
     from numpy.typing import NDArray
 
@@ -38,31 +41,40 @@ _COLUMNS = (
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What the scorers gave, each a frame with one row an example, in pool order. `evidence` has one row a hit
-    (`contamination.evidence`), and is None where no benchmark was looked for."""
+    (`contamination.evidence`), and is None where no benchmark was looked for; `traces` may hold lengths alone, and
+    `questions` is None where they were not compared."""
 
     traces: pl.DataFrame
-    questions: pl.DataFrame
+    questions: pl.DataFrame | None
     difficulty: pl.DataFrame
     verified: Verified
     evidence: pl.DataFrame | None = None
 
 
 def score_table(
-    pool: Pool, measured: Measured, *, ceilings: Sequence[Ceiling], cutoff_tokens: int, dropping: Collection[str]
+    pool: Pool,
+    measured: Measured,
+    *,
+    ceilings: Sequence[Ceiling] | None,
+    cutoff_tokens: int,
+    dropping: Collection[str],
 ) -> pl.DataFrame:
-    """All that is known of each row, in pool order.
+    """All that is known of each row, in pool order; what was not measured is null.
 
-    `cut_off`: never closed, said by the pool to have ended early, or ended in mid-sentence at one of `ceilings`.
+    `cut_off`: never closed, said by the pool to have ended early, or ended in mid-sentence at one of `ceilings` (None:
+    not looked for).
     `wrong_answer` and `no_answer` are null where there is no verdict, or no gold answer to compare with; an answer that
     was found right is there. `over_cutoff` is null without a cutoff. `benchmark` names that of the closest hit, and
     `other_numbers` says that it is one of its problems with other numbers. Of equal examples the first that no other
     rule in `dropping` drops is the original, the others are `duplicate`.
     """
-    own = pool.narrow(["cut_off"])
-    too_long = pl.col("total_tokens") > cutoff_tokens if cutoff_tokens else pl.lit(None, pl.Boolean)
-    stopped = pl.col("unfinished") & at_ceiling(pl.col("total_tokens"), ceilings)
+    own, unknown = pool.narrow(["cut_off"]), pl.lit(None, pl.Boolean)
+    too_long = pl.col("total_tokens") > cutoff_tokens if cutoff_tokens else unknown
+    stopped = unknown if ceilings is None else pl.col("unfinished") & at_ceiling(pl.col("total_tokens"), ceilings)
     answered, right = measured.verified.answered, measured.verified.right
-    parts = [measured.traces, own, measured.difficulty, measured.questions.select("question_key")]
+    asked = measured.questions
+    keys = [] if asked is None else [asked.select("question_key")]
+    parts = [_with_all(measured.traces, OUTPUTS), own, measured.difficulty, *keys]
     table = pl.concat(parts, how="horizontal").with_columns(
         row=pl.int_range(pl.len(), dtype=pl.UInt32),
         looping=looping(),
@@ -70,11 +82,19 @@ def score_table(
         no_answer=pl.when(answered.is_not_null()).then(~answered & ~right.fill_null(False)),
         wrong_answer=pl.lit(~right),
         over_cutoff=too_long,
-        question_group=question_groups(measured.questions),
+        question_group=pl.lit(None, pl.UInt32) if asked is None else question_groups(asked),
         **_closest(measured.evidence, pool.rows),
     )
-    table = table.with_columns(duplicate=_duplicates(table, sorted(set(dropping) & set(ROW_RULES) - {"duplicate"})))
+    comparable = asked is not None and "trace_key" in measured.traces.columns
+    before = sorted(set(dropping) & set(ROW_RULES) - {"duplicate"})
+    table = table.with_columns(duplicate=_duplicates(table, before) if comparable else unknown)
     return table.select(*_COLUMNS, *(name for name in measured.difficulty.columns if name != "difficulty"))
+
+
+def _with_all(frame: pl.DataFrame, columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+    """Columns that were not measured, null."""
+    absent = {name: dtype for name, dtype in columns.items() if name not in frame.columns}
+    return frame.hstack([repeated(name, None, dtype, frame.height) for name, dtype in absent.items()])
 
 
 def length_ceilings(traces: pl.DataFrame) -> list[Ceiling]:
@@ -122,10 +142,15 @@ def candidates(
         trace_tokens=table["trace_tokens"].to_numpy(),
         total_tokens=table["total_tokens"].to_numpy(),
         rethinking_tokens=table["rethinking_tokens"].to_numpy(),
-        question_group=table["question_group"].to_numpy(),
+        question_group=groups_or_none(table["question_group"]),
         category=_category_codes(pool),
         dropped=dropped,
     )
+
+
+def groups_or_none(groups: pl.Series) -> NDArray[np.integer[Any]]:
+    """Question groups as selection takes them; where questions were not compared, each is a group of its own."""
+    return np.arange(len(groups)) if groups.null_count() else groups.to_numpy()
 
 
 def _behind_a_right_one(table: pl.DataFrame, dropped: NDArray[np.int8]) -> NDArray[np.intp]:

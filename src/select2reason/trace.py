@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,7 @@ from select2reason.health.endings import damaged_tags, runs_on, unfinished
 from select2reason.health.language import switches
 from select2reason.health.loops import Loops, find_loops, number_tokens
 from select2reason.scoring.base import ScorerSpec
-from select2reason.tokens import Tokenizer, load_tokenizer
+from select2reason.tokens import Encoded, Tokenizer, load_tokenizer
 from select2reason.utf8 import Bytes
 
 if TYPE_CHECKING:
@@ -50,12 +50,15 @@ _THREADS = max(3, min(8, os.cpu_count() or 1))  # batches at once, some of them 
 _MAYBE_WHITE = np.array([byte >= 0x80 or chr(byte) in WHITE for byte in range(256)])  # as the edge of a text
 _LAST_LINE_CHARS = 400  # a trace whose last line is longer than this is counted once more, whole
 
-OUTPUTS: dict[str, type[pl.DataType]] = {
+LENGTHS: dict[str, type[pl.DataType]] = {
     "trace_tokens": pl.UInt32,
     "trace_tokens_raw": pl.UInt32,
     "total_tokens": pl.UInt32,
     "rethinking_tokens": pl.UInt32,
     "no_trace": pl.Boolean,
+}
+"""What the paper's ranking goes by."""
+HEALTH: dict[str, type[pl.DataType]] = {
     "loop_share": pl.Float32,  # part of the trace's tokens that go on saying what was said
     "loop_start": pl.UInt32,  # the token of the trace at which the first loop is certain; null where there is none
     "unfinished": pl.Boolean,  # the response ends in mid-sentence
@@ -64,16 +67,19 @@ OUTPUTS: dict[str, type[pl.DataType]] = {
     "runs_on": pl.Boolean,
     "trace_key": pl.UInt64,
 }
+OUTPUTS = LENGTHS | HEALTH
 
 
-def measure_spec(tokenizer: str) -> ScorerSpec:
-    """The measuring of traces as a scorer; `tokenizer` as for `load_tokenizer`."""
+def measure_spec(tokenizer: str, *, health: bool = True) -> ScorerSpec:
+    """The measuring of traces as a scorer, with the columns of OUTPUTS, or without `health` of LENGTHS; `tokenizer` as
+    for `load_tokenizer`."""
     opened = load_tokenizer(tokenizer)
     versions = [version(name) for name in ("gigatoken", "polars", "tokenizers")]  # Polars' hashes are its version's own
     fingerprint = key_of(VERSION, opened.digest, SYSTEM_PROMPT, versions)
     inputs = ("question", "head", "trace", "tail")
     named = _Named(tokenizer, opened)
-    return ScorerSpec("trace", fingerprint, inputs, OUTPUTS, named.scorer, _THREADS, light=True, wake=named.wake)
+    whole = ScorerSpec("trace", fingerprint, inputs, OUTPUTS, named.scorer, _THREADS, light=True, wake=named.wake)
+    return whole if health else replace(whole, name="lengths", outputs=LENGTHS, make=named.ruler, part_of=whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,9 @@ class _Named:
     def scorer(self) -> TraceScorer:
         return TraceScorer(self.tokenizer)
 
+    def ruler(self) -> TraceScorer:
+        return TraceScorer(self.tokenizer, health=False)
+
     def wake(self) -> None:
         self.tokenizer.wake()
 
@@ -103,9 +112,10 @@ def _opened(name: str, digest: str) -> _Named:
 
 @dataclass(frozen=True)
 class TraceScorer:
-    """Measures batches of canonical text; see OUTPUTS for the columns."""
+    """Measures batches of canonical text; see OUTPUTS for the columns, or LENGTHS where `health` is not asked for."""
 
     tokenizer: Tokenizer
+    health: bool = True
 
     @cached_property
     def template_tokens(self) -> int:
@@ -118,34 +128,37 @@ class TraceScorer:
         return number_tokens(self.tokenizer)
 
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """One row per example: lengths in tokens, rethinking tokens of the normalised trace, health, a key."""
+        """One row per example: lengths in tokens, rethinking tokens of the normalised trace; health, a key."""
         trace, cuts = Bytes.of(batch["trace"]), self.tokenizer.cuts_at_newlines
         repeats = find_repeats(trace)
         sums = _normalised_length(repeats, batch.height, cuts=cuts), *_example_length(batch, cuts=cuts)
-        counted = _counted(self.tokenizer, self.numbers, trace, sums)
-        normalised, question, reply = counted.sums
+        encoded = self.tokenizer.encode(trace)
+        normalised, question, reply = _counted(self.tokenizer, encoded, sums)
         numbers = {
             "trace_tokens": normalised,
-            "trace_tokens_raw": counted.raw,
+            "trace_tokens_raw": np.diff(encoded.offsets),
             "total_tokens": question + reply + self.template_tokens,
             "rethinking_tokens": _rethinking_tokens(batch["trace"], repeats),
-            "loop_share": counted.loops.share,
-            "loop_start": counted.loops.start,
         }
-        known = {name: pl.lit(pl.Series(values)) for name, values in numbers.items()} | _health(batch, trace)
-        known["loop_start"] = pl.when(known["loop_start"] >= 0).then(known["loop_start"])
-        return batch.select(known[name].cast(dtype).alias(name) for name, dtype in OUTPUTS.items())
+        known = {name: pl.lit(pl.Series(values)) for name, values in numbers.items()}
+        known["no_trace"] = pl.col("trace").str.strip_chars(WHITE) == ""
+        if self.health:
+            known |= _health(batch, trace, find_loops(encoded, self.numbers))
+        outputs = OUTPUTS if self.health else LENGTHS
+        return batch.select(known[name].cast(dtype).alias(name) for name, dtype in outputs.items())
 
     def close(self) -> None:
         """Let the tokenizer rest."""
         self.tokenizer.rest()
 
 
-def _health(batch: pl.DataFrame, traces: Bytes) -> dict[str, pl.Expr]:
+def _health(batch: pl.DataFrame, traces: Bytes, loops: Loops) -> dict[str, pl.Expr]:
     head, trace, tail = pl.col("head"), pl.col("trace"), pl.col("tail")
     tagless = (head == "") & (tail == "")
+    start = pl.lit(pl.Series(loops.start))
     return {
-        "no_trace": trace.str.strip_chars(WHITE) == "",
+        "loop_share": pl.lit(pl.Series(loops.share)),
+        "loop_start": pl.when(start >= 0).then(start),
         "unfinished": unfinished(pl.when(tail != "").then(tail).otherwise(trace)),
         "language_switch": pl.lit(switches(batch["question"], batch["trace"], traces)),
         "damaged_tags": damaged_tags(head, trace, tail),
@@ -174,18 +187,8 @@ class Sum:
     parts: Sequence[Part]
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What the tokenizer gave: tokens of each raw trace (n,), what each of the sums comes to (n,),
-    and the loops in the traces."""
-
-    raw: NDArray[np.int64]
-    sums: list[NDArray[np.int64]]
-    loops: Loops
-
-
-def _counted(tokenizer: Tokenizer, numbers: NDArray[np.bool_], trace: Bytes, sums: Sequence[Sum]) -> Counted:
-    encoded = tokenizer.encode(trace)
+def _counted(tokenizer: Tokenizer, encoded: Encoded, sums: Sequence[Sum]) -> list[NDArray[np.int64]]:
+    """What each of the sums comes to (n,), given the raw traces' tokens."""
     raw = np.diff(encoded.offsets)
     texts = [part.texts.alias("") for one in sums for part in one.parts]
     added = tokenizer.count(pl.concat(texts)).astype(np.int64)
@@ -196,7 +199,7 @@ def _counted(tokenizer: Tokenizer, numbers: NDArray[np.bool_], trace: Bytes, sum
         for part in one.parts:
             np.add.at(tokens, part.rows, part.sign * next(apart))
         lengths.append(tokens)
-    return Counted(raw, lengths, find_loops(encoded, numbers))
+    return lengths
 
 
 # --- repeats --------------------------------------------------------------------------------------------------------

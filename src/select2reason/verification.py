@@ -82,20 +82,20 @@ class Verified:
     notes: tuple[str, ...] = ()
 
 
-def verify(pool: Pool, mode: Verify, *, by_gold: bool = True) -> Verified:
+def verify(pool: Pool, mode: Verify, *, asked: bool = True, by_gold: bool = True) -> Verified:
     """Verdicts for every row. `pool`: its own flags; `grade`: against the gold answers, whatever its flags say; `auto`:
     its flags and, unless `by_gold` is false, the gold answers for rows without one; `off`: its flags, as `pool`, but
-    nothing is asked of it and no answer is looked for.
+    nothing is asked of it. Unless answers are `asked` for, none is looked for, and flags are all there is.
 
     Raises UsageError where the mode needs flags, or gold answers, and the pool has none.
     """
     flags = pool.narrow(["correct"])["correct"].cast(pl.Boolean)
-    if mode == "off":
-        return Verified(pl.repeat(None, pool.rows, dtype=pl.Boolean, eager=True), flags)
     if mode == "pool" and flags.null_count() == pool.rows:
         raise UsageError(
             "--verify pool, but the pool has no correctness flags; name them with --columns correct=COLUMN"
         )
+    if not asked:
+        return Verified(pl.repeat(None, pool.rows, dtype=pl.Boolean, eager=True), flags)
     answers = read_scores(pool, answers_spec())
     has_gold = answers["expected"].is_not_null()
     if mode == "grade" and not has_gold.any():

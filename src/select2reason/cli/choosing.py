@@ -67,6 +67,15 @@ class Choosing:
         typer.Option(help="Reasons for which no row is left out, e.g. `cut_off,duplicate`.", rich_help_panel=RULES),
     ] = ""
 
+    checks: Annotated[
+        Literal["all", "used"] | None,
+        typer.Option(
+            help="Ask of every row `all` that can be asked, or what is `used`: what a rule goes by. What is not asked "
+            "is null. [default: all; `select` under paper: used]",
+            rich_help_panel=RULES,
+        ),
+    ] = None
+
     def settings(self, checking: Checking, strategy: Strategy = "joint") -> SelectSettings:
         """As the pipeline takes them. Raises UsageError for more than one size, or a reason that does not exist."""
         from select2reason.selection import parse_fraction
@@ -88,6 +97,7 @@ class Choosing:
             per_question=self.per_question,
             verify=checking.verify,
             keep=_reasons(self.keep),
+            checks=self.checks,
         )
 
 

@@ -185,9 +185,12 @@ class Checking:
         ),
     ] = "auto"
     contamination: Annotated[
-        Literal["on", "off"],
-        typer.Option(help="Look for problems of the benchmarks; `safe` leaves them out.", rich_help_panel=RULES),
-    ] = "on"
+        Literal["on", "off"] | None,
+        typer.Option(
+            help="Look for problems of the benchmarks; `safe` leaves them out. [default: on, paper: off]",
+            rich_help_panel=RULES,
+        ),
+    ] = None
     benchmark_files: Annotated[
         str,
         typer.Option(
@@ -208,7 +211,7 @@ class Checking:
             difficulty=difficulty,
             engine=settings,
             judge=prompt,
-            contamination=self.contamination == "on",
+            contamination=self.contamination and self.contamination == "on",
             benchmark_files=words(self.benchmark_files),
         )
 

@@ -37,7 +37,8 @@ def rows_to_show(table: pl.DataFrame) -> dict[str, Sequence[int]]:
         if flagged.height:
             first = [pl.col("reason") != rule] if "reason" in table.columns else []
             order = flagged.sort(*first, -pl.col("trace_tokens_raw").cast(pl.Int64), "row")
-            asked = order.unique("question_group", keep="first", maintain_order=True)
+            compared = not order["question_group"].null_count()
+            asked = order.unique("question_group", keep="first", maintain_order=True) if compared else order
             shown[rule] = asked["row"].head(SHOWN).to_list()
     return shown
 

@@ -61,6 +61,9 @@ class ScorerSpec:
     On other machines (by_ray) `make` and `gpus` are sent there: functions of a module over plain data, which open there
     what they need. `gpus` says how many GPUs one worker takes where there are any (None: it never takes one); a
     `served` scorer asks a server that computes for it, so that nothing is gained by sending it anywhere.
+
+    The scorer that this one is `part_of` gives its columns too, and more: where that has scored a pool, its scores are
+    read, and nothing is scored.
     """
 
     name: str
@@ -77,6 +80,7 @@ class ScorerSpec:
     batch_rows: int = 1
     gpus: Callable[[], int] | None = None
     served: bool = False
+    part_of: ScorerSpec | None = None
 
     def alone(self) -> ScorerSpec:
         """The same for one worker's process, which loads when it makes its scorer and has no workers of its own."""
@@ -89,8 +93,17 @@ class ScorerSpec:
 
 def missing_shards(pool: Pool, spec: ScorerSpec) -> list[int]:
     """Numbers of the shards that are not scored yet."""
-    folder = spec.folder(pool.root)
+    return _missing_in(pool, _found_in(pool, spec))
+
+
+def _missing_in(pool: Pool, folder: Path) -> list[int]:
     return [shard for shard in range(len(pool.shards)) if not shard_path(folder, shard).exists()]
+
+
+def _found_in(pool: Pool, spec: ScorerSpec) -> Path:
+    """The folder whose shards hold the scores: that of the scorer it is part of where its own is not whole."""
+    own, whole = spec.folder(pool.root), spec.part_of and spec.part_of.folder(pool.root)
+    return whole if whole and _missing_in(pool, own) and not _missing_in(pool, whole) else own
 
 
 def shard_path(folder: Path, shard: int) -> Path:
@@ -111,7 +124,7 @@ def write_shard(frame: pl.DataFrame, path: Path) -> None:
 
 def read_scores(pool: Pool, spec: ScorerSpec) -> pl.DataFrame:
     """The scores of the whole pool, row for row. Raises RunError where shards are missing or do not fit."""
-    folder = spec.folder(pool.root)
+    folder = _found_in(pool, spec)
     if missing := missing_shards(pool, spec):
         raise RunError(f"{len(missing)} of {len(pool.shards)} shards of {spec.name} are missing; run the command again")
     with sound(folder):

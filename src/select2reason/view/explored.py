@@ -27,6 +27,7 @@ from select2reason.pool import Pool
 from select2reason.reasons import ELIGIBLE, OUTCOMES, REASONS, SELECTED
 from select2reason.report.plain import visible
 from select2reason.selection import Candidates, Ranked, rank, rows_of_fraction
+from select2reason.table import groups_or_none
 
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int32]
@@ -139,7 +140,7 @@ class Explored:
                 trace_tokens=self.trace_tokens,
                 total_tokens=table["total_tokens"].to_numpy(),
                 rethinking_tokens=table["rethinking_tokens"].to_numpy(),
-                question_group=table["question_group"].to_numpy(),
+                question_group=groups_or_none(table["question_group"]),
                 category=np.full(table.height, -1, np.int32),
                 dropped=np.where(self.eligible, ELIGIBLE, self._reasons).astype(np.int8),
             )
