@@ -22,6 +22,7 @@ import orjson
 from platformdirs import user_cache_path
 
 from select2reason.errors import OutputError, PoolError
+from select2reason.files import file_digest
 
 _OWN_NAME = re.compile(r"[0-9a-f]{16}(\.\d+\.part)?$")  # a pool's key, also of one whose building was killed
 
@@ -81,8 +82,7 @@ def content_digests(root: Path, files: Sequence[Path], *, on_new: Callable[[], N
 
 def _digest(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_digest(file)
     except PermissionError as error:
         raise PoolError(f"no permission to read {file}; check its rights") from error
 

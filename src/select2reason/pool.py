@@ -254,8 +254,9 @@ def _picked(
 
     Taken in Arrow, where rows are copied: a view of some of a row group's texts would keep all of it in memory.
     """
+    places = pl.Series(rows).to_arrow()  # of an array of NumPy's pyarrow asks pandas, and imports it for that
     with pq.ParquetFile(path, metadata=metadata) as file:
-        table = file.read_row_group(group, columns=list(columns), use_threads=False).take(rows)
+        table = file.read_row_group(group, columns=list(columns), use_threads=False).take(places)
     return pl.DataFrame(pl.from_arrow(table)).with_columns(at=pl.Series(at, dtype=pl.Int64))
 
 

@@ -136,7 +136,7 @@ class FastTokenizer:
 
     def wake(self) -> None:
         """Begin to load a vocabulary, beside the caller."""
-        self._workers.submit(self._encode, pa.array([""], pa.large_string()))
+        self._workers.submit(self._encode, Bytes.of(pl.Series([""])).array)  # a list would have pyarrow import pandas
 
     def rest(self) -> None:
         """Let go of the vocabularies."""
