@@ -37,7 +37,7 @@ from select2reason.demo import make_demo_pool
 from select2reason.opening import open_pool
 from select2reason.pool import TEXT, Pool
 from select2reason.progress import console
-from select2reason.scored import find_scorers
+from select2reason.scored import Checks, find_scorers
 from select2reason.settings import PoolSettings, ScoreSettings
 
 Piece = Callable[[], object]
@@ -98,7 +98,7 @@ def pieces(folder: Path) -> tuple[list[Piece], list[Piece]]:
     pl.read_ndjson(folder / "pool.jsonl").write_parquet(file)
     whole = pl.concat(build(file, folder / "cache").batches(TEXT, shard=0))
     batches = list(whole.iter_slices(BATCH_ROWS))
-    scorers = [(spec.make(), spec.inputs) for spec in find_scorers(SCORES).of_rows]
+    scorers = [(spec.make(), spec.inputs) for spec in find_scorers(SCORES, Checks()).of_rows]
     scoring = [partial(one.score, batch.select(inputs)) for one, inputs in scorers for batch in batches]
     count_tokens.load()
     texts = [batch["trace"].to_arrow(compat_level=pl.CompatLevel.oldest()) for batch in batches]

@@ -109,6 +109,63 @@ def test_the_paper_s_preset_leaves_nothing_out(pool: Path, benchmark: Path, tmp_
     assert table["wrong_answer"].null_count() == table.height  # the pool has no flags, and nothing was graded
 
 
+def test_the_paper_s_preset_asks_what_its_rules_go_by(pool: Path, tmp_path: Path) -> None:
+    chosen = replace(SAFE, preset="paper")
+    asked, spared = run(pool, tmp_path / "all", replace(chosen, checks="all")), run(pool, tmp_path / "used", chosen)
+    unasked = ["looping", "damaged_tags", "language_switch", "runs_on", "no_answer", "contaminated", "duplicate"]
+    unasked += ["question_group", "loop_share", "loop_start", "benchmark", "other_numbers"]
+    assert {name: spared[name].null_count() for name in unasked} == dict.fromkeys(unasked, spared.height)
+    assert not asked["looping"].null_count()
+    assert spared["cut_off"].to_list() == [True if name == "cut_off" else None for name in ROWS]  # its tags say so
+    same = [name for name in spared.columns if name not in (*unasked, "cut_off")]
+    assert spared.select(same).equals(asked.select(same))
+    page = (tmp_path / "used" / "report.html").read_text()
+    assert "Not measured in this run: looping" in page
+    assert "--checks all" in page
+
+
+def test_what_was_measured_before_changes_nothing(pool: Path, tmp_path: Path) -> None:
+    chosen = replace(SAFE, preset="paper")
+    files = {}
+    for name, before in (("alone", []), ("after safe", [SAFE])):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SELECT2REASON_CACHE", str(tmp_path / f"cache {name}"))
+            for other in before:
+                run(pool, tmp_path / "before", other)
+            run(pool, tmp_path / name, chosen)
+            files[name] = {
+                path.relative_to(tmp_path / name): path.read_bytes()
+                for path in (tmp_path / name).rglob("*")
+                if path.is_file()
+            }
+        scored = {path.name.partition("-")[0] for path in (tmp_path / f"cache {name}").glob("pools/*/scores/*")}
+        assert ("lengths" in scored) == (not before)  # what stands there is read, not scored again
+    assert files["alone"] == files["after safe"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "columns"),
+    [
+        ({"keep": ("looping",), "checks": "used"}, {"runs_on", "duplicate", "question_group", "no_answer"}),
+        ({"preset": "paper", "per_question": 1}, {"question_group"}),
+        ({"preset": "paper", "verify": "grade"}, {"no_answer", "wrong_answer"}),
+        ({"preset": "paper", "cutoff_len": 10_000}, {"over_cutoff"}),
+    ],
+)
+def test_a_rule_in_force_is_asked_for(wanted: dict[str, Any], columns: set[str], pool: Path, tmp_path: Path) -> None:
+    every = {*ROWS, "question_group", "over_cutoff"} - {"sound", "cut_off"}
+    table = run(pool, tmp_path / "out", replace(SAFE, **wanted))
+    asked = {name for name in every if table[name].null_count() < table.height}
+    assert columns <= asked
+    if wanted.get("preset") == "paper":
+        assert asked == columns
+
+
+def test_a_benchmark_that_is_named_is_looked_for(pool: Path, tmp_path: Path) -> None:
+    table = run(pool, tmp_path / "out", replace(SAFE, preset="paper"), contamination=True)
+    assert not table["contaminated"].null_count()
+
+
 # --- contamination --------------------------------------------------------------------------------------------------
 
 

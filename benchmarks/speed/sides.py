@@ -58,6 +58,13 @@ def again(pool: Made, work: Path) -> Run:
     return _select(pool, work, to="again-out", cache="paper", **options)
 
 
+def asked_all(pool: Made, work: Path) -> Run:
+    """`paper` with every check that it does not go by, with nothing in the cache."""
+    shutil.rmtree(work / "all", ignore_errors=True)
+    options = {"preset": "paper", "difficulty": "column:pass_rate", "checks": "all"}
+    return _select(pool, work, to="all-out", cache="all", **options)
+
+
 def safe(pool: Made, work: Path) -> Run:
     """`select` as it is without options, with nothing in the cache."""
     return _cold(pool, work, preset="safe", difficulty="builtin")
@@ -119,6 +126,7 @@ def longest_characters(pool: Made, work: Path) -> Run:
 SIDES = (
     Side("paper", "`select`, preset `paper`, cold", paper),
     Side("again", "`select` again, another weight", again),
+    Side("all", "`select`, preset `paper`, `--checks all`, cold", asked_all),
     Side("safe", "`select`, preset `safe`, built-in difficulty, cold", safe),
     Side("read", "read the text column, nothing else", read),
     Side("limit", "read it and count its tokens with gigatoken on every core, nothing else", limit),

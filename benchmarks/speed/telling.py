@@ -162,6 +162,11 @@ def _ratios(measured: Measured) -> list[str]:
                 f"{rows:,}",
                 measured.ratio(one, ("limit of one", rows), _seconds),
             ),
+            (
+                "seconds of `--checks all`, cold, over the limit",
+                f"{rows:,}",
+                measured.ratio(("all", rows), ("limit", rows), _seconds),
+            ),
             ("seconds of preset `safe` over `paper`", f"{rows:,}", measured.ratio(("safe", rows), one, _seconds)),
             (
                 "seconds of the official way over `select`",

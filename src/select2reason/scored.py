@@ -3,7 +3,7 @@ verified, flags laid out."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -180,11 +180,22 @@ def score_pool(opened: Opened, scorers: Scorers, settings: PoolSettings, checks:
     table = score_table(pool, measured, ceilings=ceilings, cutoff_tokens=checks.cutoff_tokens, dropping=checks.dropping)
     notes = [*estimator.notes(difficulty, _sample(pool))]
     notes += verified.notes
-    if not checks.health:
-        notes.append("health was not looked at, for no rule goes by it; --checks all does")
+    notes += _unasked(scorers, checks)
     if others := int(table["other_numbers"].sum()):
         notes.append(f"{others:,} questions are benchmark problems with other numbers; they were not left out for it")
     return Scored(opened, table, scorers, evidence, ceilings, tuple(notes))
+
+
+def _unasked(scorers: Scorers, checks: Checks) -> Iterator[str]:
+    """What was not looked for, because no rule goes by it."""
+    looked_for = {
+        "loops and broken endings": checks.health,
+        "missing answers": scorers.answers or checks.verify == "off",
+        "questions that are alike": scorers.questions,
+        "benchmark problems": scorers.prints,
+    }
+    if not checks.every and (left := [name for name, found in looked_for.items() if not found]):
+        yield f"no rule here goes by {', '.join(left)}, so they were not looked for; --checks all does"
 
 
 def _difficulty(pool: Pool, estimator: Estimator, settings: PoolSettings) -> pl.DataFrame:
