@@ -81,14 +81,16 @@ def _joined(questions: pl.DataFrame, height: int) -> NDArray[np.int64]:
     first.
     """
     parent = np.arange(height)
-    gold = dict(enumerate(questions["gold_key"].to_list()))
-    pairs = _pairs(questions).tolist()
-    for a, b in sorted(pairs, key=lambda pair: gold[pair[0]] is None or gold[pair[0]] != gold[pair[1]]):
+    pairs = _pairs(questions)
+    places = np.unique(pairs)  # few of all: the others stay alone
+    gold = dict(zip(places.tolist(), questions["gold_key"][places].to_list(), strict=True))
+    for a, b in sorted(pairs.tolist(), key=lambda pair: gold[pair[0]] is None or gold[pair[0]] != gold[pair[1]]):
         low, high = sorted((_root(parent, a), _root(parent, b)))
         if gold[low] is None or gold[high] is None or gold[low] == gold[high]:
             parent[high] = low
             gold[low] = gold[high] if gold[low] is None else gold[low]
-    return np.array([_root(parent, place) for place in range(height)]) if pairs else parent
+    parent[places] = [_root(parent, place) for place in places.tolist()]
+    return parent
 
 
 def _root(parent: NDArray[np.int64], place: int) -> int:
