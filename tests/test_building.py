@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def test_a_source_that_fails_leaves_nothing(tmp_path: Path, write_rows: WriteRow
 
 
 def test_what_a_killed_process_left_is_no_hindrance(tmp_path: Path, write_rows: WriteRows) -> None:
-    left = tmp_path / f"pool.{os.getpid()}.part"
+    left = tmp_path / f"pool.{platform.node()}.{os.getpid()}.0.part"
     left.mkdir()
     (left / "text-00000.parquet").write_text("half")
     assert built(write_rows([GOOD]), out=tmp_path / "pool").rows == 1

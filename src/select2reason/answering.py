@@ -6,8 +6,8 @@ there; the model is loaded only where an answer is missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import orjson
 from select2reason.backends import BackendSettings, open_backend
 from select2reason.backends.base import Sampling
 from select2reason.errors import OutputError
+from select2reason.files import locked_folder
 from select2reason.progress import say, stage
 from select2reason.sampling import Asked, Samples, draw
 
@@ -43,6 +44,20 @@ class Drawing:
     def missing(self) -> int:
         """How many answers are still to be drawn."""
         return sum(len(self.kept.missing(question.key, self.sampling)) for question in self.questions)
+
+
+@contextmanager
+def folder_of_answers(out: Path) -> Iterator[None]:
+    """Make OUT, and hold it: two runs at once would write down different things of the same answers.
+
+    Raises OutputError where it cannot be made, or another run holds it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot use {out} ({error}); choose another --out") from error
+    with locked_folder(out, f"{out} is being written"):
+        yield
 
 
 def claim(note: Path, settings: Mapping[str, object], *, holds_answers: bool) -> None:

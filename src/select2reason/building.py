@@ -5,8 +5,6 @@ Reading, compressing and whatever watches the text pass by work at the same time
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -24,6 +22,7 @@ from select2reason import readers
 from select2reason.canonical import canonical
 from select2reason.frames import repeated, stacked, without
 from select2reason.layouts import Layout
+from select2reason.parts import part_folder
 from select2reason.pool import FORMAT, TEXT, Pool, SourcePart, text_file
 from select2reason.readers import HEAD_CHARS, BadRow
 from select2reason.sources import SourceFile
@@ -71,19 +70,14 @@ def build(
     What the watchers leave in the pool's folder is part of it. Rows that cannot be used are set aside
     (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`.
     """
-    part = out.with_name(f"{out.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a process of the same number that was killed
-    part.mkdir(parents=True)
-    try:
+    with part_folder(out) as part:
         large = sum(file.path.stat().st_size for file in files) >= _LARGE_BYTES
         with _Builder(part, watchers, compression="lz4" if large else "none") as builder:
             for number, file in enumerate(files):
                 builder.add(number, file, layout_of[file.label], partial(_part_done, progress, number, len(files)))
             builder.finish(digest)
-        if not out.exists():
+        with suppress(OSError):  # another run may have put the same pool there by now
             part.rename(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return Pool.open(out, [file.label for file in files])
 
 

@@ -23,8 +23,9 @@ from platformdirs import user_cache_path
 
 from select2reason.errors import OutputError, PoolError
 from select2reason.files import file_digest
+from select2reason.parts import part_file
 
-_OWN_NAME = re.compile(r"[0-9a-f]{16}(\.\d+\.part)?$")  # a pool's key, also of one whose building was killed
+_OWN_NAME = re.compile(r"[0-9a-f]{16}(\..*\.part)?$")  # a pool's key, also of one whose building was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,9 @@ def _digest(file: Path) -> str:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
+    with part_file(path) as part:
+        part.write_bytes(content)
+        part.replace(path)
 
 
 def list_pools(root: Path) -> list[CachedPool]:

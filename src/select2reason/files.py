@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,24 @@ def file_digest(path: Path) -> str:
         while size := stream.readinto(piece):
             digest.update(piece[:size])
     return digest.hexdigest()
+
+
+@contextmanager
+def locked_folder(folder: Path, busy: str) -> Iterator[None]:
+    """Hold a folder's lock, which needs no file. Raises OutputError, saying what is `busy`, where another process holds
+    it; where its disk locks no folders, nothing is held."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(held)
+        raise OutputError(f"{busy} by another run; wait for it, or choose another --out") from error
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(held)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from select2reason.errors import Select2ReasonError
 
 Advance = Callable[[float], None]
+SPOKEN_FOR = "SELECT2REASON_SPOKEN_FOR"
+"""Set in the environment of a stage of a recipe: how to go on after an interruption, the run itself says."""
 _SECONDS_BETWEEN_LINES = 10.0
 console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 

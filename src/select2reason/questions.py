@@ -6,8 +6,6 @@ questions are a quarter of a second on a GPU, two minutes on a CPU.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import orjson
 import polars as pl
 
 from select2reason.cache import key_of
+from select2reason.parts import part_file, part_folder
 from select2reason.pool import FORMAT, Pool, text_file
 
 if TYPE_CHECKING:
@@ -51,9 +50,10 @@ def of_pool(pool: Pool, root: Path) -> Questions:
         hashes = np.load(note)
     else:
         hashes = _hashes(map(pl.DataFrame, texts()))
-        part = note.with_suffix(f".{os.getpid()}.part.npy")
-        np.save(part, hashes)
-        part.replace(note)
+        with part_file(note) as part:
+            with part.open("wb") as file:
+                np.save(file, hashes)
+            part.replace(note)
     return _distinct(hashes, lambda: map(pl.DataFrame, texts()), root)
 
 
@@ -96,10 +96,7 @@ def _distinct(hashes: NDArray[np.uint64], texts: Callable[[], Iterator[pl.DataFr
 
 def _write(folder: Path, key: str, texts: Iterator[pl.DataFrame], first: NDArray[np.int64]) -> None:
     """Whole or not at all, whoever else writes the same."""
-    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with part_folder(folder) as part:
         shards, size = [], 0
         for shard, frame in enumerate(_shards(texts, first)):
             frame.write_parquet(text_file(part, shard), compression="lz4", row_group_size=_BATCH)
@@ -109,8 +106,6 @@ def _write(folder: Path, key: str, texts: Iterator[pl.DataFrame], first: NDArray
         (part / "pool.json").write_bytes(orjson.dumps({"format": FORMAT, **about}))
         with suppress(OSError):  # another run may have put the same questions there by now
             part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _shards(texts: Iterator[pl.DataFrame], first: NDArray[np.int64]) -> Iterator[pl.DataFrame]:

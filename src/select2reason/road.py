@@ -6,6 +6,7 @@ are done, and by which command; the report is made from what the stages left.
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import orjson
 
 from select2reason.errors import OutputError
 from select2reason.files import locked, write_json
-from select2reason.progress import hear_interrupts, say
+from select2reason.progress import SPOKEN_FOR, hear_interrupts, say
 from select2reason.recipe import Recipe, Stage
 from select2reason.results import FILES, write_results
 
@@ -108,7 +109,8 @@ def _made_by(stage: Stage) -> bool:
 def _run(stage: Stage) -> int:
     """The exit code; what a command prints for people goes where progress goes."""
     hear_interrupts()
-    process = subprocess.Popen([sys.executable, "-m", "select2reason", *stage.words], stdout=sys.stderr.fileno())
+    command, alone = [sys.executable, "-m", "select2reason", *stage.words], {SPOKEN_FOR: "1"}
+    process = subprocess.Popen(command, stdout=sys.stderr.fileno(), env=os.environ | alone)
     try:
         return process.wait()
     finally:

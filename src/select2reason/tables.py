@@ -6,7 +6,6 @@ given wherever a table is wanted: its layout then tells where the question stand
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from select2reason import hub, layouts, readers, roles, sources
 from select2reason.canonical import canonical
 from select2reason.errors import OutputError, PoolError, UsageError
 from select2reason.frames import stacked, texts
+from select2reason.parts import part_file
 from select2reason.progress import say
 
 ROLES = ("question", "gold", "category", "pass_rate")
@@ -174,12 +174,9 @@ def check_file(out: Path, *, force: bool) -> None:
 
 def write_table(frame: pl.DataFrame, out: Path) -> None:
     """Write a table as its name says, whole or not at all."""
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
+    with part_file(out.with_name(f".{out.name}")) as part:
         if out.suffix == ".parquet":
             frame.write_parquet(part, compression="zstd")
         else:
             frame.write_ndjson(part)
         part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)

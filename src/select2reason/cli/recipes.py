@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from select2reason.cli import interrupts
 from select2reason.cli.app import app
 from select2reason.cli.options import MOST, OUT, AsJson, print_json, print_paths, words
 from select2reason.errors import OutputError, UsageError
@@ -61,6 +62,8 @@ def run(
         return
     folder = out or Path("runs") / file.stem
     done = run_recipe(read_recipe(file, folder), folder, check=_check)
+    if done.code == interrupts.CODE:  # the stage alone was told to end
+        raise interrupts.InterruptedRunError
     if done.code:
         raise typer.Exit(done.code)
     if as_json:

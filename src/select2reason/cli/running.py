@@ -1,63 +1,46 @@
-"""Running the program: exit codes, one line for an error, what an interruption leaves, and memory that stays flat."""
+"""Running the program: exit codes, one line for an error, and memory that stays flat."""
 
 from __future__ import annotations
 
 import gc
 import os
-import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from select2reason.cli import interrupts
+from select2reason.cli.interrupts import KEPT
 from select2reason.errors import RunError, Select2ReasonError, UsageError
-
-_KEPT = "what was finished is kept"
-
-
-class _InterruptedError(BaseException):
-    """SIGINT or SIGTERM; typer would end on a KeyboardInterrupt without a word."""
 
 
 def run(app: Callable[[], None]) -> None:
     """Run the command line; errors on purpose are one line, and the exit code says whose turn it is."""
-    from select2reason.progress import fail
-
     _keep_memory_flat()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    interrupts.hear()
     try:
         app()
-    except Select2ReasonError as error:
-        fail(error)
-        raise SystemExit(2 if isinstance(error, UsageError) else 1) from None
-    except OSError as error:
-        fail(RunError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}; {_fix_of(error)}"))
-        raise SystemExit(1) from None
-    except Exception as error:
-        if not type(error).__module__.startswith(("polars", "pyarrow")):
-            raise
-        fail(RunError(f"{str(error).partition(chr(10))[0]}; mend it and run the same command again"))
-        raise SystemExit(1) from None
-    except _InterruptedError:
-        fail(RunError(f"interrupted; run the same command again: {_KEPT}"))
-        sys.stdout.flush()
-        _end_children()
-        os._exit(130)  # all is put away; a thread that was just being started would never be told to end
+    except BaseException as error:
+        if interrupts.ended_by(error):
+            interrupts.leave()
+        _end(error)
+        raise
     finally:
         gc.freeze()  # spares the interpreter its last search for cycles, 0.2 s
 
 
-def _end_children() -> None:
-    """Of engines and graders: nobody else would tell them."""
-    if "multiprocessing" in sys.modules:
-        import multiprocessing
+def _end(error: BaseException) -> None:
+    """Tell an error that the user can mend; what is a defect here is for the caller to raise."""
+    from select2reason.progress import fail
 
-        for child in multiprocessing.active_children():
-            child.kill()
-
-
-def _interrupt(*_: object) -> None:
-    raise _InterruptedError
+    if isinstance(error, Select2ReasonError):
+        told = error
+    elif isinstance(error, OSError):
+        told = RunError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}; {_fix_of(error)}")
+    elif isinstance(error, Exception) and type(error).__module__.startswith(("polars", "pyarrow")):
+        told = RunError(f"{str(error).partition(chr(10))[0]}; mend it and run the same command again")
+    else:
+        return
+    fail(told)
+    raise SystemExit(2 if isinstance(error, UsageError) else 1) from None
 
 
 def _keep_memory_flat() -> None:
@@ -82,5 +65,5 @@ def _fix_of(error: OSError) -> str:
     import errno
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"free some space and run the same command again: {_KEPT}"
-    return f"mend it and run the same command again: {_KEPT}"
+        return f"free some space and run the same command again: {KEPT}"
+    return f"mend it and run the same command again: {KEPT}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from select2reason.answering import Drawing, claim, draw_missing, same_draws, same_model
+from select2reason.answering import Drawing, claim, draw_missing, folder_of_answers, same_draws, same_model
 from select2reason.backends import BackendSettings
 from select2reason.backends.base import Completion, Sampling
 from select2reason.errors import UsageError
@@ -83,12 +83,13 @@ def roll_out(
     """
     chosen = _chosen(table, sample, sampling.seed)
     settings = {"engine": same_model(engine), "system": system, **same_draws(sampling)}
-    claim(out / SETTINGS, settings, holds_answers=holds_answers(out / COMPLETIONS))
     questions = [asked(str(question), system) for question in chosen["question"]]
-    with Samples(out / COMPLETIONS) as kept:
-        drawn = draw_missing(engine, [Drawing("", distinct(questions), sampling, kept)])
-        rates = _graded(chosen, questions, kept, sampling.n)
-    write_table(rates, out / RATES)
+    with folder_of_answers(out):
+        claim(out / SETTINGS, settings, holds_answers=holds_answers(out / COMPLETIONS))
+        with Samples(out / COMPLETIONS) as kept:
+            drawn = draw_missing(engine, [Drawing("", distinct(questions), sampling, kept)])
+            rates = _graded(chosen, questions, kept, sampling.n)
+        write_table(rates, out / RATES)
     return _outcome(out, table, rates, drawn, sampling)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 import polars as pl
 
-from select2reason.answering import Drawing, claim, draw_missing, same_draws, same_model
+from select2reason.answering import Drawing, claim, draw_missing, folder_of_answers, same_draws, same_model
 from select2reason.backends import BackendSettings
 from select2reason.benchmarks import Benchmark
 from select2reason.errors import OutputError, UsageError
@@ -65,13 +65,14 @@ def evaluate(
     if other is not None:
         keys = {(one.benchmark.name, problem.key) for one in found for problem in one.problems}
         check_in_common(keys, other)
-    held = any(holds_answers(path) for path in out.glob(f"*/{SAMPLES}"))
-    claim(out / _MODEL_NOTE, {"engine": same_model(engine), "system": system}, holds_answers=held)
-    with ExitStack() as opened:
-        drawings = [_drawing(*one, out, opened) for one in zip(found, askings, strict=True)]
-        drawn = draw_missing(engine, drawings)
-    others = [name for name in _held(out) if name not in names]  # of earlier runs: the results are of all that is there
-    return _score_all(out, out, [*names, *others], other, drawn=drawn, workers=workers)
+    with folder_of_answers(out):
+        held = any(holds_answers(path) for path in out.glob(f"*/{SAMPLES}"))
+        claim(out / _MODEL_NOTE, {"engine": same_model(engine), "system": system}, holds_answers=held)
+        with ExitStack() as opened:
+            drawings = [_drawing(*one, out, opened) for one in zip(found, askings, strict=True)]
+            drawn = draw_missing(engine, drawings)
+        others = [name for name in _held(out) if name not in names]  # of earlier runs: results are of all that is there
+        return _score_all(out, out, [*names, *others], other, drawn=drawn, workers=workers)
 
 
 def regrade(
@@ -88,7 +89,8 @@ def regrade(
     if unknown := [name for name in names if name not in there]:
         raise UsageError(f"--from-samples {samples} holds no {unknown[0]}; it holds {', '.join(there)}")
     _own_results(out, samples)
-    return _score_all(samples, out, _distinct(names) or there, other, drawn=0, workers=workers)
+    with folder_of_answers(out):
+        return _score_all(samples, out, _distinct(names) or there, other, drawn=0, workers=workers)
 
 
 def _held(samples: Path) -> list[str]:

@@ -6,11 +6,10 @@ A folder is written under another name and put in place when whole; an earlier r
 
 from __future__ import annotations
 
-import os
-import shutil
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 
 from select2reason.errors import OutputError
 from select2reason.files import file_digest
+from select2reason.parts import part_folder
 from select2reason.pool import OWN, TEXT, Pool
 from select2reason.tags import answer_of
 from select2reason.trace import SYSTEM_PROMPT
@@ -54,23 +54,18 @@ def whole_folder(out: Path, *, force: bool, kind: Kind) -> Iterator[Path]:
     """A folder to write into, put at `out` when the block ends well; see `check_out`."""
     check_out(out, force=force, kind=kind)
     out = _real(out)
-    part = _part_of(out)
-    part.mkdir(parents=True)
-    try:
+    with part_folder(_hidden(out)) as part:
         yield part
         _put_in_place(part, out, force=force, kind=kind)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def check_out(out: Path, *, force: bool, kind: Kind) -> None:
     """Before any work: raise OutputError where `out` cannot be written, or holds anything but, with `force`, an earlier
     result of the same kind and nothing beside it."""
     _refuse_existing(out, force=force, kind=kind)
-    part = _part_of(_real(out))
     try:
-        part.mkdir(parents=True)
-        part.rmdir()
+        with part_folder(_hidden(_real(out))):
+            pass
     except OSError as error:
         raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
 
@@ -79,8 +74,8 @@ def _real(out: Path) -> Path:
     return out.expanduser().resolve()
 
 
-def _part_of(out: Path) -> Path:
-    return out.with_name(f".{out.name}.{os.getpid()}.part")
+def _hidden(out: Path) -> Path:
+    return out.with_name(f".{out.name}")
 
 
 def _refuse_existing(out: Path, *, force: bool, kind: Kind) -> None:
@@ -112,18 +107,27 @@ def _kind(manifest: Mapping[str, Any]) -> str:
 
 def _put_in_place(part: Path, out: Path, *, force: bool, kind: Kind) -> None:
     """Rename; what stands there is set aside first and, should the renaming fail, put back."""
-    _refuse_existing(out, force=force, kind=kind)  # again: something may have come there meanwhile
-    if not out.exists() or not any(out.iterdir()):
-        part.replace(out)
-        return
-    old = out.with_name(f".{out.name}.{os.getpid()}.old")
-    out.rename(old)
+    while not _renamed(part, out):  # something is there, and may have come there meanwhile
+        _refuse_existing(out, force=force, kind=kind)
+        with part_folder(_hidden(out)) as aside, suppress(FileNotFoundError):
+            old = out.rename(aside / "old")
+            try:
+                if _renamed(part, out):
+                    return
+            except BaseException:
+                old.rename(out)
+                raise
+
+
+def _renamed(part: Path, out: Path) -> bool:
+    """Whether `part` could take the place of nothing, or of an empty folder."""
     try:
         part.rename(out)
-    except BaseException:
-        old.rename(out)
-        raise
-    shutil.rmtree(old)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        return False
+    return True
 
 
 def carried_names(own: Sequence[str], carry: Sequence[str] | str) -> dict[str, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Protocol
 import polars as pl
 
 from select2reason.errors import RunError
+from select2reason.parts import part_file
 from select2reason.pool import Pool, sound
 
 Schema = Mapping[str, type[pl.DataType] | pl.DataType]
@@ -114,12 +113,9 @@ def shard_path(folder: Path, shard: int) -> Path:
 def write_shard(frame: pl.DataFrame, path: Path) -> None:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.{platform.node()}.{os.getpid()}.part")  # others may write to the same disk
-    try:
+    with part_file(path) as part:
         frame.write_parquet(part)
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_scores(pool: Pool, spec: ScorerSpec) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from select2reason.errors import RunError, Select2ReasonError, UsageError, in_a_line
+from select2reason.parts import part_file
 from select2reason.pool import Pool, text_file
 from select2reason.progress import say
 from select2reason.scoring.base import ScorerSpec, shard_path
@@ -69,13 +70,10 @@ class Storage:
     def fetch(self, name: str, file: Path) -> None:
         """Copy a file from there to this machine."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f"{file.name}.{os.getpid()}.part")
-        try:
+        with part_file(file) as part:
             with self._opened() as (files, root):
                 files.get_file(f"{root}/{name}", str(part))
             part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[AbstractFileSystem, str]]:

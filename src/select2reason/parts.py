@@ -1,0 +1,97 @@
+"""What is made beside its place and put there when it is whole: a kill at any moment leaves nothing half there.
+
+Whoever makes something holds a lock on its part. A part that nobody holds was left by a process that was killed, and
+the next one that makes the same removes it. Another machine's parts, and those on a disk without locks, are left alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import itertools
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_ENDING = ".part"
+
+
+@contextmanager
+def part_folder(place: Path) -> Iterator[Path]:
+    """An empty folder beside `place`, to be filled and renamed; gone in the end, and what was killed here before."""
+    with _part(place, lambda part: part.mkdir(parents=True)) as part:
+        yield part
+
+
+@contextmanager
+def part_file(place: Path) -> Iterator[Path]:
+    """The same for a file, which is empty."""
+    with _part(place, lambda part: part.touch(exist_ok=False)) as part:
+        yield part
+
+
+@contextmanager
+def _part(place: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    _sweep(place)
+    part, held = _new(place, make)
+    try:
+        yield part
+    finally:
+        _remove(part)
+        os.close(held)
+        _sweep(place)
+
+
+def _new(place: Path, make: Callable[[Path], None]) -> tuple[Path, int]:
+    """A part of a name of its own, and the open file that holds its lock."""
+    for number in itertools.count():
+        part = place.with_name(f"{_stem(place)}.{os.getpid()}.{number}{_ENDING}")
+        try:
+            make(part)
+        except FileExistsError:  # of a thread, or of a process of the same number that was killed
+            continue
+        try:
+            held = os.open(part, os.O_RDONLY)
+        except FileNotFoundError:  # swept in this very moment, as below
+            continue
+        if _is_held(part, held):
+            return part, held
+        os.close(held)
+    raise AssertionError("counting ends never")
+
+
+def _is_held(part: Path, held: int) -> bool:
+    """Lock it; false where it is being swept, or was."""
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a disk without locks: it will not be swept, either
+        return True
+    return part.exists() and os.path.samestat(part.stat(), os.fstat(held))
+
+
+def _sweep(place: Path) -> None:
+    """Remove the parts of this machine that nobody holds."""
+    for part in place.parent.glob(f"{glob.escape(_stem(place))}.*{_ENDING}"):
+        with suppress(OSError):
+            held = os.open(part, os.O_RDONLY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(part)
+            finally:
+                os.close(held)
+
+
+def _stem(place: Path) -> str:
+    return f"{place.name}.{platform.node()}"
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""Parts: what is put in place whole, what a killed process left, and what is another's."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from select2reason.parts import part_file, part_folder
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from select2reason.parts import part_file, part_folder
+make = part_folder if sys.argv[2] == "folder" else part_file
+with make(Path(sys.argv[1])) as part:
+    print(part, flush=True)
+    time.sleep(60)
+"""
+
+
+def holding(place: Path, kind: str) -> tuple[subprocess.Popen[str], Path]:
+    """A process that is making something there."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(place), kind], stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_killed_process_s_part_goes_and_a_living_one_s_stays(kind: str, tmp_path: Path) -> None:
+    place = tmp_path / "deep" / "made"
+    place.parent.mkdir()
+    make = part_folder if kind == "folder" else part_file
+    process, other = holding(place, kind)
+    with process:
+        with make(place) as own:
+            assert own != other
+            assert own.exists() and other.exists()
+        assert [*place.parent.iterdir()] == [other]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert other.exists()
+        with make(place) as own:
+            assert [*place.parent.iterdir()] == [own]
+            own.rename(place)
+    assert [*place.parent.iterdir()] == [place]
+
+
+def test_another_machine_s_part_and_another_place_s_stay(tmp_path: Path) -> None:
+    others = [tmp_path / f"made.{platform.node()}x.7.0.part", tmp_path / f"made2.{platform.node()}.7.0.part"]
+    for other in others:
+        other.mkdir()
+    with part_folder(tmp_path / "made"):
+        pass
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_a_name_that_is_taken_is_passed_over(tmp_path: Path) -> None:
+    with part_file(tmp_path / "made") as one, part_file(tmp_path / "made") as two:
+        assert one != two
+        one.write_text("first")
+        one.replace(tmp_path / "made")
+    assert (tmp_path / "made").read_text() == "first"
+    assert [*tmp_path.iterdir()] == [tmp_path / "made"]

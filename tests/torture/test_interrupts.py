@@ -1,0 +1,132 @@
+"""Ctrl-C and SIGTERM while a command works: it ends within 5 seconds, with one line that says how to go on.
+
+The 5 seconds are the promise itself, so here a clock decides.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openai", reason="needs openai")
+
+from ..loopback import serving
+from .commands import Command, answering, contents, in_folder, judging, unfinished, wait_until, write_pool
+from .conftest import Tell
+from .test_kills import begun, write_questions
+
+Often = Callable[[int, int], int]
+PROMISED_S = 5.0
+TOLD = "interrupted; run the same command again: what was finished is kept"
+
+
+def ended(command: Command, process: subprocess.Popen[bytes], *numbers: int, gap_s: float = 0.0) -> float | None:
+    """Send signals, as a terminal does, to all processes of the command; how long it took to end. None: it was done."""
+    if process.poll() is not None:
+        return None
+    since = time.monotonic()
+    for number in numbers:
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        time.sleep(gap_s)
+    process.wait(60)
+    took = time.monotonic() - since - gap_s * len(numbers)
+    said = command.said.read_text()
+    if process.returncode == 0:
+        return None
+    assert process.returncode == 130, said
+    assert said.count(TOLD) == 1, said
+    assert "Traceback" not in said, said
+    assert "Exception" not in said, said
+    assert took < PROMISED_S, said
+    return took
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_select_at_any_moment(number: int, tmp_path: Path, often: Often, tell: Tell) -> None:
+    write_pool(tmp_path / "pool.jsonl", often(2_000, 9_000))
+    calm = in_folder(tmp_path / "calm", "select", "../pool.jsonl", "--out", "out")
+    since = time.monotonic()
+    calm.run()
+    span = time.monotonic() - since
+    rng, took, tries = np.random.default_rng(number), list[float](), often(1, 15)
+    for n in range(20 * tries):
+        stopped = in_folder(tmp_path / f"stopped{n}", *calm.words)
+        process = stopped.start()
+        if not wait_until(begun(stopped.folder), process):
+            continue
+        time.sleep(float(rng.uniform(0, 0.8 * span)))
+        seconds = ended(stopped, process, number)
+        if seconds is None:
+            continue
+        assert unfinished(stopped.folder) == []
+        took.append(seconds)
+        if len(took) == tries:
+            break
+    assert len(took) == tries
+    if not stopped.out.exists():
+        stopped.run()
+    assert contents(stopped.out) == contents(calm.out)
+    tell(f"{signal.Signals(number).name} to select", tried=tries, lost=0, longest_s=round(max(took), 2))
+
+
+def test_two_ctrl_c_in_a_row(tmp_path: Path, often: Often, tell: Tell) -> None:
+    write_pool(tmp_path / "pool.jsonl", often(2_000, 9_000))
+    words = ("select", "../pool.jsonl", "--out", "out", "--force")
+    calm = in_folder(tmp_path / "calm", *words)
+    since = time.monotonic()
+    calm.run()
+    span = time.monotonic() - since
+    stopped = in_folder(tmp_path / "stopped", *words)
+    stopped.run()  # what was selected before stays whole, whatever happens now
+    before = contents(stopped.out)
+    assert before == contents(calm.out)
+    rng, took, done = np.random.default_rng(5), list[float](), 0
+    for _ in range(often(2, 30)):  # with the cache full: rows are ordered and written
+        process = stopped.start()
+        assert wait_until(lambda: b"layout:" in stopped.said.read_bytes(), process)
+        time.sleep(float(rng.uniform(0, 0.3 * span)))
+        gap = float(rng.choice([0.0, 0.003, 0.02, 0.1]))
+        seconds = ended(stopped, process, signal.SIGINT, signal.SIGINT, gap_s=gap)
+        took += [] if seconds is None else [seconds]
+        done += seconds is None
+        assert contents(stopped.out) == before
+    stopped.run()
+    assert contents(stopped.out) == before
+    assert unfinished(stopped.folder) == []
+    tell("two Ctrl-C in a row to select", tried=len(took), lost=0, done_by_then=done, longest_s=round(max(took), 2))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("name", ["score", "rollout", "evaluate"])
+def test_with_a_server(name: str, number: int, tmp_path: Path, often: Often, tell: Tell) -> None:
+    write_pool(tmp_path / "pool.jsonl", 1_200)
+    write_questions(tmp_path / "bench.jsonl", 120)
+    rng, took = np.random.default_rng(number), list[float]()
+    with serving(judging if name == "score" else answering) as server:
+        how = ("--model", "m", "--base-url", server.url)
+        drawn = ("-n", 4, "--temperature", "0.6", "--max-tokens", 100, "--out", "out")
+        words: dict[str, tuple[object, ...]] = {
+            "score": ("score", "../pool.jsonl", "--difficulty", "judge"),
+            "rollout": ("rollout", "../bench.jsonl", *drawn),
+            "evaluate": ("evaluate", "--benchmarks", "../bench.jsonl", *drawn),
+        }
+        for n in range(often(1, 10)):
+            stopped, before = in_folder(tmp_path / f"stopped{n}", *words[name], *how), len(server.asked)
+            process, wanted = stopped.start(), int(rng.integers(1, 400))
+            assert wait_until(lambda before=before, wanted=wanted: len(server.asked) >= before + wanted, process)  # type: ignore[misc]
+            seconds = ended(stopped, process, number)
+            assert seconds is not None
+            assert unfinished(stopped.folder) == []
+            took.append(seconds)
+        stopped.run()
+    tell(f"{signal.Signals(number).name} to {name}", tried=len(took), lost=0, longest_s=round(max(took), 2))
