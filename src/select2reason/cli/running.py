@@ -33,6 +33,9 @@ def run(app: Callable[[], None]) -> None:
     except OSError as error:
         fail(RunError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}; {_fix_of(error)}"))
         raise SystemExit(1) from None
+    except MemoryError:
+        fail(RunError(f"out of memory; give it more, or less to read at once, and run it again: {_KEPT}"))
+        raise SystemExit(1) from None
     except Exception as error:
         if not type(error).__module__.startswith(("polars", "pyarrow")):
             raise
