@@ -65,11 +65,12 @@ def build(
     digest: str,
     progress: Progress,
     watchers: Sequence[Watcher] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> Pool:
     """Read every file under its layout (`layout_of`, by label) into canonical shards at `out`, whole or not at all.
 
     What the watchers leave in the pool's folder is part of it. Rows that cannot be used are set aside
-    (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`.
+    (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`. `check` may refuse all that was read.
     """
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process of the same number that was killed
@@ -80,6 +81,7 @@ def build(
             for number, file in enumerate(files):
                 builder.add(number, file, layout_of[file.label], partial(_part_done, progress, number, len(files)))
             builder.finish(digest)
+        check()
         if not out.exists():
             part.rename(out)
     finally:

@@ -14,7 +14,7 @@ from select2reason.errors import Select2ReasonError
 
 Advance = Callable[[float], None]
 _SECONDS_BETWEEN_LINES = 10.0
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 0x20), *range(0x7F, 0xA0))}
 console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 

@@ -221,6 +221,8 @@ def _read_arrow(
             wanted.validate()  # cheap; offsets that lead out of their buffers would end the process
             step = _rows_within(wanted.nbytes, wanted.num_rows, batch_rows)
             for at in range(0, wanted.num_rows, step):
+                if source.path.stat().st_size < mapped.size():  # what is no longer there must not be touched: SIGBUS
+                    raise pa.ArrowInvalid("it became shorter while it was read")
                 part = wanted.slice(at, step)
                 yield from _arrow_batch(part, start, done, on_bad)
                 start += part.num_rows
