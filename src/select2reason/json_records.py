@@ -15,6 +15,7 @@ from select2reason.errors import PoolError
 
 _BLOCK_BYTES = 4 << 20
 _MOST_BYTES = 256 << 20  # of one record, some 60 million tokens: what is longer was not written as an example
+_MOST_LEVELS = 100_000  # of nesting in one; a reader of JSON gives up long before
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 _GAP = re.compile(rb"[ \t\r\n,]*")
@@ -94,13 +95,14 @@ def _items(text: bytes, stream: Stream, label: str) -> Iterator[tuple[int, bytes
     at = place = 0
     while True:
         at = _end_of_gap(text, at)
-        end = _end_of_item(text, at)
+        end = _end_of_item(text, at, (label, place))
         if end is None:
-            more = stream.read(max(_BLOCK_BYTES, len(text) - at))  # doubling keeps a long item linear
+            held = len(text) - at
+            _refuse_too_long(held, f"{label} item {place}")
+            more = stream.read(min(max(_BLOCK_BYTES, held), _MOST_BYTES))  # doubling keeps a long item linear
             if not more:
                 raise PoolError(f"{label}: the JSON array breaks off at item {place}; write it again, or as JSON Lines")
             text, at = text[at:] + more, 0
-            _refuse_too_long(len(text) - len(more), f"{label} item {place}")
         elif end > at:
             yield place, text[at:end]
             at, place = end, place + 1
@@ -115,7 +117,7 @@ def _end_of_gap(text: bytes, at: int) -> int:
     return gap.end() if gap else at
 
 
-def _end_of_item(text: bytes, start: int) -> int | None:
+def _end_of_item(text: bytes, start: int, where: tuple[str, int]) -> int | None:
     """Where the item at `start` ends: its comma, or the bracket that closes the array; None where more is needed."""
     depth = 0
     for token in _TOKEN.finditer(text, start):
@@ -125,4 +127,6 @@ def _end_of_item(text: bytes, start: int) -> int | None:
         if depth == 0 and (mark == _COMMA or mark in _CLOSING):
             return token.start()
         depth += (mark in _OPENING) - (mark in _CLOSING)
+        if depth > _MOST_LEVELS:
+            raise PoolError(f"{where[0]} item {where[1]} is nested in more than {_MOST_LEVELS:,} levels; leave it out")
     return None
