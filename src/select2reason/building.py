@@ -64,11 +64,12 @@ def build(
     digest: str,
     progress: Progress,
     watchers: Sequence[Watcher] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> Pool:
     """Read every file under its layout (`layout_of`, by label) into canonical shards at `out`, whole or not at all.
 
     What the watchers leave in the pool's folder is part of it. Rows that cannot be used are set aside
-    (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`.
+    (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`. `check` may refuse all that was read.
     """
     with part_folder(out) as part:
         large = sum(file.path.stat().st_size for file in files) >= _LARGE_BYTES
@@ -76,6 +77,7 @@ def build(
             for number, file in enumerate(files):
                 builder.add(number, file, layout_of[file.label], partial(_part_done, progress, number, len(files)))
             builder.finish(digest)
+        check()
         with suppress(OSError):  # another run may have put the same pool there by now
             part.rename(out)
     return Pool.open(out, [file.label for file in files])

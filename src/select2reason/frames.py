@@ -59,6 +59,9 @@ def _can_be_stored(kind: pa.DataType, levels: int) -> bool:
         fields = [kind.field(i) for i in range(kind.num_fields)]
         named = bool(fields) and not any("\0" in field.name for field in fields)  # Polars ends names there
         return named and all(_can_be_stored(field.type, levels - 1) for field in fields)
+    item = getattr(kind, "value_field", None)  # of lists; a name that is no text is told here, and ends nothing
+    if item is not None and "\0" in item.name:
+        return False
     inner = getattr(kind, "value_type", None)  # of lists and dictionaries
     return inner is None or _can_be_stored(inner, levels - 1)
 

@@ -1,6 +1,6 @@
 """Cutting a JSON file into its records: one a line, or the items of one array, which may be pretty-printed.
 
-Only one record is ever held whole. Whether it is valid JSON is for the reader to say.
+Only one record is ever held whole, and none of more than 256 MB. Whether it is valid JSON is for the reader to say.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import orjson
 from select2reason.errors import PoolError
 
 _BLOCK_BYTES = 4 << 20
+_MOST_BYTES = 256 << 20  # of one record, some 60 million tokens: what is longer was not written as an example
+_MOST_LEVELS = 100_000  # of nesting in one; a reader of JSON gives up long before
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 _GAP = re.compile(rb"[ \t\r\n,]*")
@@ -30,12 +32,12 @@ class Stream(Protocol):
 def cut(stream: Stream, label: str) -> Iterator[tuple[int, bytes]]:
     """Each record's place (line or item, from 0) and JSON text, in order; blank lines count but give none.
 
-    Raises PoolError where an array breaks off, or text follows it.
+    Raises PoolError where an array breaks off, or text follows it, or a record is too long to be one.
     """
     first = stream.read(_BLOCK_BYTES).removeprefix(_BOM)
     if begins_array(first):
         return _items(first[first.index(b"[") + 1 :], stream, label)
-    return _lines(first, stream)
+    return _lines(first, stream, label)
 
 
 def begins_array(first: bytes) -> bool:
@@ -55,10 +57,13 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _lines(block: bytes, stream: Stream) -> Iterator[tuple[int, bytes]]:
+def _lines(block: bytes, stream: Stream, label: str) -> Iterator[tuple[int, bytes]]:
     pending: list[bytes] = []  # pieces of a line that runs over blocks; joined once, so a 200 MB line stays linear
     line = 0
     while block:
+        if not pending and block.isspace():  # a packed file of nothing but line ends may be very long
+            line, block = line + block.count(b"\n"), stream.read(_BLOCK_BYTES)
+            continue
         *ended, rest = block.split(b"\n")
         for piece in ended:
             pending.append(piece)
@@ -66,10 +71,17 @@ def _lines(block: bytes, stream: Stream) -> Iterator[tuple[int, bytes]]:
                 yield line, _joined(pending)
             pending.clear()
             line += 1
-        pending.append(rest)
+        if rest:
+            pending.append(rest)
+        _refuse_too_long(sum(map(len, pending)), f"{label} line {line + 1}")
         block = stream.read(_BLOCK_BYTES)
     if any(map(bytes.strip, pending)):
         yield line, _joined(pending)
+
+
+def _refuse_too_long(held_bytes: int, where: str) -> None:
+    if held_bytes > _MOST_BYTES:
+        raise PoolError(f"{where} is longer than {_MOST_BYTES >> 20} MB; write one example a line, or leave it out")
 
 
 def _joined(pieces: list[bytes]) -> bytes:
@@ -83,9 +95,11 @@ def _items(text: bytes, stream: Stream, label: str) -> Iterator[tuple[int, bytes
     at = place = 0
     while True:
         at = _end_of_gap(text, at)
-        end = _end_of_item(text, at)
+        end = _end_of_item(text, at, (label, place))
         if end is None:
-            more = stream.read(max(_BLOCK_BYTES, len(text) - at))  # doubling keeps a long item linear
+            held = len(text) - at
+            _refuse_too_long(held, f"{label} item {place}")
+            more = stream.read(min(max(_BLOCK_BYTES, held), _MOST_BYTES))  # doubling keeps a long item linear
             if not more:
                 raise PoolError(f"{label}: the JSON array breaks off at item {place}; write it again, or as JSON Lines")
             text, at = text[at:] + more, 0
@@ -103,7 +117,7 @@ def _end_of_gap(text: bytes, at: int) -> int:
     return gap.end() if gap else at
 
 
-def _end_of_item(text: bytes, start: int) -> int | None:
+def _end_of_item(text: bytes, start: int, where: tuple[str, int]) -> int | None:
     """Where the item at `start` ends: its comma, or the bracket that closes the array; None where more is needed."""
     depth = 0
     for token in _TOKEN.finditer(text, start):
@@ -113,4 +127,6 @@ def _end_of_item(text: bytes, start: int) -> int | None:
         if depth == 0 and (mark == _COMMA or mark in _CLOSING):
             return token.start()
         depth += (mark in _OPENING) - (mark in _CLOSING)
+        if depth > _MOST_LEVELS:
+            raise PoolError(f"{where[0]} item {where[1]} is nested in more than {_MOST_LEVELS:,} levels; leave it out")
     return None

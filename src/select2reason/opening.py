@@ -11,7 +11,7 @@ from pathlib import Path
 from select2reason import cache, hub, layouts, readers, sources
 from select2reason import pool as pools
 from select2reason.building import build
-from select2reason.errors import UsageError
+from select2reason.errors import PoolError, UsageError
 from select2reason.layouts import Layout
 from select2reason.pool import Pool
 from select2reason.progress import say, stage
@@ -51,6 +51,7 @@ def open_pool(
     if check and all(file.kind != "jsonl" for file in files):
         check(_own_columns(files, layout_of))
     beside = [] if settings.ray else [spec for spec in specs if spec.light]
+    unchanged = partial(_refuse_changed, {file.label: (file.path, _mark(file.path)) for file in files})
     digests = cache.content_digests(root, [file.path for file in files], on_new=partial(_wake, beside))
     content = [(digest, repr(_stable(layout_of[file.label]))) for file, digest in zip(files, digests, strict=True)]
     digest = cache.key_of(pools.FORMAT, content)
@@ -58,7 +59,7 @@ def open_pool(
     labels = [file.label for file in files]
     built = (folder / "pool.json").is_file()
     light = [] if built else beside
-    pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest, light)
+    pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest, light, unchanged)
     pools.refuse_too_bad(pool, settings.max_bad_fraction)
     described = [
         {"path": file.label, "sha256": sha, **asdict(part)}
@@ -70,6 +71,19 @@ def open_pool(
 def _wake(specs: Sequence[ScorerSpec]) -> None:
     for spec in specs:
         spec.wake()
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    """What changes with a file: its size and its time."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _refuse_changed(marks: Mapping[str, tuple[Path, tuple[int, int]]]) -> None:
+    """Raise PoolError where a file is not as it was before its digest was taken: what was read is of no known file."""
+    for label, (path, before) in marks.items():
+        if not path.exists() or _mark(path) != before:
+            raise PoolError(f"{label} changed while it was read; run it again once the file is whole and left alone")
 
 
 def _own_columns(files: Sequence[SourceFile], layout_of: Mapping[str, Layout]) -> list[str]:
@@ -112,6 +126,7 @@ def _build(
     folder: Path,
     digest: str,
     light: Sequence[ScorerSpec],
+    check: Callable[[], None],
 ) -> Pool:
     label = "reading, scoring" if light else "reading"
     with ExitStack() as stack:
@@ -124,4 +139,4 @@ def _build(
             advance(100 * (done - before))
             before = done
 
-        return build(files, layout_of, folder, digest=digest, progress=progress, watchers=watchers)
+        return build(files, layout_of, folder, digest=digest, progress=progress, watchers=watchers, check=check)

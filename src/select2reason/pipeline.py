@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from select2reason import export, report, showing
+from select2reason.accounts import check_accounts
 from select2reason.card import dataset_card
 from select2reason.comparing import Comparison, compare_choices
 from select2reason.cost import gpu_hours
@@ -107,6 +108,7 @@ def select(
         page = drawn.result()
         (folder / "report.html").write_text(page, encoding="utf-8")
         write_beside(folder, scored, table, manifest, card=dataset_card(manifest, table))
+        check_accounts(folder, scored.pool, outcome.counts)
     return outcome
 
 

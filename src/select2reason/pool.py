@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -128,10 +128,13 @@ class Pool:
 
         Where only some of a row's generations could not, `generation` tells which.
         """
+        for row in self.set_aside():
+            yield {"source_file": self.labels[row.pop("source")], **row}
+
+    def set_aside(self) -> Iterator[dict[str, Any]]:
+        """The same, with the number of its file (`source`) in place of the file's name."""
         with (self.root / "quarantine.jsonl").open("rb") as lines:
-            for line in lines:
-                row = orjson.loads(line)
-                yield {"source_file": self.labels[row.pop("source")], **row}
+            yield from map(orjson.loads, lines)
 
     def own_columns(self) -> list[str]:
         """Names of the carried columns, without the prefix, in first-seen order."""

@@ -16,6 +16,7 @@ Advance = Callable[[float], None]
 SPOKEN_FOR = "SELECT2REASON_SPOKEN_FOR"
 """Set in the environment of a stage of a recipe: how to go on after an interruption, the run itself says."""
 _SECONDS_BETWEEN_LINES = 10.0
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 0x20), *range(0x7F, 0xA0))}
 console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -78,9 +79,14 @@ def _rate(rate: float) -> str:
 
 def say(text: str) -> None:
     """One plain line on standard error."""
-    console.print(text, markup=False)
+    console.print(_tame(text), markup=False)
 
 
 def fail(error: Select2ReasonError) -> None:
     """An error as its one line."""
-    console.print("[bold red]error:[/]", " ".join(str(error).split()).replace("[", r"\["))
+    console.print("[bold red]error:[/]", _tame(" ".join(str(error).split())).replace("[", r"\["))
+
+
+def _tame(text: str) -> str:
+    """Without the marks that a terminal obeys, which a file's or a column's name may hold."""
+    return text.translate(_CONTROLS)

@@ -165,10 +165,17 @@ def _shown(text: bytes) -> str:
 def _json_frame(records: list[dict[str, object]], columns: Sequence[str] | None) -> pl.DataFrame:
     """The records as columns; they are let go of, so that one long row is not held twice while it is worked on."""
     names = list(dict.fromkeys(name for record in records for name in record))
+    if any("\0" in name for name in names):
+        return _json_frame([_without_nul(record) for record in records], columns)
     wanted = [name for name in names if columns is None or name in columns]
     frame = pl.DataFrame({name: from_values(name, [record.get(name) for record in records]) for name in wanted})
     records.clear()
     return frame
+
+
+def _without_nul(record: dict[str, object]) -> dict[str, object]:
+    """A NUL ends a column's name in Arrow, so in a key it is written as JSON spells it."""
+    return {key.replace("\0", "\\u0000"): value for key, value in record.items()}
 
 
 # --- Parquet and Arrow ----------------------------------------------------------------------------------------------
@@ -184,14 +191,18 @@ def _read_parquet(
         wanted = _wanted(file.schema_arrow.names, columns)
         start = 0
         for batch in file.iter_batches(rows, columns=wanted):
-            done = (start + batch.num_rows) / total
+            done = (start + batch.num_rows) / max(1, total)
             yield from _arrow_batch(batch, start, done, on_bad)
             start += batch.num_rows
+        if start != total:
+            raise pa.ArrowInvalid(f"it says that it has {total:,} rows, and gives {start:,}")
 
 
 def _wanted(names: Sequence[str], columns: Sequence[str] | None) -> list[str]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise pa.ArrowInvalid(f"several columns are called {', '.join(twice)}")
+    if odd := [name for name in names if "\0" in name]:
+        raise pa.ArrowInvalid(f"the column name {odd[0]!r} holds a NUL character")
     return [name for name in names if columns is None or name in columns]
 
 
@@ -207,8 +218,11 @@ def _read_arrow(
         start = 0
         for whole, done in _arrow_batches(mapped):
             wanted = whole.select(_wanted(whole.schema.names, columns))
+            wanted.validate()  # cheap; offsets that lead out of their buffers would end the process
             step = _rows_within(wanted.nbytes, wanted.num_rows, batch_rows)
             for at in range(0, wanted.num_rows, step):
+                if source.path.stat().st_size < mapped.size():  # what is no longer there must not be touched: SIGBUS
+                    raise pa.ArrowInvalid("it became shorter while it was read")
                 part = wanted.slice(at, step)
                 yield from _arrow_batch(part, start, done, on_bad)
                 start += part.num_rows
@@ -236,10 +250,35 @@ def _arrow_batch(batch: pa.RecordBatch, start: int, done: float, on_bad: OnBad) 
     try:
         batch.validate(full=True)
     except pa.ArrowInvalid:
+        pa.record_batch(_AsBytes(batch)).validate(full=True)  # what is not text must be sound, or the file is damaged
         batch, rows = _valid_rows(batch, rows, on_bad)
     if batch.num_rows:
         names = batch.schema.names
         yield RawBatch(pl.DataFrame({name: from_arrow(name, batch.column(name)) for name in names}), rows, done)
+
+
+@dataclass(frozen=True)
+class _AsBytes:
+    """A batch whose texts are taken for bytes, nothing being copied or looked at."""
+
+    batch: pa.RecordBatch
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        schema = pa.schema([field.with_type(_with_bytes(field.type)) for field in self.batch.schema])
+        return schema.__arrow_c_schema__(), self.batch.__arrow_c_array__()[1]
+
+
+def _with_bytes(kind: pa.DataType) -> pa.DataType:
+    bytes_of = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary(), pa.string_view(): pa.binary_view()}
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _with_bytes(kind.value_type), kind.ordered)
+    if pa.types.is_struct(kind):
+        return pa.struct([kind.field(i).with_type(_with_bytes(kind.field(i).type)) for i in range(kind.num_fields)])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_with_bytes(kind.value_type)))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_with_bytes(kind.value_type)))
+    return bytes_of.get(kind, kind)
 
 
 def _valid_rows(

@@ -5,7 +5,9 @@ How they are read is for readers.py, what their columns mean for layouts.py.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from glob import glob, has_magic
@@ -34,6 +36,7 @@ _NOT_DATA = {
     "manifest.json",
     "config.json",
 }
+_ASIDE = (".", "cache-")  # what hidden files and caches of `datasets` begin with
 _OWN = {"scores.parquet", "quarantine.jsonl"}  # what a selection's folder holds beside its data
 
 
@@ -70,10 +73,21 @@ def _found(pool: str, split: str | None, every_kind: bool) -> list[SourceFile]:
         return [_source(file) for file in _in_folder(path, split, every_kind)]
     if has_magic(pool):
         names = sorted(glob(str(path), recursive=True))  # noqa: PTH207 -- Path.glob takes no absolute pattern
-        found = [_source(file) for file in map(Path, names) if file.is_file() and _may_be_data(file)]
+        found = [file for file in map(Path, names) if not file.is_dir() and _may_be_data(file)]
+        _refuse_odd(found)
         if found:
-            return found
+            return [_source(file) for file in found]
+    _refuse_odd([path])
     raise PoolError(f"no such file, folder or glob: {pool}{_nearest(path)}")
+
+
+def _refuse_odd(paths: Sequence[Path]) -> None:
+    """Raise PoolError for what is there, but is no file."""
+    for path in (path for path in paths if not path.is_file()):
+        if path.exists():
+            raise PoolError(f"{path} is a pipe or a device; write what it gives into a file, and give that")
+        if path.is_symlink():
+            raise PoolError(f"{path} is a link that leads nowhere; mend it, or give the file itself")
 
 
 def _may_be_data(file: Path) -> bool:
@@ -88,8 +102,9 @@ def _nearest(path: Path) -> str:
 
 
 def _in_folder(folder: Path, split: str | None, every_kind: bool) -> list[Path]:
-    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and kind_of(p) and p.name not in _NOT_DATA | _OWN]
-    files = [p for p in files if not _is_aside(p.relative_to(folder), folder)]
+    named = [p for p in _every_path(folder) if kind_of(p) and p.name not in _NOT_DATA | _OWN]
+    files = [p for p in named if not p.is_dir() and not _is_aside(p.relative_to(folder), folder)]
+    _refuse_odd(files)
     if not files:
         raise PoolError(f"{folder} holds no JSONL, JSON, Parquet or Arrow file; give a folder that does")
     kinds = [kind for kind in ("parquet", "arrow", "jsonl") if any(kind_of(p) == kind for p in files)]
@@ -100,9 +115,23 @@ def _in_folder(folder: Path, split: str | None, every_kind: bool) -> list[Path]:
     return _of_split(folder, taken, split)
 
 
+def _every_path(folder: Path) -> list[Path]:
+    """All that stands in a folder and in those within it, links to folders not followed. A folder that may not be read
+    raises PermissionError: what it holds must not be missing without a word."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = []
+    for at, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(_ASIDE)]
+        found += [Path(at, name) for name in names]
+    return sorted(found)
+
+
 def _is_aside(path: Path, folder: Path) -> bool:
     """Hidden files, caches of `datasets`, and earlier results inside the folder, which are never its pool."""
-    if any(part.startswith((".", "cache-")) for part in path.parts):
+    if any(part.startswith(_ASIDE) for part in path.parts):
         return True
     inner = [folder / parent for parent in path.parents if parent != Path()]
     return any((parent / "manifest.json").is_file() and (parent / "scores.parquet").is_file() for parent in inner)

@@ -35,6 +35,8 @@ def _end(error: BaseException) -> None:
         told = error
     elif isinstance(error, OSError):
         told = RunError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}; {_fix_of(error)}")
+    elif isinstance(error, MemoryError):
+        told = RunError(f"out of memory; give it more, or less to read at once, and run it again: {KEPT}")
     elif isinstance(error, Exception) and type(error).__module__.startswith(("polars", "pyarrow")):
         told = RunError(f"{str(error).partition(chr(10))[0]}; mend it and run the same command again")
     else:
