@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from select2reason.errors import Select2ReasonError
+from select2reason.signs import on_a_line
 
 Advance = Callable[[float], None]
 _SECONDS_BETWEEN_LINES = 10.0
@@ -75,10 +77,12 @@ def _rate(rate: float) -> str:
 
 
 def say(text: str) -> None:
-    """One plain line on standard error."""
-    console.print(text, markup=False)
+    """One plain line on standard error; a newline may stand before it, and nowhere else."""
+    told = text.removeprefix("\n")
+    console.print(f"{'' if told == text else chr(10)}{on_a_line(told)}", markup=False)
 
 
 def fail(error: Select2ReasonError) -> None:
     """An error as its one line."""
-    console.print("[bold red]error:[/]", " ".join(str(error).split()).replace("[", r"\["))
+    told = on_a_line(" ".join(str(error).split()))
+    console.print(Text.assemble(("error:", "bold red"), " ", told))
