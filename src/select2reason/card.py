@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from select2reason.cost import FORMULA
+from select2reason.signs import in_code, in_prose, visible
 
 _CARD = """\
 ---
@@ -72,7 +73,7 @@ def dataset_card(manifest: Mapping[str, Any], table: pl.DataFrame) -> str:
     ).row(0)
     listed = "\n".join(f"| {reason} | {count:,} |" for reason, count in counts.items() if reason != "selected")
     sources = "\n".join(
-        f"- `{_plain(s['path'])}`: {s['rows']:,} rows, {s['examples']:,} examples" for s in manifest["pool"]["sources"]
+        f"- `{in_code(s['path'])}`: {s['rows']:,} rows, {s['examples']:,} examples" for s in manifest["pool"]["sources"]
     )
     return _CARD.format(
         selected=manifest["selected"],
@@ -86,12 +87,12 @@ def dataset_card(manifest: Mapping[str, Any], table: pl.DataFrame) -> str:
         hours=manifest["gpu_hours"],
         verify=manifest["parameters"]["verify"],
         benchmarks=_looked_for(manifest),
-        notes="".join(f"\n- {_plain(note)}" for note in ["", *manifest["notes"]]).removeprefix("\n- ") + "\n",
+        notes="".join(f"\n- {in_prose(note)}" for note in ["", *manifest["notes"]]).removeprefix("\n- ") + "\n",
         formula=FORMULA,
-        tokenizer=_plain(manifest["parameters"]["tokenizer"]),
+        tokenizer=in_code(manifest["parameters"]["tokenizer"]),
         reasons=f"| reason | rows |\n|---|---|\n{listed}" if listed else "No row was left out.",
         sources=sources,
-        command=manifest["command"].replace("`", ""),
+        command=visible(manifest["command"].replace("`", "")),
     )
 
 
@@ -99,7 +100,7 @@ def _looked_for(manifest: Mapping[str, Any]) -> str:
     benchmarks = manifest["benchmarks"]
     if benchmarks is None:
         return "No benchmark was looked for."
-    return f"Benchmarks looked for: {', '.join(f'{_plain(name)} ({n:,})' for name, n in benchmarks.items())}."
+    return f"Benchmarks looked for: {', '.join(f'{in_prose(name)} ({n:,})' for name, n in benchmarks.items())}."
 
 
 def _how(parameters: Mapping[str, Any]) -> str:
@@ -110,10 +111,5 @@ def _how(parameters: Mapping[str, Any]) -> str:
         or f"a budget of {parameters['token_budget']:,} tokens"
     )
     weight = f" with weight {parameters['weight']}" if parameters["strategy"] == "joint" else ""
-    judged = f"difficulty {_plain(parameters['difficulty'])}"
+    judged = f"difficulty {in_prose(parameters['difficulty'])}"
     return f"strategy {parameters['strategy']}{weight}, {judged}, preset {parameters['preset']}, {size}"
-
-
-def _plain(text: str) -> str:
-    """Text inside a code span of the card: no back-tick, no line break."""
-    return " ".join(text.replace("`", "").split())

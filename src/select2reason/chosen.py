@@ -6,6 +6,7 @@ Nothing is believed that can be looked at: the data files must be those that the
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from select2reason.tags import TAGS
 from select2reason.tokens import BUILTIN
 
 _BATCH_ROWS = 256  # some 10 MB of long traces
+_DATA = re.compile(r"data/[\w-]+\.parquet")  # a manifest may come from anybody: no name leads out of its folder
 _TURNS = {"system": 0, "question": 1, "response": 2}  # of `messages`, as a selection writes them
 
 
@@ -64,7 +66,7 @@ def open_chosen(folder: Path) -> Chosen:
     Raises UsageError where there is none, or its data is not what was written.
     """
     manifest = _manifest(folder)
-    names = sorted(name for name in manifest["outputs"] if name.startswith("data/"))
+    names = sorted(name for name in manifest["outputs"] if _DATA.fullmatch(name))
     files = tuple(folder / name for name in names)
     for name, file in zip(names, files, strict=True):
         if not file.is_file() or file_digest(file) != manifest["outputs"][name]:
@@ -100,7 +102,7 @@ def open_chosen(folder: Path) -> Chosen:
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
-        chosen = manifest["selected"] > 0 and any(name.startswith("data/") for name in manifest["outputs"])
+        chosen = manifest["selected"] > 0 and any(_DATA.fullmatch(name) for name in manifest["outputs"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder} is no selection; give a folder that `select2reason select` wrote") from error
     if not chosen:

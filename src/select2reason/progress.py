@@ -9,14 +9,15 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from select2reason.errors import Select2ReasonError
+from select2reason.signs import on_a_line
 
 Advance = Callable[[float], None]
 SPOKEN_FOR = "SELECT2REASON_SPOKEN_FOR"
 """Set in the environment of a stage of a recipe: how to go on after an interruption, the run itself says."""
 _SECONDS_BETWEEN_LINES = 10.0
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 0x20), *range(0x7F, 0xA0))}
 console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -78,15 +79,12 @@ def _rate(rate: float) -> str:
 
 
 def say(text: str) -> None:
-    """One plain line on standard error."""
-    console.print(_tame(text), markup=False)
+    """One plain line on standard error; a newline may stand before it, and nowhere else."""
+    told = text.removeprefix("\n")
+    console.print(f"{'' if told == text else chr(10)}{on_a_line(told)}", markup=False)
 
 
 def fail(error: Select2ReasonError) -> None:
     """An error as its one line."""
-    console.print("[bold red]error:[/]", _tame(" ".join(str(error).split())).replace("[", r"\["))
-
-
-def _tame(text: str) -> str:
-    """Without the marks that a terminal obeys, which a file's or a column's name may hold."""
-    return text.translate(_CONTROLS)
+    told = on_a_line(" ".join(str(error).split()))
+    console.print(Text.assemble(("error:", "bold red"), " ", told))

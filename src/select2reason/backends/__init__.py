@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from select2reason.backends.base import Backend
 
 Kind = Literal["transformers", "vllm", "openai"]
-_ADDRESS = re.compile(r"https?://[^/:\s]+(:\d+)?(/\S*)?|https?://\[[0-9a-f:]+\](:\d+)?(/\S*)?", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://([^/:@\s?#]+|\[[0-9a-f:]+\])(:\d+)?(/[^\s?#]*)?", re.IGNORECASE)
 _HERE = ("transformers", "vllm")
 _OF = {  # which engines a setting is for: elsewhere it would be ignored
     "base_url": ("openai",),
@@ -52,10 +52,7 @@ class BackendSettings:
             if self.kind not in wanted and getattr(self, name) != _DEFAULTS[name]:
                 option = name.removesuffix("_s").replace("_", "-")
                 raise UsageError(f"--{option} is for --backend {' or '.join(wanted)}, not for {self.kind}")
-        if self.base_url and not _ADDRESS.fullmatch(self.base_url):
-            raise UsageError(
-                f"--base-url {self.base_url} is no address; it begins with http:// or https://, as http://host:8000/v1"
-            )
+        check_address(self.base_url)
 
     @property
     def fingerprint(self) -> tuple[str, ...]:
@@ -75,6 +72,19 @@ class BackendSettings:
     def described(self) -> dict[str, object]:
         """What was set, for a manifest."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def check_address(base_url: str | None) -> str | None:
+    """A server's address, as it came. Raises UsageError where it is none, or holds what may be secret: addresses are
+    written down and shown."""
+    if not base_url or _ADDRESS.fullmatch(base_url):
+        return base_url
+    if re.search("[@?#]", base_url):
+        raise UsageError(
+            "--base-url is written into manifests, so it takes no user, password, key or query; give it as "
+            "http://host:8000/v1, and the key as OPENAI_API_KEY"
+        )
+    raise UsageError(f"--base-url {base_url} is no address; it begins with http:// or https://, as http://host:8000/v1")
 
 
 _DEFAULTS = {one.name: one.default for one in fields(BackendSettings)}
@@ -114,7 +124,7 @@ def gpus_each(settings: BackendSettings) -> int:
         return 1
     from select2reason.backends.vllm import gpus_for
 
-    return gpus_for(settings.model)
+    return gpus_for(settings.model, trust_remote_code=settings.trust_remote_code)
 
 
 def gpus(settings: BackendSettings) -> int:
@@ -125,7 +135,5 @@ def gpus(settings: BackendSettings) -> int:
 
     count = gpu_count()
     if settings.kind == "vllm" and count > 1:
-        from select2reason.backends.vllm import gpus_for
-
-        return max(1, count // gpus_for(settings.model))
+        return max(1, count // gpus_each(settings))
     return max(1, count)

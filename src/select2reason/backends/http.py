@@ -23,6 +23,7 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 _TOKENIZE_S = 30.0
 _LONGEST_ORDERED_S = 600.0  # of a Retry-After: a server that wants longer is as good as away
 _SHAPE_TRIES = 3  # a whole reply of the wrong shape rarely gets better
+_LEAST_SECRET = 12  # signs: shorter keys are words such as `none` or `EMPTY`, which answers may hold
 _CHARS_PER_TOKEN = 3  # a cautious guess, for the budget alone
 _TOO_LONG = (
     "context length",
@@ -65,6 +66,7 @@ class ChatClient:
         from openai import AsyncOpenAI
 
         key = api_key or os.environ.get("OPENAI_API_KEY") or "none"  # local servers want none, the package wants one
+        self._secret = key.encode() if len(key) >= _LEAST_SECRET else None
         self.url = base_url.rstrip("/")
         self._client = AsyncOpenAI(base_url=self.url, api_key=key, max_retries=0, timeout=None)  # `ask` has its own
         self._places = asyncio.Semaphore(concurrency)
@@ -99,7 +101,7 @@ class ChatClient:
                 timeout_s
             ):  # of the whole exchange: a server that drips never times out by itself
                 reply = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=dict(body))
-            parsed = _parsed(reply.content)
+            parsed = _parsed(self._hidden(reply.content))
             if "error" in parsed and "choices" not in parsed:
                 return _Stumble(f"an error in place of a reply: {str(parsed['error'])[:200]}")
             return read(parsed)
@@ -112,7 +114,12 @@ class ChatClient:
         except openai.APIConnectionError as error:
             return _Stumble(f"no connection: {error.__cause__ or error}")
         except openai.APIStatusError as error:
-            return _after(error, self.url)
+            words = self._hidden(" ".join(str(error.message).split()).encode("utf-8", "replace")).decode()[:300]
+            return _after(error, words, self.url)
+
+    def _hidden(self, said: bytes) -> bytes:
+        """What a server says, without our key: it may say it back, and its words are shown and kept."""
+        return said if self._secret is None else said.replace(self._secret, b"[key]")
 
     async def tokenize(self, model: str, text: str) -> list[int] | None:
         """Ids of a text, from a server that has vLLM's /tokenize; None elsewhere.
@@ -161,9 +168,10 @@ class _Stumble:
         raise RunError(f"{url} failed {tries} times ({self.why}); see to the server and run the same command again")
 
 
-def _after(error: Any, url: str) -> _Stumble:
-    """What a status other than success comes to. Raises RefusedError or UsageError where trying again is no use."""
-    status, words = error.status_code, " ".join(str(error.message).split())[:300]
+def _after(error: Any, words: str, url: str) -> _Stumble:
+    """What a status other than success comes to; `words` are the server's. Raises RefusedError or UsageError where
+    trying again is no use."""
+    status = error.status_code
     if status in _AGAIN or status >= 500:
         return _Stumble(f"status {status}", _ordered(error.response.headers))
     if status in _KEYS:

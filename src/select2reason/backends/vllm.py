@@ -51,7 +51,7 @@ class VllmBackend:
                 revision=revision,
                 dtype=dtype or ("float32" if _on_cpu() else "auto"),
                 max_model_len=max_model_len,
-                tensor_parallel_size=gpus_for(model),
+                tensor_parallel_size=gpus_for(model, trust_remote_code=trust_remote_code),
                 gpu_memory_utilization=_CPU_MEMORY if _on_cpu() else _GPU_MEMORY,
                 enable_prefix_caching=True,
                 enforce_eager=_on_cpu(),
@@ -135,7 +135,7 @@ def _on_cpu() -> bool:
     return not torch.cuda.is_available()
 
 
-def gpus_for(model: str) -> int:
+def gpus_for(model: str, *, trust_remote_code: bool = False) -> int:
     """GPUs that one copy of the model takes: 1, or the fewest that hold its weights and share its heads evenly.
 
     Sizes are known of folders; a Hub id counts as fitting one, and vLLM says where it does not."""
@@ -147,7 +147,8 @@ def gpus_for(model: str) -> int:
 
     if not weight_bytes(model):
         return 1
-    heads = int(getattr(AutoConfig.from_pretrained(model), "num_attention_heads", 1))
+    config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)  # unsaid, it would ask the terminal
+    heads = int(getattr(config, "num_attention_heads", 1))
     memory = torch.cuda.get_device_properties(0).total_memory
     return fewest_gpus(weight_bytes(model), memory, heads, torch.cuda.device_count())
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from select2reason.cli.app import app
-from select2reason.cli.options import AsJson, CacheDir, print_json
+from select2reason.cli.options import AsJson, CacheDir, echo, print_json
 
 
 @app.command()
@@ -25,12 +25,12 @@ def cache(
         if as_json:
             print_json({"freed_bytes": freed})
         else:
-            typer.echo(f"cleared {root}: {freed / 1e6:,.1f} MB")
+            echo(f"cleared {root}: {freed / 1e6:,.1f} MB")
         return
     pools = kept.list_pools(root)
     if as_json:
         print_json({"root": root, "pools": pools})
         return
     for pool in pools:
-        typer.echo(f"{pool.path}  {pool.size_bytes / 1e6:,.1f} MB  {', '.join(pool.scores) or 'no scores'}")
-    typer.echo(f"{len(pools)} pools in {root}")
+        echo(f"{pool.path}  {pool.size_bytes / 1e6:,.1f} MB  {', '.join(pool.scores) or 'no scores'}")
+    echo(f"{len(pools)} pools in {root}")

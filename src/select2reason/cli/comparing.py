@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from select2reason.cli.app import app
 from select2reason.cli.choosing import Choosing
 from select2reason.cli.groups import grouped
@@ -21,6 +19,7 @@ from select2reason.cli.options import (
     Reading,
     TokenizerName,
     command_line,
+    echo,
     print_json,
     print_paths,
 )
@@ -91,8 +90,8 @@ def _print(comparison: Comparison, out: Path) -> None:
         table.add_row(choice.strategy, *told, style="bold" if own else "")
     table.add_row("eligible", *_told(comparison.eligible, ""), style="dim")
     Console(highlight=False).print(table)
-    typer.echo("trace tokens, difficulty, rethinking: means; looping: share of what was taken")
-    typer.echo("other weights and sizes, every overlap and the rules of health: in the report")
+    echo("trace tokens, difficulty, rethinking: means; looping: share of what was taken")
+    echo("other weights and sizes, every overlap and the rules of health: in the report")
     names = ["report.html", "comparison.json", "scores.parquet", "manifest.json", "quarantine.jsonl", CONTAMINATION]
     print_paths([path for name in names if (path := out / name).exists()])
 

@@ -10,7 +10,7 @@ import typer
 from select2reason.cli.app import app
 from select2reason.cli.groups import grouped
 from select2reason.cli.model_options import Drawing, Engine
-from select2reason.cli.options import MOST, READ, AsJson, print_json, print_paths, words
+from select2reason.cli.options import MOST, READ, AsJson, echo, print_json, print_paths, words
 from select2reason.errors import UsageError
 
 
@@ -99,5 +99,5 @@ def evaluate(
     if as_json:
         print_json(done)
         return
-    typer.echo(render(done))
+    echo(render(done))
     print_paths([out / name for name in FILES])

@@ -10,7 +10,7 @@ import typer
 
 from select2reason.cli.app import app
 from select2reason.cli.groups import grouped
-from select2reason.cli.options import OUT, AsJson, Force, command_line, print_json, print_paths
+from select2reason.cli.options import OUT, AsJson, Force, command_line, echo, print_json, print_paths
 from select2reason.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -107,15 +107,15 @@ def export(
     if as_json:
         print_json(written)
         return
-    typer.echo(
+    echo(
         f"{written.rows:,} examples, {written.tokens:,} tokens, the longest {written.longest:,}; "
         f"the limit is {written.cutoff_len:,}{': none is cut' if written.uncut else ''}"
     )
     for note in written.notes:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
     print_paths([out / name for name in written.files])
     if written.commands:
-        typer.echo("\n".join(["run", f"  cd {out}", *(f"  {command}" for command in written.commands)]))
+        echo("\n".join(["run", f"  cd {out}", *(f"  {command}" for command in written.commands)]))
 
 
 def _to_hub(selection: Path, repo: str | None, *, public: bool, told: tuple[object, ...], as_json: bool) -> None:
@@ -129,7 +129,7 @@ def _to_hub(selection: Path, repo: str | None, *, public: bool, told: tuple[obje
     if as_json:
         print_json(done)
     else:
-        typer.echo(f"{done.rows:,} examples are at {done.url}, {done.seen}")
+        echo(f"{done.rows:,} examples are at {done.url}, {done.seen}")
 
 
 @app.command(
@@ -160,5 +160,5 @@ def extend(
         print_json({"out": out, "changed": changed})
         return
     for line in changed or ["nothing had to be raised"]:
-        typer.echo(line)
+        echo(line)
     print_paths([out])

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from select2reason.cli.app import app
-from select2reason.cli.options import READ, AsJson, Config, Force, OutFile, Revision, Split, print_json, print_paths
+from select2reason.cli.options import (
+    READ,
+    AsJson,
+    Config,
+    Force,
+    OutFile,
+    Revision,
+    Split,
+    echo,
+    print_json,
+    print_paths,
+)
 from select2reason.errors import OutputError
 
 
@@ -64,8 +75,8 @@ def grade(
         print_json(grades)
         return
     share = "" if grades.share_right is None else f" ({grades.share_right:.1%} of those judged)"
-    typer.echo(f"{grades.answers:,} answers in {grades.rows:,} rows: {grades.right:,} right{share},", nl=False)
+    echo(f"{grades.answers:,} answers in {grades.rows:,} rows: {grades.right:,} right{share},", nl=False)
     if grades.without:
-        typer.echo(f" {grades.without:,} rows without any,", nl=False)
-    typer.echo(f" {grades.wrong:,} wrong ({grades.missing:,} of them blank), {grades.not_judged:,} cannot be judged")
+        echo(f" {grades.without:,} rows without any,", nl=False)
+    echo(f" {grades.wrong:,} wrong ({grades.missing:,} of them blank), {grades.not_judged:,} cannot be judged")
     print_paths([out])

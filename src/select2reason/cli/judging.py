@@ -20,6 +20,7 @@ from select2reason.cli.options import (
     OutFile,
     Questions,
     TableReading,
+    echo,
     print_json,
     print_paths,
 )
@@ -81,13 +82,13 @@ def difficulty(
     if as_json:
         print_json(outcome)
         return
-    typer.echo(f"{outcome.rows:,} questions, {outcome.rows - outcome.scored:,} without a difficulty")
+    echo(f"{outcome.rows:,} questions, {outcome.rows - outcome.scored:,} without a difficulty")
     if outcome.validation is not None:
         from select2reason.difficulty.validation import render
 
-        typer.echo(render(outcome.validation))
+        echo(render(outcome.validation))
     for note in outcome.notes:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
     print_paths([out])
 
 
@@ -132,8 +133,8 @@ def rollout(
         print_json(outcome)
         return
     mean = "none" if outcome.mean_pass_rate is None else f"{outcome.mean_pass_rate:.3f}"
-    typer.echo(f"{outcome.questions:,} questions, {outcome.answers:,} answers ({outcome.drawn:,} new)")
-    typer.echo(f"pass rate: mean {mean} over {outcome.judged:,} questions; {outcome.never_solved:,} never solved")
+    echo(f"{outcome.questions:,} questions, {outcome.answers:,} answers ({outcome.drawn:,} new)")
+    echo(f"pass rate: mean {mean} over {outcome.judged:,} questions; {outcome.never_solved:,} never solved")
     for note in outcome.notes:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
     print_paths([out / RATES, out / COMPLETIONS])

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 ENGINE, SAMPLE = "The model", "Sampling"
 
 
+def _address(base_url: str | None) -> str | None:
+    """Looked at before anything is said or written of it."""
+    if base_url is None:
+        return None
+    from select2reason.backends import check_address
+
+    return check_address(base_url)
+
+
 @dataclass(frozen=True)
 class Engine:
     """Which model runs, and on what."""
@@ -38,6 +47,7 @@ class Engine:
         str | None,
         typer.Option(
             help="The server's address, e.g. http://127.0.0.1:8000/v1; its key is read from OPENAI_API_KEY.",
+            callback=_address,
             rich_help_panel=ENGINE,
         ),
     ] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from select2reason.errors import UsageError
+from select2reason.signs import escaped, on_a_line, visible
 
 if TYPE_CHECKING:
     import polars as pl
@@ -192,8 +194,8 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def command_line() -> str:
-    """What was typed, for a manifest."""
-    return shlex.join(["select2reason", *sys.argv[1:]])
+    """What was typed, for a manifest; a user and a password in an address are left out."""
+    return re.sub(r"(\w://)[^/@\s]+@", r"\1***@", shlex.join(["select2reason", *sys.argv[1:]]))
 
 
 def print_json(result: object, **changed: object) -> None:
@@ -201,11 +203,16 @@ def print_json(result: object, **changed: object) -> None:
     import orjson
 
     plain = orjson.loads(orjson.dumps(result, default=str))
-    typer.echo(orjson.dumps(plain | changed, default=str).decode())
+    typer.echo(escaped(orjson.dumps(plain | changed, default=str).decode()))
 
 
 def print_paths(paths: list[Path]) -> None:
     """The last words of every command that wrote."""
-    typer.echo("wrote")
+    echo("wrote")
     for path in paths:
-        typer.echo(f"  {path}")
+        echo(f"  {on_a_line(str(path))}")
+
+
+def echo(text: str, *, nl: bool = True) -> None:
+    """What a command has to say on standard output, however hostile the names in it."""
+    typer.echo(visible(text), nl=nl)

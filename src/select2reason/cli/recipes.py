@@ -10,7 +10,7 @@ import typer
 
 from select2reason.cli import interrupts
 from select2reason.cli.app import app
-from select2reason.cli.options import MOST, OUT, AsJson, print_json, print_paths, words
+from select2reason.cli.options import MOST, OUT, AsJson, echo, print_json, print_paths, words
 from select2reason.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def run(
     if as_json:
         print_json(done)
         return
-    typer.echo((folder / FILES[0]).read_text(encoding="utf-8"))
-    typer.echo(f"{done.done_now} stages done now, {done.done_before} before")
+    echo((folder / FILES[0]).read_text(encoding="utf-8"))
+    echo(f"{done.done_now} stages done now, {done.done_before} before")
     print_paths([folder / name for name in FILES])
 
 

@@ -9,7 +9,7 @@ import typer
 
 from select2reason.cli.app import app
 from select2reason.cli.groups import grouped
-from select2reason.cli.options import MOST, AsJson, Force, Out, TableReading, print_json, print_paths
+from select2reason.cli.options import MOST, AsJson, Force, Out, TableReading, echo, print_json, print_paths
 from select2reason.errors import UsageError
 
 _FIT = "Fitting a language model (--base hf:MODEL)"
@@ -90,7 +90,7 @@ def fit(
     if as_json:
         print_json(report, out=out)
         return
-    typer.echo(render_report(report))
+    echo(render_report(report))
     print_paths([out, out / CARD])
 
 
@@ -110,4 +110,4 @@ def evaluate(
     if as_json:
         print_json(report)
         return
-    typer.echo(render_report(report))
+    echo(render_report(report))

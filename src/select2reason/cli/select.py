@@ -26,6 +26,7 @@ from select2reason.cli.options import (
     Reading,
     TokenizerName,
     command_line,
+    echo,
     print_json,
     print_paths,
 )
@@ -128,7 +129,7 @@ def analyze(
 
         for rule, count in cast("dict[str, dict[str, int]]", study["health"]).items():
             known = f"{count['flagged']:,} of {count['measured']:,}" if count["measured"] else "not measured"
-            typer.echo(f"{rule:<16} {known}")
+            echo(f"{rule:<16} {known}")
         names = ["report.html", "study.json", "scores.parquet", "manifest.json", "quarantine.jsonl", CONTAMINATION]
         print_paths([path for name in names if (path := out / name).exists()])
 
@@ -162,9 +163,9 @@ def score(
     if as_json:
         print_json(outcome)
         return
-    typer.echo(f"{outcome.rows:,} rows, {outcome.missing:,} without a difficulty")
+    echo(f"{outcome.rows:,} rows, {outcome.missing:,} without a difficulty")
     for note in outcome.notes:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
     print_paths([outcome.pool])
 
 
@@ -181,7 +182,7 @@ def demo(
     outcome = pipeline.demo(out, seed=seed, force=force)
     _print_outcome(outcome, as_json=as_json)
     if not as_json:
-        typer.echo(_after_demo(out))
+        echo(_after_demo(out))
 
 
 # --- printing -------------------------------------------------------------------------------------------------------
@@ -215,9 +216,9 @@ def _print_outcome(outcome: SelectOutcome, *, as_json: bool) -> None:
     for reason, count in left_out.items():
         table.add_row(f"  {reason}", f"{count:,}", "", "")
     Console(highlight=False).print(table)
-    typer.echo("GPU hours: of an H100, one epoch; an estimate, its formula is in the report")
+    echo("GPU hours: of an H100, one epoch; an estimate, its formula is in the report")
     for note in outcome.notes:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
     names = ["data", "README.md", "scores.parquet", "manifest.json", "report.html", "quarantine.jsonl"]
     print_paths([path for name in [*names, CONTAMINATION] if (path := outcome.out / name).exists()])
 

@@ -11,7 +11,7 @@ import typer
 from select2reason.cli.app import app
 from select2reason.cli.exporting import Extending, SelectionFolder
 from select2reason.cli.groups import grouped
-from select2reason.cli.options import AsJson, command_line, print_json, print_paths, words
+from select2reason.cli.options import AsJson, command_line, echo, print_json, print_paths, words
 from select2reason.errors import UsageError
 
 if TYPE_CHECKING:
@@ -182,9 +182,9 @@ def train(
         print_json(done)
         return
     first, last = ("no number" if loss is None else f"{loss:.3f}" for loss in (done.first_loss, done.last_loss))
-    typer.echo(f"{done.steps:,} steps, {done.tokens:,} tokens in {done.time_s:,.0f} s, loss {first} -> {last}")
+    echo(f"{done.steps:,} steps, {done.tokens:,} tokens in {done.time_s:,.0f} s, loss {first} -> {last}")
     names = ["model", "adapter", "manifest.json", "log.jsonl", "train.log", "checkpoints"]
     print_paths([path for name in names if (path := out / name).exists()])
     if (kept := out / "checkpoints").is_dir() and not done.again:
         size = sum(file.stat().st_size for file in kept.rglob("*") if file.is_file())
-        typer.echo(f"{kept} holds {size / 1e9:,.2g} GB that nothing needs any more; remove it if you like")
+        echo(f"{kept} holds {size / 1e9:,.2g} GB that nothing needs any more; remove it if you like")

@@ -13,10 +13,15 @@ from typer.exceptions import TyperException
 
 from select2reason.cli.app import app
 from select2reason.cli.exporting import SelectionFolder
-from select2reason.cli.options import AsJson, CacheDir, print_json
+from select2reason.cli.options import AsJson, CacheDir, echo, print_json
+from select2reason.errors import UsageError
 
 if TYPE_CHECKING:
     from select2reason.view import Recorded
+
+_NOT_BY_A_FILE = ("trust_remote_code", "engine", "ray_address", "ray_storage")
+"""Options of a recorded command that are not followed: whose code runs, and on which machines, is for whoever types it
+(what is chosen does not depend on Ray)."""
 
 
 @app.command(
@@ -42,8 +47,8 @@ def view(
     from select2reason.view import Answers, explore, read_manifest
 
     recorded = _recorded(read_manifest(selection), cache_dir)
-    used = recorded.options.get("cache_dir")
-    explored = explore(selection, Path(str(used)) if used else None)
+    used = Path(str(recorded.options.get("cache_dir", "")))
+    explored = explore(selection, used if used.is_dir() and used != Path() else cache_dir)
     answers = Answers(explored)
     answers.prepare()
 
@@ -51,7 +56,7 @@ def view(
         if as_json:
             print_json({"address": address, "rows": explored.pool.rows})
         else:
-            typer.echo(f"{explored.pool.rows:,} examples; open\n  {address}\nend with Ctrl-C")
+            echo(f"{explored.pool.rows:,} examples; open\n  {address}\nend with Ctrl-C")
         if not no_browser:
             _open_browser(address, door)
 
@@ -82,15 +87,14 @@ def _recorded(manifest: Mapping[str, Any], cache_dir: Path | None) -> Recorded:
         )
     try:
         pools, options = _parsed(shlex.split(command))
-    except (ValueError, TyperException) as error:
+    except (ValueError, TyperException, UsageError) as error:
         said = getattr(error, "message", str(error))
         return Recorded((), cached, rows, f"its command is not understood ({said}); run select by hand")
     return Recorded(pools, options | cached, rows)
 
 
 def _parsed(words: list[str]) -> tuple[tuple[str, ...], dict[str, object]]:
-    """Pools and given options of a `select`, the options by their long names with underscores; that a model's own code
-    may run is not said once more by a file."""
+    """Pools and given options of a `select`, the options by their long names with underscores."""
     if words[1:2] != ["select"]:
         raise ValueError("it is no select")
     command = typer.main.get_command(app).commands["select"]  # type: ignore[attr-defined]
@@ -106,5 +110,4 @@ def _parsed(words: list[str]) -> tuple[tuple[str, ...], dict[str, object]]:
         else:
             name = max(parameter.opts, key=len).removeprefix("--").replace("-", "_")
             options[name] = str(value) if isinstance(value, Path) else value
-    options.pop("trust_remote_code", None)
-    return pools, options
+    return pools, {name: value for name, value in options.items() if name not in _NOT_BY_A_FILE}

@@ -11,6 +11,7 @@ import orjson
 from select2reason.evaluation.comparison import ALL, PROBLEMS, Comparison, Paired
 from select2reason.evaluation.metrics import Difference, Figure
 from select2reason.evaluation.scoring import Score
+from select2reason.signs import in_prose
 
 RESULTS_JSON, RESULTS_MD = "results.json", "results.md"
 ANSWERS = "answers.parquet"
@@ -75,12 +76,12 @@ def write_results(done: Evaluation) -> None:
 def render(done: Evaluation) -> str:
     """The page: figures in Markdown tables, each mean with its standard error, then the notes."""
     blocks = [
-        [f"# {_escaped(done.model)}"],
+        [f"# {in_prose(done.model)}"],
         table(_HEAD, [_row(score) for score in done.benchmarks]),
         _mean(done),
         [_sampling(score) for score in done.benchmarks],
         *([] if done.comparison is None else _compared(done.comparison)),
-        [f"- {_escaped(note)}" for note in done.notes],
+        [f"- {in_prose(note)}" for note in done.notes],
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
 
@@ -117,7 +118,7 @@ def _row(score: Score) -> list[str]:
 def _sampling(score: Score) -> str:
     sampling, of = score.sampling, score.pass_at_1.problems
     how = f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}" if sampling.temperature else "greedy"
-    told = f"- {score.benchmark} ({_escaped(score.source)}): n = {sampling.n}, {how}, seed {sampling.seed}"
+    told = f"- {score.benchmark} ({in_prose(score.source)}): n = {sampling.n}, {how}, seed {sampling.seed}"
     told += f", at most {sampling.max_tokens:,} tokens"
     passes = [f"pass@{k} {figure(value, of=of)}" for k, value in score.pass_at_k.items()]
     low, high = (_number(value) for value in (score.pass_at_1_low, score.pass_at_1_high))
@@ -139,7 +140,7 @@ def figure(value: Figure, form: str = ".3f", *, of: int | None = None) -> str:
 def _compared(comparison: Comparison) -> list[list[str]]:
     """The blocks of a comparison."""
     return [
-        [f"## Against {_escaped(str(comparison.against))}"],
+        [f"## Against {in_prose(str(comparison.against))}"],
         table(_AGAINST, [_against(one) for one in comparison.benchmarks]),
         [_READING],
         list(_remarks(comparison)),
@@ -156,7 +157,7 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
             yield f"- {one.benchmark}: {one.not_judged:,} common problems could not be judged on one of the sides."
         if one.benchmark != ALL and (one.only_ours or one.only_theirs):
             yield f"- {one.benchmark}: {one.only_ours:,} problems are ours alone, {one.only_theirs:,} theirs alone."
-    yield from (f"- {_escaped(note)}" for note in comparison.notes)
+    yield from (f"- {in_prose(note)}" for note in comparison.notes)
 
 
 def _against(one: Paired) -> list[str]:
@@ -187,7 +188,3 @@ def _percent(share: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", r"\|")

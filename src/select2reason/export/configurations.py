@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import orjson
 
 from select2reason.chosen import Chosen
+from select2reason.signs import in_prose
 from select2reason.training.settings import ACCUMULATION, BATCH_OF_A_GPU, EPOCHS, LEARNING_RATE, WARMUP_RATIO
 
 _LLAMAFACTORY = """\
@@ -197,7 +198,7 @@ def deepspeed() -> str:
 
 def readme(chosen: Chosen, trainer: str, commands: Sequence[str], notes: Sequence[str]) -> str:
     """What is in the folder, and what to run."""
-    listed = "".join(f"\n- {note}" for note in notes)
+    listed = "".join(f"\n- {in_prose(note)}" for note in notes)
     steps = "\n".join(commands)
     return _README.format(
         rows=chosen.rows,

@@ -30,10 +30,12 @@ class Uploaded:
 def upload(chosen: Chosen, repo: str, *, public: bool = False) -> Uploaded:
     """Upload to the dataset `repo` (owner/name), which is made where it is not there; the rest of it is left alone.
 
-    Raises UsageError for a name that is none or a missing extra, RunError where the Hub refuses or cannot be reached.
+    Raises UsageError for a name that is none, for links in the folder, or a missing extra; RunError where the Hub
+    refuses or cannot be reached.
     """
     if not HUB_ID.fullmatch(repo):
         raise UsageError(f"--repo {repo} is no dataset's name; it is owner/name")
+    _refuse_links(chosen)
     hub = needs_hub()
     api = hub.HfApi()
     try:
@@ -52,3 +54,11 @@ def upload(chosen: Chosen, repo: str, *, public: bool = False) -> Uploaded:
         head = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RunError(f"cannot upload to {repo} ({head}); check its name, `hf auth login` and the network") from error
     return Uploaded(seen, repo, f"{hub.constants.ENDPOINT}/datasets/{repo}", done.oid, chosen.rows)
+
+
+def _refuse_links(chosen: Chosen) -> None:
+    """A folder that came from elsewhere could hold links, and files of this machine would be sent by them."""
+    for path in sorted(path for pattern in ("data", *_SENT) for path in chosen.folder.glob(pattern)):
+        if path.is_symlink():
+            copy = "copy the folder with what its links lead to, and look at it: cp -rL"
+            raise UsageError(f"{path} is a link, and what it leads to would be sent; {copy}")

@@ -4,17 +4,14 @@ Text of a pool is shown, never obeyed: terminal and direction controls become vi
 template's matter, which escapes everything.
 """
 
-import re
 from dataclasses import dataclass
+
+from select2reason.signs import visible as visible
 
 EXCERPT_CHARS = 600  # shown from each end of a long text
 _SLACK = 200  # a text this little over two excerpts is shown whole
 NOT_MEASURED = "not measured"
 
-# Everything that could colour, move, hide or reorder text: C0 and C1 but not tab and newline, DEL, and the
-# direction overrides and isolates (the plain marks U+200E/F are left: right-to-left questions need them).
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_PICTURES_BELOW = 0x20  # U+2400.. holds a picture for each of the C0 controls
 _SIZES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -38,16 +35,6 @@ def opening(text: str | None, chars: int = 160) -> str:
     """The first words of a text on one line, `…` where it goes on."""
     line = " ".join((text or "")[: 4 * chars].split())
     return line if len(line) <= chars else line[: chars - 1].rstrip() + "…"
-
-
-def visible(text: str) -> str:
-    """Control characters as signs: ESC becomes ␛, a right-to-left override ⟦U+202E⟧."""
-    return _CONTROLS.sub(_sign, text.replace("\r\n", "\n"))
-
-
-def _sign(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return chr(0x2400 + code) if code < _PICTURES_BELOW else f"⟦U+{code:04X}⟧"
 
 
 def count(n: float | None) -> str:

@@ -25,8 +25,8 @@ from select2reason.errors import RunError, UsageError
 from select2reason.hub import is_hub_id
 from select2reason.pool import Pool
 from select2reason.reasons import ELIGIBLE, OUTCOMES, REASONS, SELECTED
-from select2reason.report.plain import visible
 from select2reason.selection import Candidates, Ranked, rank, rows_of_fraction
+from select2reason.signs import visible
 from select2reason.table import groups_or_none
 
 Mask = NDArray[np.bool_]
@@ -245,10 +245,12 @@ def _table(folder: Path, pool: Pool) -> pl.DataFrame:
 
 
 def _again(manifest: Mapping[str, Any]) -> str:
-    """The recorded command as it is safely typed, and shown."""
+    """The recorded command as it is safely typed, and shown; it is passed on only if it is a `select`, and whether a
+    model's own code may run is not."""
     try:
         words = shlex.split(str(manifest.get("command") or ""))
     except ValueError:
         words = []
-    again = [word for word in words if word != "--force"]
-    return visible(shlex.join([*again, "--force"])) if again else "make it once more as it was made"
+    again = [word for word in words if word not in ("--force", "--trust-remote-code")]
+    known = again[:2] == ["select2reason", "select"]
+    return visible(shlex.join([*again, "--force"])) if known else "make it once more as it was made"

@@ -7,6 +7,7 @@ its reasons, its report and its manifest, and says how it was made.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from select2reason.hub import is_hub_id
 from select2reason.view.explored import Asked
 
 _CHOSEN_HERE = ("strategy", "weight", "seed", "out", "force", "json")
+_KEY = "OPENAI_API_KEY"  # which server a recorded command asks is said by a file: it is not sent there from here
 _SIZES = ("fraction", "rows", "token_budget")
 Options = Mapping[str, object]
 
@@ -102,6 +104,7 @@ class Making:
             stdin=subprocess.DEVNULL,
             text=True,
             errors="replace",
+            env={name: value for name, value in os.environ.items() if name != _KEY},
         )
 
     def follow(self) -> None:
