@@ -163,5 +163,5 @@ def test_train_and_run(tmp_path: Path, often: Often, tell: Tell) -> None:
             assert codes(two.start()) == [2], two.said.read_text()
             assert "by another process; wait for it, or end it" in two.said.read_text()
             assert codes(process) == [0]
-            assert unfinished(one.out) == (["run.lock"] if name == "run" else ["work/trainer.lock"])
+            assert unfinished(one.folder) == []
     tell("two trains, two runs at once, one output", tried=2 * tries, lost=0, refused=2 * tries)
