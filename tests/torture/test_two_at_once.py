@@ -84,7 +84,7 @@ def test_select_into_one_output(force: bool, tmp_path: Path, often: Often, tell:
         else:
             assert sorted(ends) == [0, 2], [each.said.read_text() for each in (one, two)]
             loser = one if ends[0] else two
-            assert "error: out exists; choose another --out, or replace it with --force" in loser.said.read_text()
+            assert "out exists; choose another --out, or replace it with --force" in loser.said.read_text()
             refused += 1
         assert contents(one.out) == contents(calm.out)
         assert unfinished(one.folder) == []
