@@ -23,8 +23,9 @@ from ..loopback import Reply, listed, said
 
 PATIENCE_S = 240.0  # for whatever must end by itself
 UNFINISHED = (".part", ".tmp", ".old", ".lock", ".spill")
-_TRAINING_S = (  # of a training, what a clock or a place says: never the same twice
-    *("time_s", "tokens_per_s", "at", "train_runtime"),
+LOCKS = ("run.lock", "trainer.lock")  # empty, and there for good: two could hold one that is removed
+_OF_A_RUN = (  # of a training, what a clock or a place says; and TRL counts tokens from where a run began
+    *("time_s", "tokens_per_s", "at", "num_tokens"),
     *("output_dir", "logging_dir", "path", "parent", "resume"),
 )
 
@@ -97,7 +98,11 @@ def contents(folder: Path, *, but: tuple[str, ...] = ()) -> dict[str, str]:
 
 def unfinished(folder: Path) -> list[str]:
     """Files and folders that no finished run may leave."""
-    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.name.endswith(UNFINISHED)]
+    return [
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.name.endswith(UNFINISHED) and path.name not in LOCKS
+    ]
 
 
 def finished(cache: Path) -> dict[str, tuple[int, int]]:
@@ -111,9 +116,9 @@ def finished(cache: Path) -> dict[str, tuple[int, int]]:
 
 
 def without_times(value: Any) -> Any:
-    """A manifest's or a log's content, less what a clock or a folder says."""
+    """A manifest's or a log's content, less what a clock, a folder or the run's own count says."""
     if isinstance(value, Mapping):
-        return {name: without_times(one) for name, one in value.items() if name not in _TRAINING_S}
+        return {name: without_times(one) for name, one in value.items() if name not in _OF_A_RUN}
     return [without_times(one) for one in value] if isinstance(value, list) else value
 
 

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 pytest.importorskip("openai", reason="needs openai")
 
 from ..loopback import serving
+from ..tiny_chat_model import make_chat_model
 from .commands import Command, answering, contents, in_folder, judging, unfinished, wait_until, write_pool
 from .conftest import Tell
 from .test_kills import begun, write_questions
@@ -109,6 +111,8 @@ def test_two_ctrl_c_in_a_row(tmp_path: Path, often: Often, tell: Tell) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 @pytest.mark.parametrize("name", ["score", "rollout", "evaluate"])
 def test_with_a_server(name: str, number: int, tmp_path: Path, often: Often, tell: Tell) -> None:
+    if not (tries := often(1 if number == signal.SIGINT else 0, 10)):
+        pytest.skip("the other signal is enough: make torture")
     write_pool(tmp_path / "pool.jsonl", 1_200)
     write_questions(tmp_path / "bench.jsonl", 120)
     rng, took = np.random.default_rng(number), list[float]()
@@ -120,7 +124,7 @@ def test_with_a_server(name: str, number: int, tmp_path: Path, often: Often, tel
             "rollout": ("rollout", "../bench.jsonl", *drawn),
             "evaluate": ("evaluate", "--benchmarks", "../bench.jsonl", *drawn),
         }
-        for n in range(often(1, 10)):
+        for n in range(tries):
             stopped, before = in_folder(tmp_path / f"stopped{n}", *words[name], *how), len(server.asked)
             process, wanted = stopped.start(), int(rng.integers(1, 400))
             assert wait_until(lambda before=before, wanted=wanted: len(server.asked) >= before + wanted, process)  # type: ignore[misc]
@@ -128,5 +132,39 @@ def test_with_a_server(name: str, number: int, tmp_path: Path, often: Often, tel
             assert seconds is not None
             assert unfinished(stopped.folder) == []
             took.append(seconds)
-        stopped.run()
+        if tries > 1:
+            stopped.run()
     tell(f"{signal.Signals(number).name} to {name}", tried=len(took), lost=0, longest_s=round(max(took), 2))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("name", ["train", "run"])
+def test_a_training_and_a_recipe(name: str, number: int, tmp_path: Path, often: Often, tell: Tell) -> None:
+    """While the trainer works, which has a session of its own, and hears of no Ctrl-C."""
+    pytest.importorskip("trl", reason="needs trl")
+    if not (tries := often(0, 3)):
+        pytest.skip("minutes long: make torture")
+    write_pool(tmp_path / "pool.jsonl", 60)
+    make_chat_model(tmp_path / "model", context=4096)
+    how = {"max_steps": 400, "save_every": 10, "batch_size": 2}
+    if name == "train":
+        in_folder(tmp_path, "select", "pool.jsonl", "--preset", "paper", "--rows", 12, "--out", "chosen").run()
+        options = [word for key, value in how.items() for word in ("--" + key.replace("_", "-"), value)]
+        words, log = ("train", "../chosen", "--model", "../model", *options, "--out", "out"), "out/log.jsonl"
+    else:
+        told = "".join(f"{key} = {value}\n" for key, value in how.items())
+        recipe = f"[select]\npool = '../pool.jsonl'\npreset = 'paper'\nrows = 12\n[train]\nmodel = '../model'\n{told}"
+        (tmp_path / "mine.toml").write_text(recipe)
+        words, log = ("run", "../mine.toml", "--out", "out"), "out/train/main/log.jsonl"
+    stopped, rng, took = in_folder(tmp_path / "stopped", *words), np.random.default_rng(number), list[float]()
+    file = stopped.folder / log
+    for _ in range(tries):
+        process, size = stopped.start(), file.stat().st_size if file.exists() else 0
+        assert wait_until(lambda size=size: file.exists() and file.stat().st_size > size, process)  # type: ignore[misc]
+        time.sleep(float(rng.uniform(0, 2)))
+        children = psutil.Process(process.pid).children(recursive=True)
+        seconds = ended(stopped, process, number)
+        assert seconds is not None
+        assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        took.append(seconds)
+    tell(f"{signal.Signals(number).name} to {name}", tried=tries, lost=0, longest_s=round(max(took), 2))

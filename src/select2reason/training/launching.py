@@ -25,6 +25,7 @@ from select2reason.training.settings import Parallel
 Kind = Literal["none", "ddp", "zero2", "zero3", "fsdp"]
 _TRAINER = "select2reason.backends.sft"
 _WAIT_S = 0.2
+_GRACE_S = 2.0  # to end in good order; an interrupted command must have ended in 5 s
 _ERROR = re.compile(
     r"(?m)^([\w.]*(?:Error|Exception|Interrupt)\b.*(?:\n(?!Traceback|[\w.]*(?:Error|Exception)\b)\S.*){0,2})"
 )
@@ -224,7 +225,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         except (ProcessLookupError, PermissionError):
             break
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)
+            process.wait(timeout=_GRACE_S)
     process.wait()
 
 
