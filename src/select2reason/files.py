@@ -6,11 +6,13 @@ import fcntl
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import orjson
 
-from select2reason.errors import OutputError
+from select2reason.errors import OutputError, UsageError
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
@@ -25,6 +27,21 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def refuse_other_format(file: Path, held: Mapping[str, Any], known: int, fix: str) -> None:
+    """Raise UsageError where a file of ours is not of the format that is known: what it says may mean something else.
+    The message tells who wrote it, and what to do: to upgrade where it is newer, and `fix`."""
+    found = held.get("format")
+    if found == known:
+        return
+    versions = held.get("versions")
+    by = versions.get("select2reason") if isinstance(versions, Mapping) else None
+    newer = "upgrade select2reason, or " if isinstance(found, int) and found > known else ""
+    raise UsageError(
+        f"{file} is of format {found or 'unknown'}{f', by select2reason {by}' if by else ''}; this is "
+        f"{version('select2reason')}, which reads format {known}; {newer}{fix}"
+    )
 
 
 @contextmanager

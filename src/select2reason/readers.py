@@ -164,8 +164,7 @@ def _shown(text: bytes) -> str:
 
 def _json_frame(records: list[dict[str, object]], columns: Sequence[str] | None) -> pl.DataFrame:
     """The records as columns; they are let go of, so that one long row is not held twice while it is worked on."""
-    names = list(dict.fromkeys(name for record in records for name in record))
-    wanted = [name for name in names if columns is None or name in columns]
+    wanted = _wanted(list(dict.fromkeys(name for record in records for name in record)), columns)
     frame = pl.DataFrame({name: from_values(name, [record.get(name) for record in records]) for name in wanted})
     records.clear()
     return frame
@@ -192,6 +191,8 @@ def _read_parquet(
 def _wanted(names: Sequence[str], columns: Sequence[str] | None) -> list[str]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise pa.ArrowInvalid(f"several columns are called {', '.join(twice)}")
+    if any("\0" in name for name in names):  # Polars would end the program over one
+        raise pa.ArrowInvalid("a column's name holds a NUL character")
     return [name for name in names if columns is None or name in columns]
 
 
