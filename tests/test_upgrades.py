@@ -195,7 +195,7 @@ def test_scores_of_another_version_are_made_again(pool: Path, tmp_path: Path, mo
     before = {path.name for path in (pool.parent / "cache").glob("pools/*/scores/*")}
     select_here(pool, tmp_path / "second")
     new = {path.name for path in (pool.parent / "cache").glob("pools/*/scores/*")} - before
-    assert [name.partition("-")[0] for name in new] == ["traces"]
+    assert [name.partition("-")[0] for name in new] == ["trace"]
 
 
 @pytest.mark.parametrize(

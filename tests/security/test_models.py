@@ -154,6 +154,26 @@ def _change(file: Path, **values: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
+def test_the_plan_for_several_gpus_asks_nobody_whether_code_may_run(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many GPUs a model takes is told by its configuration; where that is code, it once asked on the terminal."""
+    import torch
+
+    from select2reason.backends import gpus_each
+
+    folder = tmp_path / "model"
+    shutil.copytree(good, folder)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: type("GPU", (), {"total_memory": 1 << 30}))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asked"))
+    assert gpus_each(BackendSettings("vllm", str(folder))) == 1
+    _change(folder / "config.json", auto_map={"AutoConfig": "own.C"}, model_type="one_of_its_own")
+    with pytest.raises(UsageError, match="add --trust-remote-code"):
+        gpus_each(BackendSettings("vllm", str(folder)))
+
+
 def test_only_the_option_lets_a_model_s_code_run(good: Path, tmp_path: Path) -> None:
     """The mark is made where the user says so: the tests above look in the right place."""
     from select2reason.backends.loading import load_tokenizer
