@@ -265,7 +265,7 @@ def test_notes_of_questions_of_another_shape_are_made_anew(pool: Path, tmp_path:
     ids=["newer", "no format", "another kind", "files of another shape", "a key less"],
 )
 def test_a_reward_model_of_another_version_is_refused_by_name(tmp_path: Path, change: Change) -> None:
-    keys = {"base": None, "baselines": {}, "train": {}, "valid": {}}
+    keys: dict[str, Any] = {"base": None, "baselines": {}, "train": {}, "valid": {}}
     (tmp_path / "reward.json").write_bytes(orjson.dumps({"format": 1, "kind": "ngram", "files": {}, **keys}))
     assert read_reward(tmp_path).about["kind"] == "ngram"
     changed(tmp_path / "reward.json", change)
@@ -322,7 +322,12 @@ def test_kept_problems_of_another_version_are_refused_by_name(tmp_path: Path) ->
     file = tmp_path / "problems.jsonl"
     _kept_problems(file)
     assert load_problems(file)[0].problems[0].gold == "1"
-    for about in ({"sampling": {"min_p": 0.1}}, {"benchmark": {"form": "proof"}}, {"problem": {"images": []}}):
+    others: list[dict[str, Any]] = [
+        {"sampling": {"min_p": 0.1}},
+        {"benchmark": {"form": "proof"}},
+        {"problem": {"images": []}},
+    ]
+    for about in others:
         _kept_problems(file, **about)
         with pytest.raises(RunError, match=r"problems.jsonl is damaged, or by another version .*move it away"):
             load_problems(file)
@@ -345,7 +350,8 @@ def test_a_training_of_another_version_is_refused_by_name(tmp_path: Path) -> Non
     changed(tmp_path / MANIFEST, newer)
     with pytest.raises(UsageError, match=f"{NEWER}choose another --out"):
         read_outcome(tmp_path, again=True)
-    for broken in ({"format": 1}, [], {**whole, "tokens": 3}):
+    shapes: list[Any] = [{"format": 1}, [], {**whole, "tokens": 3}]
+    for broken in shapes:
         (tmp_path / MANIFEST).write_bytes(orjson.dumps(broken))
         with pytest.raises(OutputError, match=r"manifest.json is damaged .*choose another --out"):
             read_outcome(tmp_path, again=True)

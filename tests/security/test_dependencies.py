@@ -10,7 +10,6 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -35,7 +34,7 @@ def closure(name: str = "select2reason") -> dict[str, Distribution]:
         found[canonicalize_name(one[0])] = package
         for line in package.requires or ():
             needed = Requirement(line)
-            if needed.marker is None or needed.marker.evaluate({**default_environment(), "extra": one[1]}):
+            if needed.marker is None or needed.marker.evaluate({"extra": one[1]}):
                 waiting += [(needed.name, extra) for extra in ("", *sorted(needed.extras))]
     return found
 
@@ -43,9 +42,12 @@ def closure(name: str = "select2reason") -> dict[str, Distribution]:
 def licence(package: Distribution) -> str:
     """What a package says of its licence, in whichever field."""
     about = package.metadata
-    said = [about.get("License-Expression"), *(c for c in about.get_all("Classifier") or () if c.startswith("License"))]
-    text = about.get("License")
-    return " ".join(one for one in [*said, text and text[:200]] if one).lower()
+    said = [
+        about.json.get("license_expression"),
+        *(c for c in about.get_all("Classifier") or () if c.startswith("License")),
+    ]
+    text = about.json.get("license")
+    return " ".join(str(one) for one in [*said, str(text or "")[:200]] if one).lower()
 
 
 CORE = {name: package for name, package in closure().items() if name != "select2reason"}
@@ -60,8 +62,9 @@ def test_every_core_package_has_a_licence_that_goes_with_ours(name: str) -> None
 
 def test_every_core_package_is_pinned_as_it_is_installed() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pinned = dict(re.fullmatch(r"([\w.-]+)==(\S+)", line).groups() for line in lines if line and line[0] != "#")  # type: ignore[union-attr]
-    pinned = {canonicalize_name(name): version for name, version in pinned.items()}
+    parts = [line.partition("==") for line in lines if line and line[0] != "#"]
+    assert all(version for _, _, version in parts)
+    pinned: dict[str, str] = {canonicalize_name(name): version for name, _, version in parts}
     assert sorted(set(CORE) - set(pinned)) == []
     differ = {
         name: (package.version, pinned[name]) for name, package in CORE.items() if package.version != pinned[name]
@@ -74,7 +77,7 @@ def test_no_core_package_lacks_what_it_needs() -> None:
     for package in CORE.values():
         for line in package.requires or ():
             needed = Requirement(line)
-            if needed.marker is None or needed.marker.evaluate({**default_environment(), "extra": ""}):
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
                 held = distribution(needed.name).version
                 assert needed.specifier.contains(held, prereleases=True), f"{package.name}: {line}, there is {held}"
 

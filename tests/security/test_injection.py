@@ -17,9 +17,7 @@ import orjson
 import pytest
 import yaml
 
-from select2reason.card import dataset_card
 from select2reason.errors import UsageError
-from select2reason.evaluation import results
 from select2reason.export import configurations
 from select2reason.progress import fail, say
 from select2reason.signs import escaped, in_code, in_prose, on_a_line, visible
@@ -173,7 +171,6 @@ def test_a_note_of_hostile_names_is_prose(tmp_path: Path) -> None:
     assert "`" not in in_code(hostile) and "\n" not in in_code(hostile)
     assert in_prose("3 < 4 \\< 5") == "3 \\< 4 \\\\\\< 5"
     assert in_prose("of 1,234 rows; wrong_answer, --keep cut_off") == "of 1,234 rows; wrong_answer, --keep cut_off"
-    assert results.in_prose is in_prose and dataset_card.__globals__["in_prose"] is in_prose
 
 
 def test_signs(capsys: pytest.CaptureFixture[str]) -> None:

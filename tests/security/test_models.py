@@ -10,6 +10,7 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def trained(folder: Path) -> object:
     return sft._model(plan, "auto")
 
 
-def _plan(folder: Path) -> dict[str, object]:
+def _plan(folder: Path) -> dict[str, Any]:
     from dataclasses import fields
 
     from select2reason.backends import sft

@@ -80,7 +80,7 @@ def test_an_export_writes_below_its_folder(chosen: Path, tmp_path: Path) -> None
     before = everything(tmp_path)
     for trainer in ("trl", "sharegpt", "alpaca", "llamafactory", "axolotl"):
         model = ForModel("Qwen/Qwen2.5-1.5B", None, Extension())
-        hand_over(open_chosen(chosen), trainer, tmp_path / "to" / trainer, model=model, command="")  # type: ignore[arg-type]
+        hand_over(open_chosen(chosen), trainer, tmp_path / "to" / trainer, model=model, command="")
     assert {path.split("/")[0] for path in everything(tmp_path) - before} == {"to"}
 
 
