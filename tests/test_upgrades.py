@@ -5,6 +5,7 @@ No silent misreading and no traceback: a refusal names the file, who wrote it, a
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,29 @@ def select_here(pool: Path, out: Path, **chosen: Any) -> Path:
     return out
 
 
+ROWS = [{"question": f"What is {n} + {n}?", "response": f"It is {n * 2}. " * n} for n in range(1, 9)]
+
+
 @pytest.fixture
 def pool(write_rows: WriteRows) -> Path:
-    return write_rows([{"question": f"What is {n} + {n}?", "response": f"It is {n * 2}. " * n} for n in range(1, 9)])
+    return write_rows(ROWS)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A selection and its cache, made once."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "pool.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in ROWS))
+    select_here(folder / "pool.jsonl", folder / "selection")
+    return folder
 
 
 @pytest.fixture
-def selection(pool: Path, tmp_path: Path) -> Path:
-    return select_here(pool, tmp_path / "selection")
+def selection(made: Path, tmp_path: Path) -> Path:
+    """A copy of it to change, its cache beside it."""
+    for name in ("selection", "cache"):
+        shutil.copytree(made / name, tmp_path / name)
+    return tmp_path / "selection"
 
 
 def changed(file: Path, change: Change) -> None:

@@ -37,8 +37,8 @@ def run(words: Sequence[str], folder: Path) -> tuple[int, str, str]:
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
-@pytest.fixture
-def pool(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that is all hostile; three of its rows cannot be read."""
     texts = (ESCAPES, MARKUP, FRONT, FORMULA)
     rows = [
@@ -51,21 +51,22 @@ def pool(tmp_path: Path) -> Path:
         for n, text in enumerate(texts * 3)
     ]
     bad = [f'{{"question": "{MARKUP}', '["\\u001b[2J"]', f"{ESCAPES[:6]}"]
-    file = tmp_path / NAME
+    file = tmp_path_factory.mktemp("hostile") / NAME
     file.write_bytes(b"\n".join([*map(orjson.dumps, rows), *(line.encode() for line in bad)]) + b"\n")
     return file
 
 
-@pytest.fixture
-def selected(pool: Path, tmp_path: Path) -> tuple[Path, str]:
+@pytest.fixture(scope="module")
+def selected(pool: Path) -> tuple[Path, str]:
     """A selection of it by the command, with all that the command said."""
+    folder = pool.parent
     words = [pool.name, "--preset", "paper", "--rows", "9", "--max-bad-fraction", "0.5", "--out", "out"]
-    code, printed, said = run(["select", *words], tmp_path)
+    code, printed, said = run(["select", *words, "--cache-dir", "cache"], folder)
     assert code == 0, said
-    return tmp_path / "out", printed + said
+    return folder / "out", printed + said
 
 
-def test_a_terminal_is_told_and_never_moved(selected: tuple[Path, str], tmp_path: Path) -> None:
+def test_a_terminal_is_told_and_never_moved(selected: tuple[Path, str], pool: Path) -> None:
     _, said = selected
     assert not ACTING.search(said)
     assert not [line for line in said.splitlines() if line.strip() in ("---", "license: mit")]
@@ -74,7 +75,7 @@ def test_a_terminal_is_told_and_never_moved(selected: tuple[Path, str], tmp_path
         ["analyze", NAME, "--out", "an", "--max-bad-fraction", "0.5"],
         ["select", NAME, "--out", "o"],
     ):
-        code, printed, said = run(words, tmp_path)
+        code, printed, said = run([*words, "--cache-dir", "cache"], pool.parent)
         assert not ACTING.search(printed + said), words
     assert code == 2  # too many rows of it are bad: the message names the file and the first of them
     assert "␛" in said and said.count("\n") == said.count("error:") + said.count("layout:") + said.count("reading")
@@ -89,9 +90,9 @@ def test_an_error_is_one_line_whatever_it_names(name: str, tmp_path: Path) -> No
     assert not ACTING.search(said)
 
 
-def test_machines_are_told_the_same_without_a_sign_that_acts(pool: Path, tmp_path: Path) -> None:
+def test_machines_are_told_the_same_without_a_sign_that_acts(pool: Path) -> None:
     words = [pool.name, "--preset", "paper", "--rows", "9", "--max-bad-fraction", "0.5", "--out", f"o{ESCAPES[:4]}\x9b"]
-    code, printed, said = run(["select", *words, "--json"], tmp_path)
+    code, printed, said = run(["select", *words, "--json", "--cache-dir", "cache"], pool.parent)
     assert code == 0, said
     assert not ACTING.search(printed)
     assert orjson.loads(printed)["out"] == words[-1]
@@ -164,7 +165,7 @@ def test_a_hostile_selection_s_manifest_writes_no_configuration() -> None:
     assert "evil" not in yaml.safe_load(text)
 
 
-def test_a_note_of_hostile_names_is_prose(tmp_path: Path) -> None:
+def test_a_note_of_hostile_names_is_prose() -> None:
     hostile = f"{NAME} {MARKUP} {FRONT}"
     assert in_prose(hostile).count("\n") == 0
     assert not re.search(r"(?<!\\)[`<\[|&]", in_prose(hostile))
