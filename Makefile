@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check format bench guard torture clean
+.PHONY: demo test check format bench guard torture audit clean
 
 demo: $(VENV)/.core
 	$(BIN)/select2reason demo --force
@@ -32,6 +32,10 @@ torture: $(VENV)/.dev # hours: every test of tests/torture as often as docs/reli
 	rm -f torture.jsonl
 	SELECT2REASON_TORTURE=$(CURDIR)/torture.jsonl $(BIN)/python -m pytest tests/torture
 	cat torture.jsonl
+
+audit: $(VENV)/.core # asks a database on the network which pinned versions have known holes; without a network it fails
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

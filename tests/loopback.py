@@ -30,10 +30,11 @@ Answer = Callable[[str, Mapping[str, Any], int], Reply]  # path, body, number of
 
 @dataclass
 class Loopback:
-    """A running server: its address and the chats that it was asked, in order."""
+    """A running server: its address, the chats that it was asked, in order, and the keys that came with requests."""
 
     url: str
     asked: list[Mapping[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
 
 
 def listed(tokens: Mapping[str, float], text: str = "1") -> dict[str, object]:
@@ -63,6 +64,7 @@ def serving(answer: Answer) -> Iterator[Loopback]:
             except (json.JSONDecodeError, OSError):  # a client that was killed in mid-sentence
                 return
             with lock:
+                loopback.keys.append(self.headers.get("authorization"))
                 if "messages" in body:
                     loopback.asked.append(body)
                 number = len(loopback.asked)

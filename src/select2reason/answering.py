@@ -71,6 +71,9 @@ def claim(note: Path, settings: Mapping[str, object], *, holds_answers: bool) ->
             held = orjson.loads(note.read_bytes())
             if not isinstance(held, dict):
                 raise OutputError(f"{note} is damaged; move its folder away, or choose another --out")
+            if unknown := sorted(set(held) - set(settings)):
+                told = f"{note} was written by another version of select2reason (it says {unknown[0]})"
+                raise OutputError(f"{told}; go on with that one, or choose another --out")
             if differ := [name for name, value in settings.items() if held.get(name) != value]:
                 told = ", ".join(_differing(name, held.get(name), settings[name]) for name in differ)
                 raise OutputError(f"{folder} holds answers drawn with another {told}; choose another --out")
@@ -88,7 +91,11 @@ def claim(note: Path, settings: Mapping[str, object], *, holds_answers: bool) ->
 def _differing(name: str, held: object, wanted: object) -> str:
     """What differs, with both values where they say something."""
     if isinstance(held, list) and isinstance(wanted, list):
-        return f"model ({held[1]}, not {wanted[1]})" if held[:1] == wanted[:1] == ["openai"] else "model or engine"
+        return (
+            f"model ({held[1]}, not {wanted[1]})"
+            if held[:1] == wanted[:1] == ["openai"] and held[1:]
+            else "model or engine"
+        )
     return f"{name} ({held!r:.60}, not {wanted!r:.60})"
 
 

@@ -26,6 +26,7 @@ from select2reason.files import file_digest
 from select2reason.parts import part_file
 
 _OWN_NAME = re.compile(r"[0-9a-f]{16}(\..*\.part)?$")  # a pool's key, also of one whose building was killed
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ def content_digests(root: Path, files: Sequence[Path], *, on_new: Callable[[], N
         held = orjson.loads(book.read_bytes())
     except (OSError, orjson.JSONDecodeError):
         held = {}
-    known: dict[str, str] = held if isinstance(held, dict) else {}
+    known: dict[str, str] = (
+        {k: v for k, v in held.items() if _SHA256.fullmatch(str(v))} if isinstance(held, dict) else {}
+    )
     digests: list[str] = []
     new = False
     for file in files:

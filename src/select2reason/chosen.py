@@ -17,10 +17,11 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from select2reason.errors import UsageError
-from select2reason.files import file_digest
+from select2reason.files import file_digest, refuse_other_format
 from select2reason.tags import TAGS
 from select2reason.tokens import BUILTIN
 
+_FORMAT = 1  # of a selection's manifest (manifest.py)
 _BATCH_ROWS = 256  # some 10 MB of long traces
 _DATA = re.compile(r"data/[\w-]+\.parquet")  # a manifest may come from anybody: no name leads out of its folder
 _TURNS = {"system": 0, "question": 1, "response": 2}  # of `messages`, as a selection writes them
@@ -84,7 +85,6 @@ def open_chosen(folder: Path) -> Chosen:
         .collect(engine="streaming")
         .row(0)
     )
-    parameters = manifest["parameters"]
     return Chosen(
         folder=folder,
         files=files,
@@ -93,8 +93,8 @@ def open_chosen(folder: Path) -> Chosen:
         tokens=total,
         longest=longest,
         untagged=untagged,
-        cutoff_tokens=parameters["cutoff_len"],
-        tokenizer=parameters["tokenizer"],
+        cutoff_tokens=manifest["parameters"]["cutoff_len"],
+        tokenizer=manifest["parameters"]["tokenizer"],
         manifest=manifest,
     )
 
@@ -103,8 +103,14 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
         chosen = manifest["selected"] > 0 and any(_DATA.fullmatch(name) for name in manifest["outputs"])
+        refuse_other_format(folder / "manifest.json", manifest, _FORMAT, "run the same select again")
+        known = isinstance(manifest["parameters"]["cutoff_len"], int) and isinstance(
+            manifest["parameters"]["tokenizer"], str
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder} is no selection; give a folder that `select2reason select` wrote") from error
+    if not known:
+        raise UsageError(f"{folder / 'manifest.json'} was changed since it was written; run the same select again")
     if not chosen:
         raise UsageError(f"{folder} holds no chosen rows; give a folder that `select2reason select` wrote")
     return manifest

@@ -7,11 +7,13 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import orjson
 
-from select2reason.errors import OutputError
+from select2reason.errors import OutputError, UsageError
 
 _DIGESTED_BYTES = 8 << 20  # at once: between two pieces the digest may wait for other threads' Python
 
@@ -49,6 +51,21 @@ def locked_folder(folder: Path, busy: str) -> Iterator[None]:
         yield
     finally:
         os.close(held)
+
+
+def refuse_other_format(file: Path, held: Mapping[str, Any], known: int, fix: str) -> None:
+    """Raise UsageError where a file of ours is not of the format that is known: what it says may mean something else.
+    The message tells who wrote it, and what to do: to upgrade where it is newer, and `fix`."""
+    found = held.get("format")
+    if found == known:
+        return
+    versions = held.get("versions")
+    by = versions.get("select2reason") if isinstance(versions, Mapping) else None
+    newer = "upgrade select2reason, or " if isinstance(found, int) and found > known else ""
+    raise UsageError(
+        f"{file} is of format {found or 'unknown'}{f', by select2reason {by}' if by else ''}; this is "
+        f"{version('select2reason')}, which reads format {known}; {newer}{fix}"
+    )
 
 
 @contextmanager

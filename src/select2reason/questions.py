@@ -46,15 +46,23 @@ def of_pool(pool: Pool, root: Path) -> Questions:
     """The questions of a pool; they are kept in the cache at `root`, and which row asks which beside the pool."""
     texts = partial(texts_of, pool)
     note = pool.root / f"question-of-row-{pl.__version__}.npy"
-    if note.is_file():
-        hashes = np.load(note)
-    else:
+    hashes = _kept(note, pool.rows)
+    if hashes is None:
         hashes = _hashes(map(pl.DataFrame, texts()))
         with part_file(note) as part:
             with part.open("wb") as file:
                 np.save(file, hashes)
             part.replace(note)
     return _distinct(hashes, lambda: map(pl.DataFrame, texts()), root)
+
+
+def _kept(note: Path, rows: int) -> NDArray[np.uint64] | None:
+    """What was written down of these rows; None where nothing was, or something else."""
+    try:
+        hashes: NDArray[np.uint64] = np.load(note, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return hashes if hashes.shape == (rows,) and hashes.dtype == np.uint64 else None
 
 
 def texts_of(pool: Pool) -> Iterator[pl.Series]:

@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 
 from select2reason.evaluation.comparison import PROBLEMS, Comparison, Paired, compare, read_other
-from select2reason.files import write_json
+from select2reason.files import refuse_other_format, write_json
 from select2reason.recipe import BASE, Recipe
 
 FILES = ("report.md", "report.json")
@@ -83,7 +83,10 @@ def _tokens(selection: Path) -> int | None:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    return orjson.loads(file.read_bytes()) if file.is_file() else {}
+    held: dict[str, Any] = orjson.loads(file.read_bytes()) if file.is_file() else {}
+    if "format" in held:
+        refuse_other_format(file, held, 1, "choose another --out")
+    return held
 
 
 # --- the page -------------------------------------------------------------------------------------------------------

@@ -17,12 +17,13 @@ from pathlib import Path
 import orjson
 
 from select2reason.errors import OutputError
-from select2reason.files import locked, write_json
+from select2reason.files import locked, refuse_other_format, write_json
 from select2reason.progress import SPOKEN_FOR, hear_interrupts, say
 from select2reason.recipe import Recipe, Stage
 from select2reason.results import FILES, write_results
 
 _DONE, _LOCK = "run.json", "run.lock"
+_FORMAT = 1  # of run.json
 _PROGRAM = "select2reason"
 
 
@@ -102,8 +103,11 @@ def _made_by(stage: Stage) -> bool:
         return stage.made.is_dir()
     if not stage.name.startswith("select") or not (stage.made / "manifest.json").is_file():
         return False
-    manifest = orjson.loads((stage.made / "manifest.json").read_bytes())
-    return bool(manifest["command"] == shlex.join([_PROGRAM, *stage.words]))
+    try:
+        command = orjson.loads((stage.made / "manifest.json").read_bytes())["command"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):  # not by this command, which refuses to replace it
+        return False
+    return bool(command == shlex.join([_PROGRAM, *stage.words]))
 
 
 def _run(stage: Stage) -> int:
@@ -124,11 +128,13 @@ def _read(out: Path) -> dict[str, list[str]]:
     if not file.is_file():
         return {}
     try:
-        done: dict[str, list[str]] = orjson.loads(file.read_bytes())["done"]
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
+        held = orjson.loads(file.read_bytes())
+        if "format" in held:  # the first ones did not say it
+            refuse_other_format(file, held, _FORMAT, "choose another --out")
+        return {str(name): [str(word) for word in words] for name, words in held["done"].items()}
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(f"{file} is damaged; remove it, or choose another --out") from error
-    return done
 
 
 def _write(out: Path, done: Mapping[str, list[str]]) -> None:
-    write_json(out / _DONE, {"done": dict(done)})
+    write_json(out / _DONE, {"format": _FORMAT, "done": dict(done)})

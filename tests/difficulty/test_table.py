@@ -83,7 +83,7 @@ def test_labels_tell_how_well_it_ranks(
         (["--model", "m"], UsageError, "--difficulty builtin asks no model"),
         (["--judge-prompt", "hard?", "--difficulty", "judge"], UsageError, "must hold"),
         (["--difficulty", "judge", "--backend", "openai"], UsageError, "needs the server's address"),
-        (["--difficulty", "judge", "--backend", "vllm", "--base-url", "x"], UsageError, "--base-url is for"),
+        (["--difficulty", "judge", "--backend", "vllm", "--base-url", "http://x"], UsageError, "--base-url is for"),
         (["--out", "t.csv"], OutputError, "give it one of these endings"),
     ],
 )

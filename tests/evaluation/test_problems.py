@@ -93,7 +93,7 @@ def test_what_was_asked_is_kept(write_rows: WriteRows, tmp_path: Path) -> None:
     again, how = load_problems(tmp_path / "kept.jsonl")
     assert (list(again.problems), again.source, how) == (list(found.problems), found.source, asking)
     (tmp_path / "kept.jsonl").write_text("no\n")
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match="move it away and evaluate again"):
         load_problems(tmp_path / "kept.jsonl")
 
 

@@ -75,6 +75,13 @@ def load_tokenizer(model: str, *, revision: str | None = None, trust_remote_code
     return _opened(model, lambda: AutoTokenizer.from_pretrained(model, **with_code))
 
 
+def load_config(model: str, *, trust_remote_code: bool = False) -> Any:
+    """A model's configuration. Raises UsageError where it cannot be had, or is of code that may not run."""
+    from transformers import AutoConfig
+
+    return _opened(model, lambda: AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code))
+
+
 def load_model(
     kind: str,
     model: str,

@@ -16,7 +16,7 @@ import numpy as np
 
 from select2reason.backends.base import Completion, Done, LabelLogprobs, Messages, Sampling
 from select2reason.backends.chats import opened_tag, refuse_over_context, render, seed_of, spellings, token_ids
-from select2reason.backends.loading import load_tokenizer, needs
+from select2reason.backends.loading import load_config, load_tokenizer, needs
 from select2reason.errors import RunError, UsageError, in_a_line
 
 _ROOM = 0.75  # of a GPU's memory for weights: the rest is for keys, values and activations
@@ -143,11 +143,9 @@ def gpus_for(model: str, *, trust_remote_code: bool = False) -> int:
 
     if not torch.cuda.is_available():
         return 1
-    from transformers import AutoConfig
-
     if not weight_bytes(model):
         return 1
-    config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)  # unsaid, it would ask the terminal
+    config = load_config(model, trust_remote_code=trust_remote_code)
     heads = int(getattr(config, "num_attention_heads", 1))
     memory = torch.cuda.get_device_properties(0).total_memory
     return fewest_gpus(weight_bytes(model), memory, heads, torch.cuda.device_count())

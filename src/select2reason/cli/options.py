@@ -195,7 +195,8 @@ def words(text: str) -> tuple[str, ...]:
 
 def command_line() -> str:
     """What was typed, for a manifest; a user and a password in an address are left out."""
-    return re.sub(r"(\w://)[^/@\s]+@", r"\1***@", shlex.join(["select2reason", *sys.argv[1:]]))
+    shown = (re.sub(r"(\w://)[^/@\s]+@", r"\1***@", word) for word in sys.argv[1:])
+    return shlex.join(["select2reason", *shown])
 
 
 def print_json(result: object, **changed: object) -> None:

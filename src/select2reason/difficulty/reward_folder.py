@@ -44,9 +44,13 @@ def read_reward(folder: Path) -> SavedReward:
         raise UsageError(f"no {ABOUT} in {folder}; {fix}") from error
     except orjson.JSONDecodeError as error:
         raise UsageError(f"{folder / ABOUT} cannot be read ({error}); {fix}") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT or not about.keys() >= _KEYS:
+    if not isinstance(about, dict) or about.get("format") != FORMAT or not about.keys() >= _KEYS or not _known(about):
         raise UsageError(f"{folder / ABOUT} is of another version; fit it again with `select2reason reward fit`")
     return SavedReward(folder, about)
+
+
+def _known(about: Mapping[str, Any]) -> bool:
+    return about["kind"] in (NGRAM, HF) and isinstance(about["files"], Mapping)
 
 
 def load_reward(folder: Path, *, device: str | None = None) -> RewardModel:

@@ -205,7 +205,11 @@ def read_rates(folder: Path) -> pl.DataFrame:
     file = folder / RATES
     if not file.is_file():
         raise UsageError(f"no {RATES} in {folder}; give a folder that `select2reason rollout` wrote")
-    return pl.read_parquet(file)
+    rates = pl.read_parquet(file)
+    if missing := [name for name in ("question", "difficulty", *_BESIDE) if name not in rates.columns]:
+        told = f"{file} has no column {missing[0]}, so another version of select2reason wrote it"
+        raise UsageError(f"{told}; run the same rollout again: its answers are kept")
+    return rates
 
 
 def rollout_difficulty(folder: Path, questions: pl.Series) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import get_args
 
 import orjson
 import polars as pl
@@ -290,6 +291,9 @@ def load_problems(path: Path) -> tuple[ProblemSet, Asking]:
         problems = [Problem(**(line | {"options": tuple(line["options"])})) for line in lines]
         benchmark = Benchmark(**{name: about["benchmark"][name] for name in ("name", "title", "form", "problems")})
         asking = Asking(Sampling(**about["sampling"]), about["system"], about["model"])
+        if benchmark.form not in get_args(Form):
+            raise ValueError(f"it is not known what a {benchmark.form!r} is")
         return ProblemSet(benchmark, about["source"], problems, about["rows"]), asking
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); evaluate again, with its answers kept") from error
+        told = f"{path} is damaged, or by another version of select2reason ({error})"
+        raise RunError(f"{told}; move it away and evaluate again: the answers beside it are kept") from error

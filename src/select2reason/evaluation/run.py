@@ -7,7 +7,7 @@ and OUT/results.md the figures. Run again, a killed evaluation goes on; `regrade
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -19,7 +19,7 @@ import polars as pl
 from select2reason.answering import Drawing, claim, draw_missing, folder_of_answers, same_draws, same_model
 from select2reason.backends import BackendSettings
 from select2reason.benchmarks import Benchmark
-from select2reason.errors import OutputError, UsageError
+from select2reason.errors import OutputError, RunError, UsageError
 from select2reason.evaluation.comparison import PROBLEMS, Other, check_in_common, compare, read_other
 from select2reason.evaluation.problems import Asking, ProblemSet, load_problems, write_problems
 from select2reason.evaluation.results import ANSWERS, Evaluation, write_results
@@ -165,7 +165,7 @@ def _score_all(
         samples=samples,
         model=", ".join(models),
         version=version("select2reason"),
-        settings=orjson.loads((samples / _MODEL_NOTE).read_bytes()) if (samples / _MODEL_NOTE).is_file() else {},
+        settings=_settings(samples / _MODEL_NOTE),
         drawn=drawn,
         benchmarks=scores,
         average=_average(scores),
@@ -176,6 +176,16 @@ def _score_all(
     write_table(problems, out / PROBLEMS)
     write_results(done)
     return done
+
+
+def _settings(note: Path) -> Mapping[str, object]:
+    if not note.is_file():
+        return {}
+    try:
+        held: dict[str, object] = orjson.loads(note.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise RunError(f"{note} is damaged ({error}); move it away, and the same command goes on without it") from error
+    return held
 
 
 def _average(scores: Sequence[Score]) -> float | None:

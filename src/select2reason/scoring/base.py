@@ -126,6 +126,7 @@ def read_scores(pool: Pool, spec: ScorerSpec) -> pl.DataFrame:
     with sound(folder):
         columns = list(spec.outputs)
         frames = [pl.read_parquet(shard_path(folder, shard), columns=columns) for shard in range(len(pool.shards))]
-    if [frame.height for frame in frames] != list(pool.shards):
+    typed = all(frame.schema == pl.Schema(spec.outputs) for frame in frames)
+    if [frame.height for frame in frames] != list(pool.shards) or not typed:
         raise RunError(f"{folder} does not fit the pool; clear it with: select2reason cache --clear")
     return pl.concat(frames)

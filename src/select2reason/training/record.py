@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from select2reason.backends import sft
 from select2reason.backends.model_folder import parameters
+from select2reason.errors import OutputError
 from select2reason.extension import reach, read_config
-from select2reason.files import write_json
+from select2reason.files import refuse_other_format, write_json
 from select2reason.training import history
 from select2reason.training.encoding import Tokens
 from select2reason.training.planning import LOG, RESULT, Prepared
 from select2reason.training.settings import TrainSettings
 
 MODEL, MANIFEST = "model", "manifest.json"  # in OUT
+FORMAT = 1  # of the manifest
 _PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft", "deepspeed", "flash_attn", "liger_kernel")
 
 _RAN_AWAY = "the last loss is no number: the training ran away, and the model is of no use; lower --learning-rate"
@@ -58,7 +62,7 @@ def write_manifest(
     past = history.read(out / LOG)
     seconds = past.time_s
     manifest = {
-        "format": 1,
+        "format": FORMAT,
         "versions": {"python": platform.python_version(), **_versions()},
         "command": about.command,
         "selection": {
@@ -103,8 +107,16 @@ def _versions() -> dict[str, str | None]:
 
 
 def read_outcome(out: Path, *, again: bool) -> Trained:
-    """What the manifest in OUT says."""
-    held = orjson.loads((out / MANIFEST).read_bytes())
+    """What the manifest in OUT says. Raises UsageError where it is of another version, OutputError where damaged."""
+    try:
+        held = orjson.loads((out / MANIFEST).read_bytes())
+        refuse_other_format(out / MANIFEST, held, FORMAT, "choose another --out")
+        return _outcome(out, held, again=again)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputError(f"{out / MANIFEST} is damaged ({error!r}); choose another --out") from error
+
+
+def _outcome(out: Path, held: Mapping[str, Any], *, again: bool) -> Trained:
     return Trained(
         out=out,
         model=out / MODEL,

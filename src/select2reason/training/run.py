@@ -136,11 +136,24 @@ def _same(note: Path, identity: Mapping[str, Any], out: Path) -> None:
     wanted = orjson.loads(orjson.dumps(identity))
     done = any(file.exists() for file in (out / MANIFEST, out / MODEL, note.with_name(RESULT)))
     if note.is_file() and (done or sft.last_whole(out / CHECKPOINTS) is not None):
-        held = orjson.loads(note.read_bytes())
+        held = _held(note, out)
+        if unknown := sorted(set(held) - set(wanted)):
+            told = f"{out} holds a training by another version of select2reason (its settings have {unknown[0]})"
+            raise OutputError(f"{told}; go on with that one, or choose another --out")
         if differ := [name for name in wanted if name not in _NAMES and held.get(name) != wanted[name]]:
             words = ", ".join(f"{_option(name)} ({held.get(name)!s:.40}, not {wanted[name]!s:.40})" for name in differ)
             raise OutputError(f"{out} holds a training with another {words}; choose another --out")
     write_json(note, wanted)
+
+
+def _held(note: Path, out: Path) -> dict[str, Any]:
+    try:
+        held = orjson.loads(note.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise OutputError(f"{note} is damaged ({error}); choose another --out") from error
+    if not isinstance(held, dict):
+        raise OutputError(f"{note} is damaged; choose another --out")
+    return held
 
 
 def _option(name: str) -> str:

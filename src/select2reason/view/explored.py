@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from select2reason import cache
 from select2reason.errors import RunError, UsageError
+from select2reason.files import refuse_other_format
 from select2reason.hub import is_hub_id
 from select2reason.pool import Pool
 from select2reason.reasons import ELIGIBLE, OUTCOMES, REASONS, SELECTED
@@ -40,6 +41,7 @@ VERDICTS = ("right", "wrong", "none", "unknown")
 """What may be known of an answer; none: there is no final answer."""
 FLAGS = REASONS[: REASONS.index("same_question")]
 _DIGEST = re.compile("[0-9a-f]{16}")
+_FORMAT = 1  # of a selection's manifest (manifest.py)
 _CHOICES_KEPT = 4  # some 10 MB each for a million rows
 
 
@@ -197,6 +199,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """What is said of a selection. Raises UsageError where the folder is none."""
     try:
         manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
+        if manifest["selected"]:
+            refuse_other_format(folder / "manifest.json", manifest, _FORMAT, "run the same select again")
         kind, selected, weight = (
             manifest.get("kind", "selection"),
             manifest["selected"],
