@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from select2reason import json_records
+from select2reason.arrow_texts import check_but_texts
 from select2reason.errors import PoolError
 from select2reason.frames import from_arrow, from_values, stacked
 from select2reason.sources import SourceFile, packing_of
@@ -216,13 +217,12 @@ def _read_arrow(
 ) -> Iterator[RawBatch]:
     with pa.memory_map(str(source.path)) as mapped:
         start = 0
-        for whole, done in _arrow_batches(mapped):
+        for whole, done in _arrow_batches(source, mapped):
             wanted = whole.select(_wanted(whole.schema.names, columns))
             wanted.validate()  # cheap; offsets that lead out of their buffers would end the process
             step = _rows_within(wanted.nbytes, wanted.num_rows, batch_rows)
             for at in range(0, wanted.num_rows, step):
-                if source.path.stat().st_size < mapped.size():  # what is no longer there must not be touched: SIGBUS
-                    raise pa.ArrowInvalid("it became shorter while it was read")
+                _refuse_shorter(source, mapped)
                 part = wanted.slice(at, step)
                 yield from _arrow_batch(part, start, done, on_bad)
                 start += part.num_rows
@@ -234,15 +234,27 @@ def _arrow_reader(mapped: pa.MemoryMappedFile) -> pa.RecordBatchStreamReader | p
     return pa.ipc.open_file(mapped) if is_file else pa.ipc.open_stream(mapped)
 
 
-def _arrow_batches(mapped: pa.MemoryMappedFile) -> Iterator[tuple[pa.RecordBatch, float]]:
+def _arrow_batches(source: SourceFile, mapped: pa.MemoryMappedFile) -> Iterator[tuple[pa.RecordBatch, float]]:
     """Each batch, with the part of the file that it ends."""
     reader = _arrow_reader(mapped)
     if isinstance(reader, pa.RecordBatchFileReader):
         for i in range(reader.num_record_batches):
+            _refuse_shorter(source, mapped)
             yield reader.get_batch(i), (i + 1) / reader.num_record_batches
-    else:
-        for batch in reader:
-            yield batch, mapped.tell() / mapped.size()  # short of 1 by the mark that ends the stream
+        return
+    while True:
+        _refuse_shorter(source, mapped)
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        yield batch, mapped.tell() / mapped.size()  # short of 1 by the mark that ends the stream
+
+
+def _refuse_shorter(source: SourceFile, mapped: pa.MemoryMappedFile) -> None:
+    """What is mapped and no longer there must not be touched: that would end the process (SIGBUS)."""
+    if source.path.stat().st_size < mapped.size():
+        raise pa.ArrowInvalid("it became shorter while it was read")
 
 
 def _arrow_batch(batch: pa.RecordBatch, start: int, done: float, on_bad: OnBad) -> Iterator[RawBatch]:
@@ -250,35 +262,11 @@ def _arrow_batch(batch: pa.RecordBatch, start: int, done: float, on_bad: OnBad) 
     try:
         batch.validate(full=True)
     except pa.ArrowInvalid:
-        pa.record_batch(_AsBytes(batch)).validate(full=True)  # what is not text must be sound, or the file is damaged
+        check_but_texts(batch)
         batch, rows = _valid_rows(batch, rows, on_bad)
     if batch.num_rows:
         names = batch.schema.names
         yield RawBatch(pl.DataFrame({name: from_arrow(name, batch.column(name)) for name in names}), rows, done)
-
-
-@dataclass(frozen=True)
-class _AsBytes:
-    """A batch whose texts are taken for bytes, nothing being copied or looked at."""
-
-    batch: pa.RecordBatch
-
-    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
-        schema = pa.schema([field.with_type(_with_bytes(field.type)) for field in self.batch.schema])
-        return schema.__arrow_c_schema__(), self.batch.__arrow_c_array__()[1]
-
-
-def _with_bytes(kind: pa.DataType) -> pa.DataType:
-    bytes_of = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary(), pa.string_view(): pa.binary_view()}
-    if pa.types.is_dictionary(kind):
-        return pa.dictionary(kind.index_type, _with_bytes(kind.value_type), kind.ordered)
-    if pa.types.is_struct(kind):
-        return pa.struct([kind.field(i).with_type(_with_bytes(kind.field(i).type)) for i in range(kind.num_fields)])
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_with_bytes(kind.value_type)))
-    if pa.types.is_large_list(kind):
-        return pa.large_list(kind.value_field.with_type(_with_bytes(kind.value_type)))
-    return bytes_of.get(kind, kind)
 
 
 def _valid_rows(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from select2reason.errors import UsageError
+from select2reason.errors import UsageError, in_a_line
 
 ONLY = "main"  # the variant of a recipe that names none
 BASE = "base"  # the model before training, among the evaluations
@@ -57,11 +57,13 @@ def read_recipe(file: Path, out: Path) -> Recipe:
         text = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read {file} ({error.strerror}); give a recipe's file, or the name of one") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is no TOML ({error}); mend it") from error
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of 5,000 digits, endless nesting
+        raise UsageError(f"{file} is no TOML ({in_a_line(error)}); mend it") from error
     _refuse_unknown(text, file)
     if "pool" not in text.get("select", {}):
         raise UsageError(f"{file}: say which pool: pool = [...] under [select]")
+    for table in (text, *text.get("variants", {}).values()):
+        _refuse_pools(table.get("select", {}), file)
     variants = text.get("variants") or {ONLY: {}}
     evaluate = text.get("evaluate", {})
     against = evaluate.get("against", BASE if evaluate.get("base") else None)
@@ -78,6 +80,12 @@ def read_recipe(file: Path, out: Path) -> Recipe:
         base=base,
         stages=tuple(_stages(text, variants, out, base=base)),
     )
+
+
+def _refuse_pools(section: Mapping[str, Any], file: Path) -> None:
+    pools = section.get("pool", "")
+    if not all(isinstance(pool, str) for pool in (pools if isinstance(pools, list) else [pools])) or pools == []:
+        raise UsageError(f"{file}: pool is a name, or a list of names: pool = [...]")
 
 
 def _refuse_unknown(text: Mapping[str, Any], file: Path) -> None:

@@ -79,18 +79,19 @@ def table_files() -> dict[str, bytes]:
     views = pa.table({name: plain[name].cast(pa.string_view()) for name in ("question", "response")})
     words = plain.append_column("word", plain["category"].dictionary_encode())
     for name, table in {"plain": plain, "chats": chats, "many": many}.items():
-        found[f"{name}.parquet"] = _parquet(table, compression="snappy")
-        found[f"{name}.zstd.parquet"] = _parquet(table, compression="zstd", row_group_size=16, use_dictionary=False)
+        found[f"{name}.parquet"] = parquet(table, compression="snappy")
+        found[f"{name}.zstd.parquet"] = parquet(table, compression="zstd", row_group_size=16, use_dictionary=False)
         found[f"{name}.arrow"] = _arrow(table, pa.ipc.new_file)
         found[f"{name}.stream.arrow"] = _arrow(table, pa.ipc.new_stream)
-    found["bare.parquet"] = _parquet(plain, compression="none", data_page_version="2.0")
+    found["bare.parquet"] = parquet(plain, compression="none", data_page_version="2.0")
     found["views.arrow"] = _arrow(views, pa.ipc.new_stream)
     found["words.arrow"] = _arrow(words, pa.ipc.new_file)
     found["packed.arrow"] = _arrow(plain, pa.ipc.new_file, compression="zstd")
     return found
 
 
-def _parquet(table: pa.Table, **how: Any) -> bytes:  # noqa: ANN401 -- options of another library
+def parquet(table: pa.Table, **how: Any) -> bytes:
+    """A table as a Parquet file."""
     out = io.BytesIO()
     pq.write_table(table, out, **how)
     return out.getvalue()

@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import Counter
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -48,16 +47,17 @@ def _tried(asked: dict[str, Any], watched: bool) -> dict[str, Any]:
             answer["counts"] = _pool(**asked["pool"]) if "pool" in asked else _command(asked["argv"])
         except SystemExit as left:
             answer["code"] = left.code or 0
-        except BaseException:  # a panic of Rust is no Exception, and this process is there to see it
+        except BaseException:  # noqa: BLE001 -- a panic of Rust is no Exception, and this process is there to see it
             answer["crashed"] = traceback.format_exc()
     return answer | {"told": told.getvalue(), "out": out.getvalue()}
 
 
-def _command(argv: list[str]) -> None:
+def _command(argv: list[str]) -> dict[str, int]:
     from select2reason.cli import main as run
 
     sys.argv = ["select2reason", *argv]
     run()
+    return {}
 
 
 def _pool(files: list[str], cache: str) -> dict[str, int]:
@@ -80,7 +80,7 @@ def _pool(files: list[str], cache: str) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def _watching(watched: bool) -> Any:  # noqa: ANN401 -- a context
+def _watching(watched: bool) -> Any:
     """Note each line of the readers that runs, where that is wanted: it is slow."""
     if watched:
         threading.settrace(_seen)
@@ -89,10 +89,10 @@ def _watching(watched: bool) -> Any:  # noqa: ANN401 -- a context
         yield
     finally:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)
 
 
-def _seen(frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401 -- a trace function
+def _seen(frame: FrameType, event: str, _: object) -> Any:
     name = frame.f_code.co_filename
     if "/select2reason/" not in name:
         return None

@@ -95,7 +95,7 @@ def test_every_odd_line_is_read_or_set_aside(tmp_path: Path, often: Often, tell:
             pool = put(tmp_path, GOOD * 30 + line + b"\n", "pool.jsonl")
             child.run(f"select, {name}", "select", pool, "--out", tmp_path / "out", "--force", "--preset", "paper")
         tell("odd lines of JSON among good ones", tried=child.tried, lost=len(child.lost + wrong), **figures(child))
-    assert not child.lost and not wrong
+    assert not child.lost and not wrong, "\n".join([*child.lost, *map(str, wrong)])
 
 
 def test_every_odd_file_is_read_or_refused(tmp_path: Path, tell: Tell) -> None:
@@ -103,7 +103,7 @@ def test_every_odd_file_is_read_or_refused(tmp_path: Path, tell: Tell) -> None:
         for name, data in FILES.items():
             child.pool(name, [put(tmp_path, data, "pool.json")], tmp_path / "cache")
         tell("odd files of JSON", tried=child.tried, lost=len(child.lost), **figures(child))
-    assert not child.lost
+    assert not child.lost, "\n".join(child.lost)
     assert child.codes.keys() == {0, 2}
 
 
@@ -130,7 +130,7 @@ def test_damaged_text_is_read_or_refused(tmp_path: Path, often: Often, tell: Tel
         more = {"reached_new_lines": kept, "lines_reached": lines}
         told = figures(child) | more
         tell("damaged JSON Lines and arrays, packed or not", tried=child.tried, lost=len(child.lost + wrong), **told)
-    assert not child.lost and not wrong
+    assert not child.lost and not wrong, "\n".join([*child.lost, *map(str, wrong)])
     assert child.codes.keys() == {0, 2}
     assert child.peak_bytes < MOST_BYTES
 
@@ -144,7 +144,7 @@ def test_damaged_tables_are_read_or_refused(tmp_path: Path, often: Often, tell: 
             hurt = damage.damaged(data, chance, text=False)
             child.pool(f"{number} {name}", [put(tmp_path, hurt, name)], tmp_path / "cache")
         tell("damaged Parquet and Arrow files", tried=child.tried, lost=len(child.lost), **figures(child))
-    assert not child.lost
+    assert not child.lost, "\n".join(child.lost)
     assert child.codes.keys() == {0, 2}
     assert child.peak_bytes < MOST_PAGE_BYTES
 

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import polars as pl
 from select2reason.cache import key_of
 from select2reason.difficulty.features import strip_tail
 from select2reason.difficulty.reward import NgramModel
+from select2reason.difficulty.validation import Baselines
 from select2reason.errors import OutputError, UsageError
 from select2reason.files import file_digest
 
@@ -32,6 +33,7 @@ NGRAM, HF = "ngram", "hf"
 # Of questions without a prompt's tail, and their gold answers (null = unknown), which a language model does not read
 Predict = Callable[[pl.Series, pl.Series | None], "NDArray[np.float64]"]
 ABOUT, CARD, SEEN = "reward.json", "CARD.md", "trained_on.npy"
+_BASELINES = {field.name for field in fields(Baselines)}
 _KEYS = {"kind", "base", "files", "baselines", "train", "valid"}
 
 
@@ -44,13 +46,22 @@ def read_reward(folder: Path) -> SavedReward:
         raise UsageError(f"no {ABOUT} in {folder}; {fix}") from error
     except orjson.JSONDecodeError as error:
         raise UsageError(f"{folder / ABOUT} cannot be read ({error}); {fix}") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT or not about.keys() >= _KEYS or not _known(about):
+    if not isinstance(about, dict) or about.get("format") != FORMAT or not about.keys() >= _KEYS or not _sound(about):
         raise UsageError(f"{folder / ABOUT} is of another version; fit it again with `select2reason reward fit`")
     return SavedReward(folder, about)
 
 
-def _known(about: Mapping[str, Any]) -> bool:
-    return about["kind"] in (NGRAM, HF) and isinstance(about["files"], Mapping)
+def _sound(about: Mapping[str, Any]) -> bool:
+    """Whether what is read of it is of its kind."""
+    kinds = {"kind": str, "base": str, "files": dict, "baselines": dict, "train": int, "valid": int}
+    numbers = about["baselines"].values() if isinstance(about["baselines"], dict) else ()
+    plain = all(isinstance(about[name], kind) for name, kind in kinds.items())
+    return (
+        plain
+        and about["kind"] in (NGRAM, HF)
+        and len(numbers) == len(_BASELINES & about["baselines"].keys()) == len(_BASELINES)
+        and all(isinstance(number, int | float) for number in numbers)
+    )
 
 
 def load_reward(folder: Path, *, device: str | None = None) -> RewardModel:
@@ -88,7 +99,7 @@ class SavedReward:
         """Hashes of the questions it was fitted on, ascending. Raises UsageError where they are missing."""
         try:
             hashes: NDArray[np.uint64] = np.load(self.folder / SEEN, allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise UsageError(f"cannot read {self.folder / SEEN} ({error}); fit the model again") from error
         return hashes
 
