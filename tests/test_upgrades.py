@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from select2reason.cli import app
 from select2reason.cli.viewing import _recorded
 from select2reason.difficulty.reward_folder import read_reward
 from select2reason.difficulty.rollout import RATES, rollout_difficulty
+from select2reason.difficulty.validation import Baselines
 from select2reason.errors import OutputError, RunError, Select2ReasonError, UsageError
 from select2reason.evaluation.comparison import PROBLEMS, read_other
 from select2reason.evaluation.problems import load_problems
@@ -211,7 +213,7 @@ def test_scores_of_another_version_are_made_again(pool: Path, tmp_path: Path, mo
     before = {path.name for path in (pool.parent / "cache").glob("pools/*/scores/*")}
     select_here(pool, tmp_path / "second")
     new = {path.name for path in (pool.parent / "cache").glob("pools/*/scores/*")} - before
-    assert [name.partition("-")[0] for name in new] == ["trace"]
+    assert [name.partition("-")[0] for name in new] == ["lengths"]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +283,8 @@ def test_notes_of_questions_of_another_shape_are_made_anew(pool: Path, tmp_path:
     ids=["newer", "no format", "another kind", "files of another shape", "a key less"],
 )
 def test_a_reward_model_of_another_version_is_refused_by_name(tmp_path: Path, change: Change) -> None:
-    keys: dict[str, Any] = {"base": None, "baselines": {}, "train": {}, "valid": {}}
+    baselines = {field.name: 0.5 for field in fields(Baselines)}
+    keys: dict[str, Any] = {"base": "mix", "baselines": baselines, "train": 9, "valid": 1}
     (tmp_path / "reward.json").write_bytes(orjson.dumps({"format": 1, "kind": "ngram", "files": {}, **keys}))
     assert read_reward(tmp_path).about["kind"] == "ngram"
     changed(tmp_path / "reward.json", change)

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import orjson
+import polars as pl
 import pytest
 import yaml
 
@@ -149,13 +150,12 @@ def test_what_could_not_be_read_is_json_and_no_more(selected: tuple[Path, str]) 
         assert b"\x1b" not in line and b"\x07" not in line
 
 
-def test_a_column_whose_name_would_end_the_program_is_told(tmp_path: Path) -> None:
+def test_a_column_whose_name_would_end_the_program_is_written_as_json_spells_it(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_bytes(orjson.dumps({"question": "q", "response": "r", "a\0b": "x"}) + b"\n")
-    code, _, said = run(["select", "p.jsonl", "--out", "o"], tmp_path)
-    assert code == 2
-    assert said.splitlines()[-1] == (
-        "error: cannot read p.jsonl: a column's name holds a NUL character; fetch or write it again"
-    )
+    code, _, said = run(["select", "p.jsonl", "--preset", "paper", "--out", "o"], tmp_path)
+    assert code == 0, said
+    chosen = pl.read_parquet(tmp_path / "o" / "data" / "*.parquet")
+    assert chosen["a\\u0000b"].to_list() == ["x"]
 
 
 def test_a_hostile_selection_s_manifest_writes_no_configuration() -> None:
