@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from select2reason.backends.base import Messages
-from select2reason.backends.chats import render, spellings, token_ids
+from select2reason.backends.chats import render, token_ids
 from select2reason.backends.transformers import TransformersBackend
 from select2reason.difficulty.judge import LABELS, JudgePrompt, judged
 
@@ -28,7 +28,7 @@ QUESTIONS = ROOT.parent / "shared/data/difficulty/math_test_levels_passrates.par
 def official(backend: TransformersBackend, chats: Sequence[Messages]) -> NDArray[np.float64]:
     """d of each prompt from a `generate` call of its own."""
     tokenizer, model = backend._tokenizer, backend._model
-    wanted = [spellings(tokenizer.get_vocab(), label) for label in LABELS]
+    wanted = backend._spelled(LABELS)
     found = []
     for ids in token_ids(tokenizer, render(tokenizer, chats, backend.name, thinking=False)):
         prompt = torch.tensor([ids], device=model.device)
@@ -65,7 +65,7 @@ def main() -> None:
     """Time both ways by turns and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="folder of a chat model")
-    parser.add_argument("--rows", type=int, default=512)
+    parser.add_argument("--rows", type=int, default=512, help="questions, 3,500 at most")
     parser.add_argument("--official-rows", type=int, default=48, help="prompts of the slow way, out of the same")
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()

@@ -1,14 +1,16 @@
 """Tokens a second and peak memory of `train` on this machine, with and without padding-free batches, packing and Liger.
 
-    PYTHON benchmarks/train_speed.py OUT [--hidden 896 --layers 24 --tokens 16384 --steps 6]
+    PYTHON benchmarks/train_speed.py OUT [--hidden 896 --layers 24 --tokens 16384 --steps 6] [--only VARIANT ...]
 
 A Qwen2 of random weights (by default of Qwen2.5-0.5B's shape, 152,064 words) is trained on examples of random words,
-half of them of `--tokens` tokens and half of a third of that. Rates are from the second step on.
+half of them of nearly `--tokens` tokens and half of a third of that. Rates are from the second step on, and checkpoints
+are written after the last. What a variant leaves is removed, but for its log and what it said.
 """
 
 import argparse
 import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +22,10 @@ parser.add_argument("--layers", type=int, default=24)
 parser.add_argument("--heads", type=int, default=14)
 parser.add_argument("--tokens", type=int, default=16_384)
 parser.add_argument("--steps", type=int, default=6)
+parser.add_argument("--only", nargs="*", default=[], help="variants by their names")
 args = parser.parse_args()
 
+_FRAME = 160  # tokens of an example beside its response, and some to spare
 VARIANTS = {
     "one example at a time": ["--batch-size", "4"],
     "one at a time, Liger": ["--batch-size", "4", "--liger", "on"],
@@ -70,9 +74,8 @@ def make_selection(folder: Path, model: Path) -> None:
     words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
     rows = []
     for number in range(4 * args.steps):
-        size = args.tokens if number % 2 else args.tokens // 3
-        text = " ".join(rng.choice(words) for _ in range(size))
-        rows.append({"question": f"Question {number}?", "response": text[: 3 * size]})
+        size = (args.tokens if number % 2 else args.tokens // 3) - _FRAME
+        rows.append({"question": f"Question {number}?", "response": " ".join(rng.choice(words) for _ in range(size))})
     pool = folder.with_suffix(".jsonl")
     pool.write_text("".join(json.dumps(row) + "\n" for row in rows))
     own = ["select", str(pool), "--preset", "paper", "--fraction", "1", "--cutoff-len", "0", "--tokenizer", str(model)]
@@ -82,7 +85,10 @@ def make_selection(folder: Path, model: Path) -> None:
 def measured(name: str, words: list[str]) -> str:
     out = args.out / name.replace(" ", "-").replace(",", "")
     own = ["train", str(args.out / "selection"), "--model", str(args.out / "model"), "--max-steps", str(args.steps)]
+    own += ["--save-every", str(args.steps)]  # written between two steps, a checkpoint would be timed with them
     done = subprocess.run([sys.executable, "-m", "select2reason", *own, *words, "--out", str(out)], check=False)
+    for heavy in ("model", "checkpoints", "work"):
+        shutil.rmtree(out / heavy, ignore_errors=True)
     if done.returncode:
         return f"| {name} | failed | |"
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
@@ -95,5 +101,8 @@ def measured(name: str, words: list[str]) -> str:
 if __name__ == "__main__":
     make_model(args.out / "model")
     make_selection(args.out / "selection", args.out / "model")
-    rows = [measured(name, words) for name, words in VARIANTS.items()]
-    print("\n".join(["| batches | tokens/s | peak GiB |", "|---|---|---|", *rows]))
+    rows = ["| batches | tokens/s | peak GiB |", "|---|---|---|"]
+    for name in args.only or VARIANTS:
+        rows.append(measured(name, VARIANTS[name]))
+        print(rows[-1], flush=True)
+    print("\n".join(rows))

@@ -58,6 +58,12 @@ def test_neither_batches_nor_a_shared_prefix_change_a_score(backend: Transformer
     assert np.ptp(np.array(expected)[:, 1]) > 0.01  # else the test could not tell one prompt from another
 
 
+def test_the_vocabulary_is_handed_out_once(backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = backend.label_logprobs(CHATS, LABELS).low
+    monkeypatch.setattr(backend._tokenizer, "get_vocab", lambda: pytest.fail("handed out again"))
+    assert np.array_equal(first, backend.label_logprobs(CHATS, LABELS).low)
+
+
 def test_a_prompt_over_the_context_is_not_scored_and_harms_no_other(tmp_path: Path) -> None:
     backend = TransformersBackend(str(make_chat_model(tmp_path, context=80)), device="cpu")
     found = backend.label_logprobs([*CHATS[:1], [{"role": "user", "content": "long " * 60}]], LABELS).low

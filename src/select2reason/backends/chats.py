@@ -99,6 +99,21 @@ def spellings(vocabulary: Mapping[str, int], label: str) -> list[int]:
     return found
 
 
+class Spelled:
+    """`spellings` by a tokenizer, each looked up once: it takes 0.3 s to hand out a vocabulary of 150,000 tokens."""
+
+    def __init__(self, tokenizer: ChatTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[str, list[int]] = {}
+
+    def __call__(self, labels: Sequence[str]) -> list[list[int]]:
+        """Ids for each label. Raises UsageError where there is none."""
+        if new := [label for label in labels if label not in self._known]:
+            vocabulary = self._tokenizer.get_vocab()
+            self._known |= {label: spellings(vocabulary, label) for label in new}
+        return [self._known[label] for label in labels]
+
+
 def _byte_token(label: str) -> list[str]:
     """SentencePiece's fall-back for a text of one byte."""
     data = label.encode()

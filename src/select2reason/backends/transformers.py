@@ -17,13 +17,13 @@ import numpy as np
 
 from select2reason.backends.base import Completion, Done, LabelLogprobs, Messages, Sampling
 from select2reason.backends.chats import (
+    Spelled,
     batches_of,
     common_prefix,
     opened_tag,
     refuse_over_context,
     render,
     seed_of,
-    spellings,
     token_ids,
 )
 from select2reason.backends.loading import best_device, load_model, load_tokenizer, needs
@@ -57,6 +57,7 @@ class TransformersBackend:
         self.name = model
         self._device = device or best_device()
         self._tokenizer = load_tokenizer(model, revision=revision, trust_remote_code=trust_remote_code)
+        self._spelled = Spelled(self._tokenizer)
         self._model = load_model(
             "AutoModelForCausalLM",
             model,
@@ -75,8 +76,7 @@ class TransformersBackend:
         """See `Backend`. Exact; a prompt that does not fit the model's context is not scored."""
         import torch
 
-        vocabulary = self._tokenizer.get_vocab()
-        wanted = [spellings(vocabulary, label) for label in labels]
+        wanted = self._spelled(labels)
         ids = token_ids(self._tokenizer, render(self._tokenizer, prompts, self.name, thinking=False))
         fitting = [row for row, prompt in enumerate(ids) if 0 < len(prompt) <= self._context]
         values = np.full((len(prompts), len(labels)), np.nan)

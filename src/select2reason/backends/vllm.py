@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from select2reason.backends.base import Completion, Done, LabelLogprobs, Messages, Sampling
-from select2reason.backends.chats import opened_tag, refuse_over_context, render, seed_of, spellings, token_ids
+from select2reason.backends.chats import Spelled, opened_tag, refuse_over_context, render, seed_of, token_ids
 from select2reason.backends.loading import load_config, load_tokenizer, needs
 from select2reason.errors import RunError, UsageError, in_a_line
 
@@ -45,6 +45,7 @@ class VllmBackend:
         self.name = model
         self._one_at_a_time = threading.Lock()
         self._tokenizer = load_tokenizer(model, revision=revision, trust_remote_code=trust_remote_code)
+        self._spelled = Spelled(self._tokenizer)
         try:
             self._engine = LLM(
                 model=model,
@@ -71,8 +72,7 @@ class VllmBackend:
         """See `Backend`. Exact; a prompt that does not fit the model's context is not scored."""
         from vllm import SamplingParams
 
-        vocabulary = self._tokenizer.get_vocab()
-        wanted = [spellings(vocabulary, label) for label in labels]
+        wanted = self._spelled(labels)
         ids = token_ids(self._tokenizer, render(self._tokenizer, prompts, self.name, thinking=False))
         fitting = [row for row, prompt in enumerate(ids) if 0 < len(prompt) < self._context]
         how = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=sorted({t for ts in wanted for t in ts}))
