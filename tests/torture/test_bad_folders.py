@@ -135,15 +135,14 @@ def test_damaged_selections(tmp_path: Path, often: Often, tell: Tell) -> None:
         for number in range(often(40, 1_000)):
             shutil.copytree(whole, hurt)
             name = hurt_folder(hurt, chance)
-            command, words = chance.choice(
-                [
-                    ("export", ["export", hurt, "--to", "sharegpt", "--out", out]),
-                    ("export", ["export", hurt, "--to", "llamafactory", "--out", out]),
-                    ("train", ["train", hurt, "--model", tmp_path / "no-model", "--out", out]),
-                    ("view", ["view", hurt, "--no-browser", "--port", str(taken)]),
-                    ("select --force", ["select", pool, "--rows", "5", "--out", hurt, "--force"]),
-                ]
-            )
+            commands: list[tuple[str, list[str | Path]]] = [
+                ("export", ["export", hurt, "--to", "sharegpt", "--out", out]),
+                ("export", ["export", hurt, "--to", "llamafactory", "--out", out]),
+                ("train", ["train", hurt, "--model", tmp_path / "no-model", "--out", out]),
+                ("view", ["view", hurt, "--no-browser", "--port", str(taken)]),
+                ("select --force", ["select", pool, "--rows", "5", "--out", hurt, "--force"]),
+            ]
+            command, words = chance.choice(commands)
             child.run(f"{number} {command}, {name} damaged", *words)
             for folder in (hurt, out):
                 shutil.rmtree(folder, ignore_errors=True)
