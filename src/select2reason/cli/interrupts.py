@@ -39,7 +39,9 @@ class _State:
 
 
 def hear() -> None:
-    """From now on both signals end the program, whatever it does at that moment."""
+    """From now on both signals end the program, whatever it does at that moment; to be asked again changes nothing."""
+    if _State.pipe >= 0:
+        return
     out, _State.pipe = os.pipe()
     os.set_blocking(_State.pipe, False)
     for number in _SIGNALS:
