@@ -53,7 +53,7 @@ def begun(folder: Path) -> Callable[[], bool]:
 
 
 def test_select(tmp_path: Path, often: Often, tell: Tell) -> None:
-    write_pool(tmp_path / "pool.jsonl", often(2_000, 9_000))
+    write_pool(tmp_path / "pool.jsonl", often(1_000, 9_000))
     words = ("select", "../pool.jsonl", "--out", "out")
     calm = in_folder(tmp_path / "calm", *words)
     process = calm.start()
@@ -95,7 +95,7 @@ def _killed_in_time(command: Command, after_s: float) -> bool:
 
 
 def test_score(tmp_path: Path, often: Often, tell: Tell) -> None:
-    questions = often(1_200, 2_500)
+    questions = often(600, 2_500)
     write_pool(tmp_path / "pool.jsonl", questions)
     rng, kills, twice = np.random.default_rng(1), 0, 0
     with serving(judging) as server:
@@ -103,7 +103,7 @@ def test_score(tmp_path: Path, often: Often, tell: Tell) -> None:
         calm = in_folder(tmp_path / "calm", *words)
         calm.run()
         once = len(server.asked)
-        for number, row in enumerate(rounds(often(2, 12))):
+        for number, row in enumerate(rounds(often(1, 12))):
             killed, kept = in_folder(tmp_path / f"killed{number}", *words), dict[str, tuple[int, int]]()
             server.asked.clear()
             for _ in range(row):

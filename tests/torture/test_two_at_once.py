@@ -54,7 +54,7 @@ class _Other(Command):
 
 
 def test_select_with_one_cache(tmp_path: Path, often: Often, tell: Tell) -> None:
-    write_pool(tmp_path / "pool.jsonl", often(2_000, 9_000))
+    write_pool(tmp_path / "pool.jsonl", often(600, 9_000))
     calm = in_folder(tmp_path / "calm", "select", "../pool.jsonl", "--out", "out")
     calm.run()
     for number in range(tries := often(1, 10)):
@@ -92,7 +92,7 @@ def test_select_into_one_output(force: bool, tmp_path: Path, often: Often, tell:
 
 
 def test_score(tmp_path: Path, often: Often, tell: Tell) -> None:
-    write_pool(tmp_path / "pool.jsonl", 1_200)
+    write_pool(tmp_path / "pool.jsonl", often(200, 1_200))
     with serving(judging) as server:
         words = ("score", "../pool.jsonl", "--difficulty", "judge", "--model", "m", "--base-url", server.url)
         calm = in_folder(tmp_path / "calm", *words)
