@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from select2reason.parts import part_file, part_folder
+from select2reason.export import folder
+from select2reason.files import write_json
+from select2reason.parts import exchanged, part_file, part_folder
 
 HOLDING = """
 import sys, time
 from pathlib import Path
-from select2reason.parts import part_file, part_folder
+from select2reason.export import folder
+from select2reason.files import write_json
+from select2reason.parts import exchanged, part_file, part_folder
 make = part_folder if sys.argv[2] == "folder" else part_file
 with make(Path(sys.argv[1])) as part:
     print(part, flush=True)
@@ -68,3 +72,29 @@ def test_a_name_that_is_taken_is_passed_over(tmp_path: Path) -> None:
         one.replace(tmp_path / "made")
     assert (tmp_path / "made").read_text() == "first"
     assert [*tmp_path.iterdir()] == [tmp_path / "made"]
+
+
+def test_two_folders_change_places_in_one_step(tmp_path: Path) -> None:
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    if not exchanged(tmp_path / "new", tmp_path / "old"):
+        pytest.skip("this system or disk cannot exchange two names")
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["new"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["old"]
+    assert not exchanged(tmp_path / "new", tmp_path / "missing")
+
+
+@pytest.mark.parametrize("can", [True, False], ids=["in one step", "in two"])
+def test_an_earlier_result_is_replaced_and_nothing_is_left(
+    can: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not can:
+        monkeypatch.setattr(folder, "exchanged", lambda part, place: False)
+    for text in ("first", "second"):
+        with folder.whole_folder(tmp_path / "out", force=True, kind="export") as part:
+            (part / "rows").write_text(text)
+            versions = {"select2reason": "1"}
+            write_json(part / "manifest.json", {"kind": "export", "versions": versions, "outputs": {"rows": ""}})
+    assert (tmp_path / "out" / "rows").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -6,6 +6,7 @@ the next one that makes the same removes it. Another machine's parts, and those 
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import glob
 import itertools
@@ -43,6 +44,17 @@ def _part(place: Path, make: Callable[[Path], None]) -> Iterator[Path]:
         _remove(part)
         os.close(held)
         _sweep(place)
+
+
+def exchanged(part: Path, place: Path) -> bool:
+    """Whether two paths could change places, so that at no moment there is nothing at either: not every system and disk
+    can do it."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE, of Linux
+    return bool(rename(here, os.fsencode(part.absolute()), here, os.fsencode(place.absolute()), exchange) == 0)
 
 
 def _new(place: Path, make: Callable[[Path], None]) -> tuple[Path, int]:

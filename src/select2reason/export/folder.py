@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from select2reason.errors import OutputError
 from select2reason.files import file_digest
-from select2reason.parts import part_folder
+from select2reason.parts import exchanged, part_folder
 from select2reason.pool import OWN, TEXT, Pool
 from select2reason.tags import answer_of
 from select2reason.trace import SYSTEM_PROMPT
@@ -106,9 +106,12 @@ def _kind(manifest: Mapping[str, Any]) -> str:
 
 
 def _put_in_place(part: Path, out: Path, *, force: bool, kind: Kind) -> None:
-    """Rename; what stands there is set aside first and, should the renaming fail, put back."""
+    """Rename, or change places with what stands there, in one step; where a disk cannot do that, it is set aside first
+    and, should the renaming fail, put back."""
     while not _renamed(part, out):  # something is there, and may have come there meanwhile
         _refuse_existing(out, force=force, kind=kind)
+        if exchanged(part, out):
+            return
         with part_folder(_hidden(out)) as aside, suppress(FileNotFoundError):
             old = out.rename(aside / "old")
             try:
