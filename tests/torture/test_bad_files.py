@@ -23,6 +23,7 @@ from tests.torture import damage
 from tests.torture.conftest import Tell
 from tests.torture.processes import as_others, run
 from tests.torture.reader import reader
+from tests.torture.test_bad_input import figures
 
 Often = Callable[[int, int], int]
 GOOD = damage.lines(damage.layouts()["question-solution"])
@@ -165,7 +166,7 @@ def test_a_file_that_is_written_meanwhile(tmp_path: Path, often: Often, tell: Te
         with reader() as child:
             for number in range(often(20, 300)):
                 child.pool(f"try {number}", [path], tmp_path / "cache")
-            tell("a pool that is written while it is read", tried=child.tried, lost=len(child.lost), codes=child.codes)
+            tell("a pool that is written while it is read", tried=child.tried, lost=len(child.lost), **figures(child))
     finally:
         stop.set()
         writer.join()
