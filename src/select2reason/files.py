@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import tokenize
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -15,6 +17,11 @@ import orjson
 
 from select2reason.errors import OutputError, UsageError
 
+ARRAY_DAMAGE = (
+    *(OSError, EOFError, KeyError, MemoryError, OverflowError, SyntaxError, TypeError, ValueError),
+    *(tokenize.TokenError, zipfile.BadZipFile),
+)
+"""What NumPy raises over a damaged file of arrays: its header is an expression of Python, which is read as one."""
 _DIGESTED_BYTES = 8 << 20  # at once: between two pieces the digest may wait for other threads' Python
 
 

@@ -18,6 +18,7 @@ import orjson
 import polars as pl
 
 from select2reason.cache import key_of
+from select2reason.files import ARRAY_DAMAGE
 from select2reason.parts import part_file, part_folder
 from select2reason.pool import FORMAT, Pool, text_file
 
@@ -60,7 +61,7 @@ def _kept(note: Path, rows: int) -> NDArray[np.uint64] | None:
     """What was written down of these rows; None where nothing was, or something else."""
     try:
         hashes: NDArray[np.uint64] = np.load(note, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except ARRAY_DAMAGE:
         return None
     return hashes if hashes.shape == (rows,) and hashes.dtype == np.uint64 else None
 

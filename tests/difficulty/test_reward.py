@@ -25,6 +25,7 @@ from select2reason.difficulty.features import (
 )
 from select2reason.difficulty.fitting import Settings, fit
 from select2reason.difficulty.reward import FAMILIAR, NgramModel, load_builtin
+from select2reason.difficulty.reward_folder import SavedReward
 from select2reason.errors import UsageError
 
 DEEPSCALER = Path(__file__).parents[3] / "shared/data/difficulty/deepscaler_qwen25math7b_passrate.parquet"
@@ -316,3 +317,11 @@ def test_builtin_ranks_real_questions() -> None:
     assert (
         np.corrcoef(with_gold, rows["difficulty"].rank())[0, 1] > 0.54
     )  # these questions were fitted on: a check of the wiring; the card holds the honest figures
+
+
+def test_a_damaged_list_of_questions_is_one_line(tmp_path: Path) -> None:
+    header = b"{'descr': (\n"  # NumPy reads it as Python, and does not expect that to fail so
+    for content in (b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header):
+        (tmp_path / "trained_on.npy").write_bytes(content)
+        with pytest.raises(UsageError, match=r"cannot read .*trained_on.npy .*; fit the model again"):
+            SavedReward(tmp_path, {}).trained_on()

@@ -16,7 +16,6 @@ from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
@@ -36,6 +35,7 @@ from select2reason.difficulty.features import (
     strip_tail,
 )
 from select2reason.errors import UsageError
+from select2reason.files import ARRAY_DAMAGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,7 +128,7 @@ class NgramModel:
         try:
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
                 return _from_arrays(dict(stored))
-        except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
+        except ARRAY_DAMAGE as error:
             raise UsageError(f"{file} is no model of this version ({error}); fit it again") from error
 
     def _predict(self, questions: pl.Series, golds: pl.Series) -> NDArray[np.float64]:

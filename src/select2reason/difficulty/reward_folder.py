@@ -23,7 +23,7 @@ from select2reason.difficulty.features import strip_tail
 from select2reason.difficulty.reward import NgramModel
 from select2reason.difficulty.validation import Baselines
 from select2reason.errors import OutputError, UsageError
-from select2reason.files import file_digest
+from select2reason.files import ARRAY_DAMAGE, file_digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,7 +99,7 @@ class SavedReward:
         """Hashes of the questions it was fitted on, ascending. Raises UsageError where they are missing."""
         try:
             hashes: NDArray[np.uint64] = np.load(self.folder / SEEN, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except ARRAY_DAMAGE as error:
             raise UsageError(f"cannot read {self.folder / SEEN} ({error}); fit the model again") from error
         return hashes
 
