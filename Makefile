@@ -28,7 +28,7 @@ bench: $(VENV)/.dev
 guard: $(VENV)/.dev
 	$(BIN)/python benchmarks/guard.py
 
-torture: $(VENV)/.dev # hours: every test of tests/torture as often as docs/reliability.md says, its figures in torture.jsonl
+torture: $(VENV)/.dev # over an hour: every test of tests/torture as often as docs/reliability.md says, its figures in torture.jsonl
 	rm -f torture.jsonl
 	SELECT2REASON_TORTURE=$(CURDIR)/torture.jsonl $(BIN)/python -m pytest tests/torture
 	cat torture.jsonl
