@@ -19,7 +19,12 @@ from select2reason.pool import Pool
 def check_accounts(folder: Path, pool: Pool, counts: Mapping[str, int]) -> None:
     """Raise RunError, naming the file to report, where a selection that is about to be published has lost or made up a
     row: `folder` holds its files, `counts` the rows of each reason, `selected` among them."""
-    wrong = next((told for told in (*_unlike(folder, pool, counts), *_lost(pool))), None)
+    aside = pl.DataFrame(
+        [(row["source"], row["source_row"]) for row in pool.set_aside()],
+        schema={"source": pl.Int64, "source_row": pl.Int64},
+        orient="row",
+    )
+    wrong = next((told for told in (*_unlike(folder, pool, counts, aside.height), *_lost(pool, aside))), None)
     if wrong:
         raise RunError(
             f"internal error: the rows do not add up ({wrong}), so nothing was written; please report it with the file "
@@ -27,16 +32,16 @@ def check_accounts(folder: Path, pool: Pool, counts: Mapping[str, int]) -> None:
         )
 
 
-def _unlike(folder: Path, pool: Pool, counts: Mapping[str, int]) -> Iterator[str]:
+def _unlike(folder: Path, pool: Pool, counts: Mapping[str, int], set_aside: int) -> Iterator[str]:
     """The counts against one another, and against the files."""
     chosen = sum(_rows(file) for file in folder.glob("data/*.parquet"))
     with (folder / "quarantine.jsonl").open("rb") as lines:
-        aside = sum(1 for _ in lines)
+        told = sum(1 for _ in lines)
     compared = {
         "rows in scores.parquet, and in the pool": (_rows(folder / "scores.parquet"), pool.rows),
         "rows with a reason, and in the pool": (sum(counts.values()), pool.rows),
         "rows in data, and selected": (chosen, counts.get("selected", 0)),
-        "lines in quarantine.jsonl, and set aside": (aside, sum(1 for _ in pool.set_aside())),
+        "lines in quarantine.jsonl, and set aside": (told, set_aside),
     }
     yield from (f"{what}: {one:,} and {other:,}" for what, (one, other) in compared.items() if one != other)
 
@@ -45,15 +50,11 @@ def _rows(file: Path) -> int:
     return int(pq.read_metadata(file).num_rows)
 
 
-def _lost(pool: Pool) -> Iterator[str]:
-    """Of each source: rows read = rows with an example + rows that were set aside whole, and its examples are there."""
+def _lost(pool: Pool, aside: pl.DataFrame) -> Iterator[str]:
+    """Of each source: rows read = rows with an example + rows that were set aside whole, and its examples are there.
+    `aside`: source and row of all that was set aside."""
     found = pool.narrow(["source", "source_row"]).cast(pl.Int64)
     places = found.unique()
-    aside = pl.DataFrame(
-        [(row["source"], row["source_row"]) for row in pool.set_aside()],
-        schema={"source": pl.Int64, "source_row": pl.Int64},
-        orient="row",
-    )
     whole = aside.unique().join(places, on=["source", "source_row"], how="anti")
     made, used, left = (dict(frame["source"].value_counts().iter_rows()) for frame in (found, places, whole))
     for source, (part, label) in enumerate(zip(pool.parts, pool.labels, strict=True)):

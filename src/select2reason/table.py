@@ -142,13 +142,13 @@ def candidates(
         trace_tokens=table["trace_tokens"].to_numpy(),
         total_tokens=table["total_tokens"].to_numpy(),
         rethinking_tokens=table["rethinking_tokens"].to_numpy(),
-        question_group=groups_or_none(table["question_group"]),
+        question_group=groups_or_alone(table["question_group"]),
         category=_category_codes(pool),
         dropped=dropped,
     )
 
 
-def groups_or_none(groups: pl.Series) -> NDArray[np.integer[Any]]:
+def groups_or_alone(groups: pl.Series) -> NDArray[np.integer[Any]]:
     """Question groups as selection takes them; where questions were not compared, each is a group of its own."""
     return np.arange(len(groups)) if groups.null_count() else groups.to_numpy()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,27 +11,14 @@ from starlette.testclient import TestClient
 
 from select2reason.view import Answers, Recorded
 from select2reason.view.guard import HEADERS, WRITING, Guard
-from select2reason.view.server import _Handlers, make_app
+from select2reason.view.server import _Handlers
 
 from ..view.conftest import Looked
+from ..view.conftest import client as client
 from ..view.conftest import demo as demo
+from ..view.conftest import guard as guard
 
-HOME = "http://127.0.0.1:8765"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-
-@pytest.fixture
-def guard() -> Guard:
-    return Guard()
-
-
-@pytest.fixture
-def client(demo: Looked, guard: Guard) -> Iterator[TestClient]:
-    """A browser that was let in."""
-    recorded = Recorded(tuple(map(str, demo.pools)), {"cache_dir": str(demo.cache)}, 10)
-    with TestClient(make_app(Answers(demo.open()), recorded, guard), base_url=HOME) as client:
-        client.get("/", params={"token": guard.entry})
-        yield client
 
 
 @pytest.fixture

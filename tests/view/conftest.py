@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from select2reason import pipeline
 from select2reason.demo import make_demo_pool
 from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
-from select2reason.view import Explored, explore
+from select2reason.view import Answers, Explored, Recorded, explore
+from select2reason.view.guard import Guard
+from select2reason.view.server import make_app
 
 from ..conftest import SHARED
 
+HOME = "http://127.0.0.1:8765"
 LONG = 5_000_000  # characters of the hostile pool's longest trace
 SCRIPT = "<script>window.hacked = 1</script>"
 IMAGE = '<img src=x onerror="window.hacked = 2"> & <b onmouseover="window.hacked = 3">bold</b>'
@@ -53,6 +57,20 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Looked:
     folder = tmp_path_factory.mktemp("demo")
     make_demo_pool(folder / "pool.jsonl", examples=600)
     return select(folder, [folder / "pool.jsonl"], SelectSettings())
+
+
+@pytest.fixture
+def guard() -> Guard:
+    return Guard()
+
+
+@pytest.fixture
+def client(demo: Looked, guard: Guard) -> Iterator[TestClient]:
+    """A browser that was let in."""
+    recorded = Recorded(tuple(map(str, demo.pools)), {"cache_dir": str(demo.cache)}, 10)
+    with TestClient(make_app(Answers(demo.open()), recorded, guard), base_url=HOME) as client:
+        assert client.get("/", params={"token": guard.entry}).status_code == 200
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -22,23 +22,7 @@ from select2reason.view import Answers, Recorded
 from select2reason.view.guard import HEADERS, WRITING, Guard
 from select2reason.view.server import make_app, serve
 
-from .conftest import Looked
-
-HOME = "http://127.0.0.1:8765"
-
-
-@pytest.fixture
-def guard() -> Guard:
-    return Guard()
-
-
-@pytest.fixture
-def client(demo: Looked, guard: Guard) -> Iterator[TestClient]:
-    """A browser that was let in."""
-    recorded = Recorded(tuple(map(str, demo.pools)), {"cache_dir": str(demo.cache)}, 10)
-    with TestClient(make_app(Answers(demo.open()), recorded, guard), base_url=HOME) as client:
-        assert client.get("/", params={"token": guard.entry}).status_code == 200
-        yield client
+from .conftest import HOME, Looked
 
 
 def get(client: TestClient, path: str, **parameters: str | float) -> Any:

@@ -66,7 +66,6 @@ class Choosing:
         str,
         typer.Option(help="Reasons for which no row is left out, e.g. `cut_off,duplicate`.", rich_help_panel=RULES),
     ] = ""
-
     checks: Annotated[
         Literal["all", "used"] | None,
         typer.Option(

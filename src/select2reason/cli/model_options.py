@@ -221,7 +221,7 @@ class Checking:
             difficulty=difficulty,
             engine=settings,
             judge=prompt,
-            contamination=self.contamination and self.contamination == "on",
+            contamination=None if self.contamination is None else self.contamination == "on",
             benchmark_files=words(self.benchmark_files),
         )
 

@@ -28,7 +28,7 @@ from select2reason.pool import Pool
 from select2reason.reasons import ELIGIBLE, OUTCOMES, REASONS, SELECTED
 from select2reason.selection import Candidates, Ranked, rank, rows_of_fraction
 from select2reason.signs import visible
-from select2reason.table import groups_or_none
+from select2reason.table import groups_or_alone
 
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int32]
@@ -142,7 +142,7 @@ class Explored:
                 trace_tokens=self.trace_tokens,
                 total_tokens=table["total_tokens"].to_numpy(),
                 rethinking_tokens=table["rethinking_tokens"].to_numpy(),
-                question_group=groups_or_none(table["question_group"]),
+                question_group=groups_or_alone(table["question_group"]),
                 category=np.full(table.height, -1, np.int32),
                 dropped=np.where(self.eligible, ELIGIBLE, self._reasons).astype(np.int8),
             )
