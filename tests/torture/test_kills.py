@@ -168,7 +168,7 @@ def test_answers(name: str, tmp_path: Path, often: Often, tell: Tell) -> None:
                 now = whole_lines(killed.out)
                 assert now.startswith(kept)
                 kept = now
-            before = len(server.asked)
+            before = _arrived(server)
             killed.run()
             assert len(server.asked) - before == questions * ANSWERS - kept.count(b"\n")  # none that is kept
             assert len(server.asked) <= questions * ANSWERS + row * (AT_ONCE + 2) * ANSWERS
@@ -177,6 +177,15 @@ def test_answers(name: str, tmp_path: Path, often: Often, tell: Tell) -> None:
             assert comparable(killed.out) == comparable(calm.out)
             assert unfinished(killed.folder) == []
     tell(f"kills of {name}", tried=kills, lost=0, answers=questions * ANSWERS, drawn_again_a_kill=twice)
+
+
+def _arrived(server: Loopback) -> int:
+    """How often it was asked, once what a killed process had sent has arrived as well."""
+    arrived = -1
+    while arrived != len(server.asked):
+        arrived = len(server.asked)
+        time.sleep(0.5)
+    return arrived
 
 
 def whole_lines(out: Path) -> bytes:
