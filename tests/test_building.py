@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -24,6 +23,7 @@ from select2reason.errors import PoolError, UsageError
 from select2reason.layouts import detect
 from select2reason.pool import Pool
 from select2reason.readers import probe
+from select2reason.text_shards import heights, text_file
 from tests.reading import added_up, content, only, pool_of, response, texts
 
 WriteRows = Callable[..., Path]
@@ -71,7 +71,7 @@ def test_a_source_that_fails_leaves_nothing(tmp_path: Path, write_rows: WriteRow
 def test_what_a_killed_process_left_is_no_hindrance(tmp_path: Path, write_rows: WriteRows) -> None:
     left = tmp_path / f"pool.{platform.node()}.{os.getpid()}.0.part"
     left.mkdir()
-    (left / "text-00000.parquet").write_text("half")
+    (left / "text-00000.arrow").write_text("half")
     assert built(write_rows([GOOD]), out=tmp_path / "pool").rows == 1
     assert not left.exists()
 
@@ -88,7 +88,7 @@ def test_a_pool_that_is_there_already_is_kept(tmp_path: Path, write_rows: WriteR
 def test_groups_and_shards_keep_their_bounds_in_rows(
     tmp_path: Path, write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building, "_GROUP_ROWS", 4)
+    monkeypatch.setattr(building, "_BATCH_ROWS", 4)
     monkeypatch.setattr(building, "_SHARD_ROWS", 10)
     rows = [{"question": f"q{i}", "response": "r"} for i in range(23)]
     pool = built(write_rows(rows), out=tmp_path / "pool")
@@ -100,7 +100,7 @@ def test_groups_and_shards_keep_their_bounds_in_rows(
 def test_groups_and_shards_keep_their_bounds_in_bytes(
     tmp_path: Path, write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building, "_GROUP_BYTES", 100)
+    monkeypatch.setattr(building, "_BATCH_BYTES", 100)
     monkeypatch.setattr(building, "_SHARD_BYTES", 250)
     sizes = [10, 10, 90, 10, 500, 10, 10, 40, 40, 99, 1]  # of the response; a question adds 1
     pool = built(write_rows([{"question": "q", "response": "r" * size} for size in sizes]), out=tmp_path / "pool")
@@ -109,12 +109,8 @@ def test_groups_and_shards_keep_their_bounds_in_bytes(
 
 
 def groups(pool: Pool) -> list[list[int]]:
-    """The rows of every row group, by shard."""
-    found = []
-    for shard in range(len(pool.shards)):
-        held = pq.read_metadata(pool.root / f"text-{shard:05}.parquet")
-        found.append([held.row_group(i).num_rows for i in range(held.num_row_groups)])
-    return found
+    """The rows of every batch, by shard."""
+    return [heights(text_file(pool.root, shard)) for shard in range(len(pool.shards))]
 
 
 BUILD_ONE = """
@@ -273,7 +269,7 @@ def test_lines_arrays_and_columns_give_the_same_pool(
     tmp_path: Path, rows: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(building, "_SHARD_ROWS", 5)
-    monkeypatch.setattr(building, "_GROUP_ROWS", 2)
+    monkeypatch.setattr(building, "_BATCH_ROWS", 2)
     put = [dict(zip(("question", "response", "gold", "id"), row, strict=True)) for row in rows]
     put[0]["question"] += "?"  # a pool of blank questions alone is refused
     put = [row | {"id": None if row["id"] is None else row["id"] % 2**60} for row in put]
@@ -291,12 +287,11 @@ def test_lines_arrays_and_columns_give_the_same_pool(
     assert all(added_up(pool) for pool in (first, *others))
 
 
-@pytest.mark.parametrize(("large", "codec"), [(1 << 30, "UNCOMPRESSED"), (1, "LZ4")])
+@pytest.mark.parametrize(("large", "packed"), [(1 << 30, False), (1, True)])
 def test_large_pools_are_compressed(
-    tmp_path: Path, write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch, large: int, codec: str
+    tmp_path: Path, write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch, large: int, packed: bool
 ) -> None:
     monkeypatch.setattr(building, "_LARGE_BYTES", large)
-    pool = built(write_rows([GOOD | {"question": f"q{n}"} for n in range(5)]), out=tmp_path / "pool")
-    column = pq.read_metadata(pool.root / "text-00000.parquet").row_group(0).column(0)
-    assert column.compression.startswith(codec)
-    assert [row[0] for row in texts(pool)] == [f"q{n}" for n in range(5)]
+    pool = built(write_rows([GOOD | {"question": f"q{n}" * 9_000} for n in range(5)]), out=tmp_path / "pool")
+    assert ((pool.root / "text-00000.arrow").stat().st_size < pool.text_bytes / 2) == packed
+    assert [row[0] for row in texts(pool)] == [f"q{n}" * 9_000 for n in range(5)]

@@ -12,7 +12,7 @@ import pytest
 from select2reason import building, export, pipeline
 from select2reason import pool as pools
 from select2reason.errors import OutputError
-from select2reason.export import folder
+from select2reason.export import data
 from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 
 from .conftest import WriteRows
@@ -31,7 +31,7 @@ def test_data_is_cut_into_files_and_stays_in_order(
 ) -> None:
     monkeypatch.setattr(building, "_SHARD_ROWS", 7)
     monkeypatch.setattr(pools, "_CHUNK_BYTES", 900)
-    monkeypatch.setattr(folder, "_FILE_BYTES", 2_000)
+    monkeypatch.setattr(data, "_FILE_BYTES", 2_000)
     chosen = select(write_rows(ROWS), tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out" / "data").iterdir())
     assert len(names) > 2

@@ -24,7 +24,7 @@ WriteRows = Callable[..., Path]
 
 @pytest.fixture
 def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "_GROUP_ROWS", 3)
+    monkeypatch.setattr(building, "_BATCH_ROWS", 3)
     monkeypatch.setattr(building, "_SHARD_ROWS", 7)
 
 
@@ -52,7 +52,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     path = folder / "pool.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows_of(40)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(building, "_GROUP_ROWS", 3)
+        patch.setattr(building, "_BATCH_ROWS", 3)
         patch.setattr(building, "_SHARD_ROWS", 7)
         return pool_of(path, cache_dir=folder)
 
@@ -70,8 +70,10 @@ def test_any_rows_are_taken_in_the_order_asked_for(
     monkeypatch.setattr(pool, "_DEALT_BYTES", dealt)
     monkeypatch.setattr(pool, "_CHUNK_BYTES", chunk)
     monkeypatch.setattr(pool, "_HELD_BYTES", held)
-    chunks = list(spread.take(np.array(asked, np.uint32), ["question"], spill=tmp_path / "spill"))
-    assert [name for part in chunks for name in part["question"]] == [f"q{i}" for i in asked]
+    with spread.take(np.array(asked, np.uint32), ["question"], spill=tmp_path / "spill") as chunks:
+        parts = {chunk.start: chunk.load()["question"].to_list() for chunk in reversed(chunks)}
+        assert {chunk.start: chunk.rows for chunk in chunks} == {start: len(part) for start, part in parts.items()}
+    assert [name for start in sorted(parts) for name in parts[start]] == [f"q{i}" for i in asked]
     assert not (tmp_path / "spill").exists()
 
 
@@ -82,13 +84,14 @@ def test_chunks_keep_their_bounds_and_their_number(
     monkeypatch.setattr(pool, "_HELD_BYTES", held)
     monkeypatch.setattr(pool, "_CHUNK_BYTES", 100)
     backwards = np.arange(40, dtype=np.uint32)[::-1]
-    sizes = [
-        part.select(pl.sum_horizontal(pl.col(TEXT).str.len_bytes().fill_null(0))).to_series().sum()
-        for part in spread.take(backwards, TEXT, spill=tmp_path / "spill")
-    ]
+    size_of = pl.sum_horizontal(pl.col(TEXT).str.len_bytes().fill_null(0))
+    with spread.take(backwards, TEXT, spill=tmp_path / "spill") as chunks:
+        sizes = [chunk.load().select(size_of).to_series().sum() for chunk in chunks]
+    assert sizes == [chunk.text_bytes for chunk in chunks]
     assert len(sizes) > 5 and max(sizes) <= 100 + 43  # and one row more
     monkeypatch.setattr(pool, "_MOST_CHUNKS", 3)
-    assert len(list(spread.take(backwards, ["question"], spill=tmp_path / "spill"))) <= 4
+    with spread.take(backwards, ["question"], spill=tmp_path / "spill") as chunks:
+        assert len(chunks) <= 4
 
 
 def test_what_is_not_read_to_the_end_leaves_nothing(
@@ -96,10 +99,9 @@ def test_what_is_not_read_to_the_end_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(pool, "_CHUNK_BYTES", 50)
     monkeypatch.setattr(pool, "_HELD_BYTES", 0)
-    chunks = spread.take(np.arange(40, dtype=np.uint32), ["question"], spill=tmp_path / "spill")
-    next(chunks)
-    assert (tmp_path / "spill").exists()
-    chunks.close()  # type: ignore[attr-defined]
+    with spread.take(np.arange(40, dtype=np.uint32), ["question"], spill=tmp_path / "spill") as chunks:
+        chunks[0].load()
+        assert (tmp_path / "spill").exists()
     assert not (tmp_path / "spill").exists()
 
 
@@ -233,6 +235,7 @@ def test_an_empty_pool_can_be_asked(tmp_path: Path) -> None:
     empty = Pool(tmp_path, 0, "d", (), 0, (), ())
     (tmp_path / "quarantine.jsonl").touch()
     assert empty.narrow(["correct"]).height == 0 and empty.own_columns() == []
-    assert list(empty.take(np.array([], np.uint32), TEXT, spill=tmp_path / "spill")) == []
+    with empty.take(np.array([], np.uint32), TEXT, spill=tmp_path / "spill") as chunks:
+        assert chunks == []
     with pytest.raises(PoolError, match=r"^the pool holds no example; give a file with rows"):
         refuse_too_bad(empty, 1.0)

@@ -46,7 +46,7 @@ def built(
 ) -> Pool:
     """30 rows in 3 shards of 4 row groups (of at most 3 rows)."""
     monkeypatch.setattr(building, "_SHARD_ROWS", 10)
-    monkeypatch.setattr(building, "_GROUP_ROWS", 3)
+    monkeypatch.setattr(building, "_BATCH_ROWS", 3)
     file = sources.find_files(str(write_rows([{"question": "q" * (n + 1), "response": "r"} for n in range(30)])))[0]
     layouts_of = {file.label: layouts.detect(readers.probe(file))}
     out = tmp_path / "built"
@@ -143,7 +143,7 @@ def test_a_torn_shard_is_one_clear_line(pool: Pool, content: bytes) -> None:
     shard_path(spec(Lengths()).folder(pool.root), 1).write_bytes(content)
     with pytest.raises(RunError, match=r"is damaged .*cache --clear"):
         read_scores(pool, spec(Lengths()))
-    (pool.root / "text-00000.parquet").write_bytes(content)
+    (pool.root / "text-00000.arrow").write_bytes(content)
     with pytest.raises(RunError, match=r"is damaged .*cache --clear"):
         list(pool.batches(["question"], shard=0))
 

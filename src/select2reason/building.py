@@ -16,35 +16,34 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import orjson
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from select2reason import readers
 from select2reason.canonical import canonical
 from select2reason.frames import repeated, stacked, without
 from select2reason.layouts import Layout
 from select2reason.parts import part_folder
-from select2reason.pool import FORMAT, TEXT, Pool, SourcePart, text_file
+from select2reason.pool import FORMAT, TEXT, Pool, SourcePart
 from select2reason.readers import HEAD_CHARS, BadRow
 from select2reason.sources import SourceFile
+from select2reason.text_shards import TextWriter, end_to_end, text_file
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 Progress = Callable[[float], None]
-_TEXT_SCHEMA = pa.schema([(name, pa.string_view()) for name in TEXT])  # as Polars holds it: written without a copy
 _SHARD_ROWS = 8_192
 _SHARD_BYTES = 256 << 20
-_GROUP_ROWS = 1_024
-_LARGE_BYTES = 1 << 30  # of source files: from there on disk is dearer than the tenth of the time that LZ4 takes
-_GROUP_BYTES = 6 << 20  # of text in one row group, so that one batch never holds much more than that
+_BATCH_ROWS = 1_024
+_LARGE_BYTES = 1 << 30  # of source files: from there on disk is dearer than the time that LZ4 takes
+_BATCH_BYTES = 6 << 20  # of text, and one row more
 
 
 class Watcher(Protocol):
     """Works on the text while it is in memory, so that the pool need not be read once more."""
 
     def add(self, batch: pl.DataFrame) -> None:
-        """The next rows of the pool (columns `pool.TEXT`), in order, whole row groups."""
+        """The next rows of the pool (columns `pool.TEXT`), in order, a batch as it is written."""
         ...
 
     def finish(self, root: Path, shard: int) -> None:
@@ -73,7 +72,7 @@ def build(
     """
     with part_folder(out) as part:
         large = sum(file.path.stat().st_size for file in files) >= _LARGE_BYTES
-        with _Builder(part, watchers, compression="lz4" if large else "none") as builder:
+        with _Builder(part, watchers, packed=large) as builder:
             for number, file in enumerate(files):
                 builder.add(number, file, layout_of[file.label], partial(_part_done, progress, number, len(files)))
             builder.finish(digest)
@@ -87,29 +86,25 @@ def _part_done(progress: Progress, number: int, files: int, done: float) -> None
     progress((number + done) / files)
 
 
-def _write_group(writer: pq.ParquetWriter, group: pl.DataFrame) -> None:
-    writer.write_table(group.to_arrow(compat_level=pl.CompatLevel.newest()), row_group_size=_GROUP_ROWS)
-
-
 class _Builder:
-    """Fills shards one after another; keeps one shard of narrow columns in memory, and of text one row group beside
+    """Fills shards one after another; keeps one shard of narrow columns in memory, and of text one batch beside
     those that are written and watched."""
 
-    def __init__(self, root: Path, watchers: Sequence[Watcher], *, compression: str) -> None:
+    def __init__(self, root: Path, watchers: Sequence[Watcher], *, packed: bool) -> None:
         self.root = root
-        self._compression = compression
+        self._packed = packed
         self.watchers = watchers
         self.parts: list[SourcePart] = []
         self.shards: list[int] = []
         self.rows = 0
         self.text_bytes = 0
         self._quarantine = (root / "quarantine.jsonl").open("wb")
-        self._writer: pq.ParquetWriter | None = None
-        self._background = ThreadPoolExecutor(1)  # compresses one row group while the next is read
+        self._writer: TextWriter | None = None
+        self._background = ThreadPoolExecutor(1)  # compresses one batch while the next is read
         self._written: Future[None] | None = None
-        self._group: list[pl.DataFrame] = []
+        self._batch: list[pl.DataFrame] = []
         self._narrow: list[pl.DataFrame] = []
-        self._group_bytes = self._shard_bytes = 0
+        self._batch_bytes = self._shard_bytes = 0
 
     def __enter__(self) -> _Builder:
         return self
@@ -138,57 +133,51 @@ class _Builder:
         self.parts.append(SourcePart(rows + aside.unread_rows, bad, self.rows - before, str(layout)))
 
     def _append(self, frame: pl.DataFrame) -> None:
-        """Cut so that no row group and no shard outgrows its bounds by more than one row."""
+        """Cut so that no batch and no shard outgrows its bounds by more than one row."""
         sizes = frame.select(pl.sum_horizontal(pl.col(TEXT).str.len_bytes().fill_null(0)).cast(pl.Int64)).to_series()
         frame = frame.hstack([sizes.alias("text_bytes")])
         narrow = [name for name in frame.columns if name not in TEXT]
         while frame.height:
             now, frame = frame.head(room := self._room(frame["text_bytes"])), frame.slice(room)
             text_bytes = int(now["text_bytes"].sum())
-            self._group.append(now[[*TEXT]])
+            self._batch.append(now[[*TEXT]])
             self._narrow.append(now[narrow])
-            self._group_bytes += text_bytes
+            self._batch_bytes += text_bytes
             self._shard_bytes += text_bytes
             self.text_bytes += text_bytes
             self.rows += now.height
-            if sum(map(len, self._group)) >= _GROUP_ROWS or self._group_bytes >= _GROUP_BYTES:
-                self._flush_group()
+            if sum(map(len, self._batch)) >= _BATCH_ROWS or self._batch_bytes >= _BATCH_BYTES:
+                self._flush_batch()
             if sum(map(len, self._narrow)) >= _SHARD_ROWS or self._shard_bytes >= _SHARD_BYTES:
                 self._flush_shard()
 
     def _room(self, sizes: pl.Series) -> int:
         """How many rows of these sizes the open group and shard still take: up to the one that fills them."""
-        rows = min(_GROUP_ROWS - sum(map(len, self._group)), _SHARD_ROWS - sum(map(len, self._narrow)))
-        room_bytes = min(_GROUP_BYTES - self._group_bytes, _SHARD_BYTES - self._shard_bytes)
+        rows = min(_BATCH_ROWS - sum(map(len, self._batch)), _SHARD_ROWS - sum(map(len, self._narrow)))
+        room_bytes = min(_BATCH_BYTES - self._batch_bytes, _SHARD_BYTES - self._shard_bytes)
         return min(rows, int((sizes.cum_sum() < room_bytes).sum()) + 1)
 
-    def _flush_group(self) -> None:
-        if not self._group:
+    def _flush_batch(self) -> None:
+        if not self._batch:
             return
         if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                text_file(self.root, len(self.shards)),
-                _TEXT_SCHEMA,
-                compression=self._compression,
-                use_dictionary=False,
-                write_statistics=False,
-                store_schema=False,  # read back as plain strings
-            )
+            self._writer = TextWriter(text_file(self.root, len(self.shards)), TEXT, packed=self._packed)
         self._wait()
-        group = pl.concat(self._group, rechunk=False)
-        self._group, self._group_bytes = [], 0
-        self._written = self._background.submit(_write_group, self._writer, group)
+        batch = end_to_end(pl.concat(self._batch, rechunk=True))
+        self._batch, self._batch_bytes = [], 0
+        self._written = self._background.submit(self._writer.write, batch)
+        shared = pl.DataFrame(pl.from_arrow(batch))
         for watcher in self.watchers:
-            watcher.add(group)
+            watcher.add(shared)
 
     def _wait(self) -> None:
-        """Until the row group under way is written; raises what its writing raised."""
+        """Until the batch under way is written; raises what its writing raised."""
         if self._written:
             written, self._written = self._written, None
             written.result()
 
     def _flush_shard(self) -> None:
-        self._flush_group()
+        self._flush_batch()
         if self._writer is None:
             return
         self._wait()

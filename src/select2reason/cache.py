@@ -15,8 +15,11 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import orjson
 from platformdirs import user_cache_path
@@ -40,8 +43,7 @@ class CachedPool:
 
 def cache_root(folder: Path | None = None) -> Path:
     """The cache folder, made if need be. Raises OutputError where it cannot be written."""
-    chosen = folder or os.environ.get("SELECT2REASON_CACHE") or user_cache_path("select2reason", appauthor=False)
-    root = Path(chosen).expanduser()
+    root = _root(folder)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -51,9 +53,39 @@ def cache_root(folder: Path | None = None) -> Path:
     return root
 
 
+def _root(folder: Path | None) -> Path:
+    chosen = folder or os.environ.get("SELECT2REASON_CACHE") or user_cache_path("select2reason", appauthor=False)
+    return Path(chosen).expanduser()
+
+
 def key_of(*parts: object) -> str:
     """A short stable name for anything that JSON can hold."""
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
+
+
+def begin_digests(folder: Path | None, names: Sequence[str]) -> None:
+    """Begin to read those of these that are files, and new, on a thread of its own: loading the program leaves a core
+    free. `content_digests` waits for what it asks for, and takes nothing else from it."""
+    known = _known(_root(folder) / "files.json")
+    new: list[tuple[Path, Future[str]]] = []
+    for name in names:
+        with suppress(OSError, RuntimeError, ValueError):  # what is wrong with a name is told where it is looked for
+            file = Path(name).expanduser()
+            if file.is_file() and (mark := _mark(file)) not in known.keys() | _begun.keys():
+                _begun[mark] = Future()
+                new.append((file, _begun[mark]))
+    Thread(target=_finish, args=(new,), daemon=True).start()
+
+
+_begun: dict[str, Future[str]] = {}
+
+
+def _finish(files: Sequence[tuple[Path, Future[str]]]) -> None:
+    for file, digest in files:
+        try:
+            digest.set_result(file_digest(file))
+        except OSError as error:
+            digest.set_exception(error)
 
 
 def content_digests(root: Path, files: Sequence[Path], *, on_new: Callable[[], None] = lambda: None) -> list[str]:
@@ -62,31 +94,40 @@ def content_digests(root: Path, files: Sequence[Path], *, on_new: Callable[[], N
     `on_new` is called before the first that is read: what new files ask for can begin beside it.
     """
     book = root / "files.json"
-    try:
-        held = orjson.loads(book.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        held = {}
-    known: dict[str, str] = (
-        {k: v for k, v in held.items() if _SHA256.fullmatch(str(v))} if isinstance(held, dict) else {}
-    )
+    known = _known(book)
     digests: list[str] = []
     new = False
     for file in files:
-        stat = file.stat()
-        mark = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
+        mark = _mark(file)
         if mark not in known:
             if not new:
                 on_new()
             new = True
-            known[mark] = _digest(file)
+            known[mark] = _digest(file, mark)
         digests.append(known[mark])
     _replace(book, orjson.dumps(known))
     return digests
 
 
-def _digest(file: Path) -> str:
+def _known(book: Path) -> dict[str, str]:
+    """The digests that are written down, by the marks of their files."""
     try:
-        return file_digest(file)
+        held = orjson.loads(book.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return {k: v for k, v in held.items() if _SHA256.fullmatch(str(v))} if isinstance(held, dict) else {}
+
+
+def _mark(file: Path) -> str:
+    """What is another one once the file is."""
+    stat = file.stat()
+    return f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
+
+
+def _digest(file: Path, mark: str) -> str:
+    begun = _begun.pop(mark, None)
+    try:
+        return begun.result() if begun else file_digest(file)
     except PermissionError as error:
         raise PoolError(f"no permission to read {file}; check its rights") from error
 

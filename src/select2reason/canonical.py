@@ -13,7 +13,7 @@ import orjson
 import polars as pl
 
 from select2reason import tags
-from select2reason.frames import WHITE, as_text, repeated, texts
+from select2reason.frames import as_text, blank, repeated, texts
 from select2reason.layouts import Layout
 
 OWN = "own:"  # before the name of a carried column, so that none can clash with a canonical one
@@ -210,7 +210,7 @@ def _said(turn: Mapping[str, object]) -> str | None:
 
 def _problem() -> pl.Expr:
     """Why a row cannot be used at all; null where it can."""
-    no_question = pl.col("question").is_null() | (pl.col("question").str.strip_chars(WHITE) == "")
+    no_question = pl.col("question").is_null() | blank(pl.col("question"))
     return (
         pl.when(no_question)
         .then(pl.lit("no question (null, empty, or a chat that is not one question and one reply)"))

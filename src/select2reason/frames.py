@@ -8,6 +8,7 @@ or compared (structs without fields, unions, intervals, very deep nesting).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from types import NoneType
 
@@ -16,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 WHITE = "".join(chr(c) for c in range(0x3001) if chr(c).isspace())  # what str.strip trims, for Polars too
+_NOT_WHITE = f"[^{re.escape(WHITE)}]"
 _MOST_LEVELS = 16  # of nesting that stays typed: Polars took 16 s for one value nested 500 deep, and crashed at 1,000
 _EXACT_FLOAT = 2**53  # whole numbers beyond it are not all a float
 _NOT_STORED = (
@@ -79,6 +81,12 @@ def _without_categories(dtype: pl.DataType) -> pl.DataType:
 def repeated(name: str, value: object, dtype: type[pl.DataType], rows: int) -> pl.Series:
     """A column of one value, without a query."""
     return pl.Series(name, [value], dtype=dtype).new_from_index(0, rows)
+
+
+def blank(texts: pl.Expr) -> pl.Expr:
+    """Whether a text is white space throughout, or empty; looked at up to its first other sign, where trimming it
+    would copy the rest."""
+    return ~texts.str.contains(_NOT_WHITE)
 
 
 def without(frame: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -25,6 +25,7 @@ from select2reason.errors import OutputError, UsageError
 from select2reason.files import write_json
 from select2reason.manifest import choosing, manifest_of, reading, write_beside
 from select2reason.opening import open_pool
+from select2reason.pool import TEXT
 from select2reason.progress import say, stage
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.reasons import OUTCOMES, ROW_RULES
@@ -93,20 +94,25 @@ def select(
         "counts": dict(outcome.counts),
         "notes": list(outcome.notes),
     }
-    with export.whole_folder(out, force=force, kind="selection") as folder, ThreadPoolExecutor(1) as beside:
-        drawn = beside.submit(
-            lambda: report.selection_page(  # drawn in Python while the data is compressed
-                table,
-                manifest=manifest,
-                examples=showing.examples(scored.pool, table, ranked, chosen, selection.rows),
-                comparison=compare_choices(ranked, selection, table, cutoff_tokens=chosen.cutoff_tokens),
-                shown=showing.shown(scored, table),
-            )
+
+    def page() -> str:
+        return report.selection_page(
+            table,
+            manifest=manifest,
+            examples=showing.examples(scored.pool, table, ranked, chosen, selection.rows),
+            comparison=compare_choices(ranked, selection, table, cutoff_tokens=chosen.cutoff_tokens),
+            shown=showing.shown(scored, table),
         )
-        with stage("writing", outcome.selected) as advance:
-            export.write_data(scored.pool, selection.rows, table, folder, carried=carried, advance=advance)
-        page = drawn.result()
-        (folder / "report.html").write_text(page, encoding="utf-8")
+
+    with export.whole_folder(out, force=force, kind="selection") as folder:
+        with (
+            stage("writing", outcome.selected) as advance,
+            scored.pool.take(selection.rows, TEXT, spill=folder / "spill") as chunks,
+            ThreadPoolExecutor(1) as beside,
+        ):
+            drawn = beside.submit(page)  # in Python, while the data is compressed
+            export.write_data(scored.pool, selection.rows, chunks, table, folder, carried=carried, advance=advance)
+        (folder / "report.html").write_text(drawn.result(), encoding="utf-8")
         write_beside(folder, scored, table, manifest, card=dataset_card(manifest, table))
         check_accounts(folder, scored.pool, outcome.counts)
     return outcome

@@ -1,20 +1,23 @@
-"""The pool on disk: canonical Parquet shards, made once from any layout, read in batches ever after.
+"""The pool on disk: canonical shards, made once from any layout, read in batches ever after.
 
-Wide text stays on disk, in `text-*.parquet` (question, head, trace, tail, gold; head + trace + tail is the response as
-it stands); what is narrow stands beside it in `rows-*.parquet`, shard for shard: where a row came from, its category,
-the pool's own flags and the carried columns (prefix `own:`). A row's position is its name in every later table.
+Wide text stays on disk, in `text-*.arrow` (question, head, trace, tail, gold; head + trace + tail is the response as
+it stands; text_shards.py). What is narrow stands beside it in `rows-*.parquet`, shard for shard: where a row came from,
+its category, the pool's own flags and the carried columns (prefix `own:`). A row's position is its name in every later
+table.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +29,18 @@ import pyarrow.parquet as pq
 
 from select2reason.canonical import OWN as OWN
 from select2reason.errors import PoolError, RunError
-from select2reason.frames import stacked
+from select2reason.frames import stacked, without
+from select2reason.text_shards import heights, pick, read, text_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 1  # raised whenever the shards change shape or meaning: an older pool is then built again, never misread
+FORMAT = 2  # raised whenever the shards change shape or meaning: an older pool is then built again, never misread
 TEXT = ("question", "head", "trace", "tail", "gold")
 _CHUNK_BYTES = 8 << 20  # of text that `take` orders in memory at once
 _HELD_BYTES = 128 << 20  # of text that `take` holds rather than deals out
 _DEALT_BYTES = 32 << 20  # of text that it deals out at once
-_READERS = 2  # row groups that it reads at once
+_READERS = 2  # batches that it reads at once
 _MOST_CHUNKS = 200  # open files while `take` deals rows out
 
 
@@ -45,7 +49,9 @@ def sound(root: Path) -> Iterator[None]:
     """Reading what the cache holds: what fails there is a damaged cache, and the message says how to mend it."""
     try:
         yield
-    except (pl.exceptions.PolarsError, pa.ArrowException, FileNotFoundError) as error:
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+            raise
         head = str(error).partition("\n")[0]
         raise RunError(f"{root} is damaged ({head}); clear it with: select2reason cache --clear") from error
 
@@ -96,10 +102,9 @@ class Pool:
         return np.concatenate([[0], np.cumsum(self.shards, dtype=np.int64)])
 
     def batches(self, columns: Sequence[str], *, shard: int) -> Iterator[pl.DataFrame]:
-        """The text of one shard in order, a row group at a time (at most 1,024 rows)."""
-        with sound(self.root), pq.ParquetFile(text_file(self.root, shard)) as file:
-            for group in range(file.num_row_groups):
-                yield pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=list(columns))))
+        """The text of one shard in order, some at a time (at most 1,024 rows)."""
+        with sound(self.root):
+            yield from read(text_file(self.root, shard), columns)
 
     def narrow(self, columns: Sequence[str], *, rows: NDArray[np.uint32] | None = None) -> pl.DataFrame:
         """Narrow columns of all rows, or of some in the order given; a column that a shard lacks is null there."""
@@ -142,45 +147,49 @@ class Pool:
         names = dict.fromkeys(name for schema in schemas for name in schema.names if name.startswith(OWN))
         return [name.removeprefix(OWN) for name in names]
 
-    def take(self, rows: NDArray[np.uint32], columns: Sequence[str], *, spill: Path) -> Iterator[pl.DataFrame]:
+    @contextmanager
+    def take(self, rows: NDArray[np.uint32], columns: Sequence[str], *, spill: Path) -> Iterator[list[Chunk]]:
         """The text of these rows in the order given, in chunks of some 8 MB.
 
         The pool is read once. What is more than can be held is dealt out to one file per chunk in `spill` (made and
         removed here), then each chunk is put in order by itself.
         """
         if not len(rows):
+            yield []
             return
         sizes = np.cumsum(self.narrow(["text_bytes"])["text_bytes"].to_numpy()[rows], dtype=np.int64)
-        chunk_of = sizes // max(_CHUNK_BYTES, int(sizes[-1]) // _MOST_CHUNKS)
-        _, chunk_of = np.unique(chunk_of, return_inverse=True)
-        if sizes[-1] <= _HELD_BYTES:
+        size = int(sizes[-1])
+        _, starts, chunk_of = np.unique(
+            sizes // max(_CHUNK_BYTES, size // _MOST_CHUNKS), return_index=True, return_inverse=True
+        )
+        if size <= _HELD_BYTES:
             held = pl.concat(self._gather(rows, columns), rechunk=False)
-            place = np.argsort(held["at"].to_numpy())
-            for part in np.split(place, np.flatnonzero(np.diff(chunk_of)) + 1):
-                yield held[part].drop("at")
+            place = np.split(np.argsort(held["at"].to_numpy()), starts[1:])
+            yield _chunks(starts, sizes, [partial(_ordered, held, part) for part in place])
             return
         spill.mkdir(parents=True, exist_ok=True)
         try:
-            yield from self._dealt(rows, columns, chunk_of, spill)
+            paths = self._dealt(rows, columns, chunk_of, spill)
+            yield _chunks(starts, sizes, [partial(_dealt_back, path) for path in paths])
         finally:
             shutil.rmtree(spill, ignore_errors=True)
 
     def few(self, rows: NDArray[np.uint32], columns: Sequence[str]) -> pl.DataFrame:
         """The text of a few rows, in the order given, all in memory."""
-        empty = pl.DataFrame(schema=dict.fromkeys([*columns], pl.String) | {"at": pl.Int64})
-        return pl.concat([empty, *self._gather(rows, columns)]).sort("at").drop("at")
+        return pl.concat([_nothing(columns), *self._gather(rows, columns)]).sort("at").drop("at")
 
     def asking(self, words: Sequence[str]) -> NDArray[np.bool_]:
         """Of each row whether its question holds all these words, in any case; the questions are read for it."""
         held = [pl.col("question").str.contains(pl.lit(f"(?i){re.escape(word)}")) for word in words]
-        files = [text_file(self.root, shard) for shard in range(len(self.shards))]
-        with sound(self.root):
-            found = pl.scan_parquet(files).select(pl.all_horizontal(pl.lit(True), *held))
-            return found.collect(engine="streaming").to_series().fill_null(False).to_numpy()
+        asked = pl.all_horizontal(pl.lit(True), *held).fill_null(False).alias("")
+        batches = (batch for shard in range(len(self.shards)) for batch in self.batches(["question"], shard=shard))
+        found = [batch.select(asked).to_series().to_numpy() for batch in batches]
+        return np.concatenate([np.empty(0, np.bool_), *found])
 
     def _dealt(
         self, rows: NDArray[np.uint32], columns: Sequence[str], chunk_of: NDArray[np.intp], spill: Path
-    ) -> Iterator[pl.DataFrame]:
+    ) -> list[Path]:
+        """The files of the chunks, each with its rows in the pool's order."""
         paths = [spill / f"{chunk:05}.arrow" for chunk in range(int(chunk_of[-1]) + 1)]
         with ExitStack() as stack:
             writers: dict[int, pa.RecordBatchWriter] = {}
@@ -192,14 +201,10 @@ class Pool:
                         writers[number] = stack.enter_context(pa.ipc.new_stream(str(paths[number]), table.schema))
                     writers[number].write_table(table)
         writers.clear()  # a file is closed with its writer's last name, and its space is free once it is unlinked
-        for path in paths:
-            with pa.OSFile(str(path)) as file:
-                table = pa.ipc.open_stream(file).read_all()
-            yield pl.DataFrame(pl.from_arrow(table)).sort("at").drop("at")
-            path.unlink()
+        return paths
 
     def _gather(self, rows: NDArray[np.uint32], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Pool order; `at` is each row's place in the order asked for. Row groups without such a row are not read."""
+        """Pool order; `at` is each row's place in the order asked for. Batches without such a row are not read."""
         with ThreadPoolExecutor(_READERS) as threads, sound(self.root):
             under_way: deque[Future[pl.DataFrame]] = deque()
             for wanted in self._wanted(rows):
@@ -209,28 +214,54 @@ class Pool:
             while under_way:
                 yield under_way.popleft().result()
 
-    def _wanted(
-        self, rows: NDArray[np.uint32]
-    ) -> Iterator[tuple[Path, pq.FileMetaData, int, NDArray[np.int64], NDArray[np.int64]]]:
-        """The row groups that hold such rows: file, metadata, number, the rows within it, their places in `rows`."""
+    def _wanted(self, rows: NDArray[np.uint32]) -> Iterator[tuple[Path, int, NDArray[np.int64], NDArray[np.int64]]]:
+        """The batches that hold such rows: file, number, the rows within it, their places in `rows`."""
         order = np.argsort(rows, kind="stable")
         ordered = rows[order].astype(np.int64)
         for shard, first in enumerate(self.starts[:-1]):
-            start = int(first)
+            start, file = int(first), text_file(self.root, shard)
             if not np.diff(np.searchsorted(ordered, [start, start + self.shards[shard]]))[0]:
                 continue
-            metadata = pq.read_metadata(text_file(self.root, shard))
-            for group in range(metadata.num_row_groups):
-                size = metadata.row_group(group).num_rows
-                low, high = np.searchsorted(ordered, [start, start + size])
+            for number, height in enumerate(heights(file)):
+                low, high = np.searchsorted(ordered, [start, start + height])
                 if high > low:
-                    yield text_file(self.root, shard), metadata, group, ordered[low:high] - start, order[low:high]
-                start += size
+                    yield file, number, ordered[low:high] - start, order[low:high]
+                start += height
 
 
-def text_file(root: Path, shard: int) -> Path:
-    """The file of one shard's text, of the pool at `root`."""
-    return root / f"text-{shard:05}.parquet"
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some of the rows that were asked for, next to one another: the place of the first, how many, bytes of all of
+    their text, and how to read it, in any thread, once."""
+
+    start: int
+    rows: int
+    text_bytes: int
+    load: Callable[[], pl.DataFrame]
+
+
+def _chunks(
+    starts: NDArray[np.intp], sizes: NDArray[np.int64], loads: Sequence[Callable[[], pl.DataFrame]]
+) -> list[Chunk]:
+    """Chunks that begin at these places of rows whose `sizes` are added up."""
+    ends = np.append(starts[1:], len(sizes))
+    facts = zip(starts, ends - starts, np.diff(sizes[ends - 1], prepend=0), loads, strict=True)
+    return [Chunk(int(start), int(rows), int(size), load) for start, rows, size, load in facts]
+
+
+def _nothing(columns: Sequence[str]) -> pl.DataFrame:
+    return pl.DataFrame(schema=dict.fromkeys([*columns], pl.String) | {"at": pl.Int64})
+
+
+def _ordered(held: pl.DataFrame, part: NDArray[np.intp]) -> pl.DataFrame:
+    return without(held[part], "at")
+
+
+def _dealt_back(path: Path) -> pl.DataFrame:
+    with pa.OSFile(str(path)) as file:
+        table = pa.ipc.open_stream(file).read_all()
+    path.unlink()
+    return pl.DataFrame(pl.from_arrow(table)).sort("at").drop("at")
 
 
 def _together(pieces: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
@@ -246,21 +277,10 @@ def _together(pieces: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFram
 
 
 def _picked(
-    path: Path,
-    metadata: pq.FileMetaData,
-    group: int,
-    rows: NDArray[np.int64],
-    at: NDArray[np.int64],
-    columns: Sequence[str],
+    file: Path, number: int, rows: NDArray[np.int64], at: NDArray[np.int64], columns: Sequence[str]
 ) -> pl.DataFrame:
-    """Rows of one row group, with a column `at`; a reader of its own, for one is not to be shared by threads.
-
-    Taken in Arrow, where rows are copied: a view of some of a row group's texts would keep all of it in memory.
-    """
-    places = pl.Series(rows).to_arrow()  # of an array of NumPy's pyarrow asks pandas, and imports it for that
-    with pq.ParquetFile(path, metadata=metadata) as file:
-        table = file.read_row_group(group, columns=list(columns), use_threads=False).take(places)
-    return pl.DataFrame(pl.from_arrow(table)).with_columns(at=pl.Series(at, dtype=pl.Int64))
+    """Rows of one batch, with a column `at`."""
+    return pick(file, number, rows, columns).with_columns(at=pl.Series(at, dtype=pl.Int64))
 
 
 def refuse_too_bad(pool: Pool, most: float) -> None:

@@ -20,7 +20,8 @@ import polars as pl
 from select2reason.cache import key_of
 from select2reason.files import ARRAY_DAMAGE
 from select2reason.parts import part_file, part_folder
-from select2reason.pool import FORMAT, Pool, text_file
+from select2reason.pool import FORMAT, Pool
+from select2reason.text_shards import TextWriter, end_to_end, text_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +109,9 @@ def _write(folder: Path, key: str, texts: Iterator[pl.DataFrame], first: NDArray
     with part_folder(folder) as part:
         shards, size = [], 0
         for shard, frame in enumerate(_shards(texts, first)):
-            frame.write_parquet(text_file(part, shard), compression="lz4", row_group_size=_BATCH)
+            with TextWriter(text_file(part, shard), frame.columns, packed=True) as writer:
+                for some in frame.iter_slices(_BATCH):
+                    writer.write(end_to_end(some))
             shards.append(frame.height)
             size += int(frame["question"].str.len_bytes().sum())
         about = {"rows": sum(shards), "digest": key, "shards": shards, "text_bytes": size, "parts": []}

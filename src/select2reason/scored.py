@@ -211,7 +211,7 @@ def _difficulty(pool: Pool, estimator: Estimator, settings: PoolSettings) -> pl.
 
 
 def _sample(pool: Pool) -> pl.Series:
-    """Questions from all over the pool: the first row group of shards that stand evenly apart."""
+    """Questions from all over the pool: the first batch of shards that stand evenly apart."""
     step = max(1, len(pool.shards) // 8)
     parts = [
         next(pool.batches(["question"], shard=n))["question"].head(_SAMPLE // 4)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from select2reason.utf8 import Bytes
+
 TAGS = (
     ("<think>", "</think>"),  # DeepSeek-R1, Qwen3, QwQ
     ("<thinking>", "</thinking>"),
@@ -42,8 +44,8 @@ def split_response(response: pl.Series) -> pl.DataFrame:
     Opened and never closed: the trace runs to the end. Closed and never opened: it starts at the beginning. Neither:
     the whole response is the trace. A null response gives nulls.
     """
-    length = pl.col("text").str.len_bytes().cast(pl.Int64)
     frame = pl.DataFrame({"text": response})
+    length = pl.col("text").str.len_bytes().cast(pl.Int64)
     begun = frame.lazy().with_columns(
         length=length, start=pl.lit(0, pl.Int64), end=length, opened=pl.lit(False), closed=pl.lit(False)
     )
@@ -53,14 +55,12 @@ def split_response(response: pl.Series) -> pl.DataFrame:
         free = response.filter(~frame["opened"] & ~frame["closed"])
         if free.is_empty() or not has_tags(free).any():
             break
-    text = pl.col("text").cast(pl.Binary)
-    return frame.select(
-        head=text.bin.slice(0, pl.col("start")).cast(pl.String),
-        trace=text.bin.slice(pl.col("start"), pl.col("end") - pl.col("start")).cast(pl.String),
-        tail=text.bin.slice(pl.col("end"), pl.col("length") - pl.col("end")).cast(pl.String),
-        opened="opened",
-        closed="closed",
-    )
+    places = frame.select(pl.col("start", "end").fill_null(0)).to_numpy()
+    parts = dict(zip(("head", "trace", "tail"), Bytes.of(response).parted(places), strict=True))
+    if response.null_count():
+        said = response.is_not_null()
+        parts = {name: part.zip_with(said, pl.Series([None], dtype=pl.String)) for name, part in parts.items()}
+    return pl.DataFrame({**parts, "opened": frame["opened"], "closed": frame["closed"]})
 
 
 def _find(frame: pl.LazyFrame, open_tag: str, close_tag: str) -> pl.LazyFrame:

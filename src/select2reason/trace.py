@@ -22,7 +22,7 @@ import polars as pl
 
 from select2reason.cache import key_of
 from select2reason.errors import UsageError
-from select2reason.frames import WHITE
+from select2reason.frames import WHITE, blank
 from select2reason.health.endings import damaged_tags, runs_on, unfinished
 from select2reason.health.language import switches
 from select2reason.health.loops import Loops, find_loops, number_tokens
@@ -141,7 +141,7 @@ class TraceScorer:
             "rethinking_tokens": _rethinking_tokens(batch["trace"], repeats),
         }
         known = {name: pl.lit(pl.Series(values)) for name, values in numbers.items()}
-        known["no_trace"] = pl.col("trace").str.strip_chars(WHITE) == ""
+        known["no_trace"] = blank(pl.col("trace"))
         if self.health:
             known |= _health(batch, trace, find_loops(encoded, self.numbers))
         outputs = OUTPUTS if self.health else LENGTHS
@@ -335,7 +335,7 @@ def _edges(batch: pl.DataFrame) -> pl.DataFrame:
     last = pl.when(at_line_end).then(pl.lit("")).otherwise(end.str.extract(r"\n(\S[^\n]*)\z"))
     before = _REPLY + pl.col("head") + lead
     cut_first = before.str.ends_with("\n") & (lead.str.ends_with("\n") | (lead == ""))
-    empty = pl.col("trace").str.strip_chars() == ""
+    empty = ~pl.col("trace").str.contains(r"\S")
     return batch.select(
         lead=lead,
         last=last,

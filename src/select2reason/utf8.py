@@ -16,21 +16,22 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_INLINE = 12  # bytes of a text that a view holds in itself, by Arrow's format
 HIGH = 0xCC  # the first byte of U+0300: below it there is nothing that any of our looks asks for
 _BREAK = 0x0A
 
 
 @dataclass(frozen=True)
 class Bytes:
-    """The texts of a column, copied end to end once; `of` makes it."""
+    """The texts of a column, end to end; `of` makes it."""
 
     array: pa.LargeStringArray
 
     @classmethod
     def of(cls, texts: pl.Series) -> Bytes:
-        """The bytes of these texts; a null is empty."""
+        """The bytes of these texts, copied unless they lie end to end already; a null is empty."""
         whole = texts.fill_null("") if texts.null_count() else texts
-        return cls(whole.to_arrow(compat_level=pl.CompatLevel.oldest()))
+        return cls(_end_to_end(whole) or whole.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
     def __len__(self) -> int:
         return len(self.array)
@@ -91,9 +92,50 @@ class Bytes:
 
     def pieces(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> pl.Series:
         """The texts from `starts` to `ends`, which are in order and apart, as a column that shares these bytes."""
-        if not len(starts):
+        return self._between(np.stack([starts, ends], axis=1).ravel()).gather_every(2)
+
+    def parted(self, at: NDArray[np.int64]) -> list[pl.Series]:
+        """Each text in parts, one more than the places (n, k) within it at which it is cut: a column of first parts, of
+        second ones, and so on, which share these bytes."""
+        starts, parts = self.bounds[:-1, None], at.shape[1] + 1
+        cuts = np.concatenate([starts, starts + at], axis=1).ravel()
+        shared = self._between(np.append(cuts, self.bounds[-1]))
+        return [shared.gather_every(parts, offset) for offset in range(parts)]
+
+    def _between(self, bounds: NDArray[np.int64]) -> pl.Series:
+        """The texts between each of these places and the next."""
+        if len(bounds) < 2:
             return pl.Series([], dtype=pl.String)
-        bounds = np.empty(2 * len(starts), np.int64)
-        bounds[::2], bounds[1::2] = starts, ends
-        shared = pa.LargeStringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(self.data))
-        return pl.Series(pl.from_arrow(shared)).gather_every(2)
+        shared = _texts(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(self.data))
+        return pl.Series(pl.from_arrow(shared))
+
+
+def _texts(number: int, bounds: pa.Buffer, data: pa.Buffer) -> pa.LargeStringArray:
+    return pa.LargeStringArray.from_buffers(number, bounds, data)
+
+
+def _end_to_end(texts: pl.Series) -> pa.LargeStringArray | None:
+    """The texts as they lie in memory, where that is one after another in one piece, as a file's columns do; else None.
+
+    A view of a text tells where it lies; that of a short one holds the text instead, which must stand there too.
+    """
+    array = texts.to_arrow(compat_level=pl.CompatLevel.newest())
+    buffers = array.buffers()
+    if len(buffers) != 3 or not len(array):  # validity, views, and one piece of text
+        return None
+    data = np.frombuffer(buffers[2], np.uint8)
+    views = np.frombuffer(buffers[1], np.int32).reshape(-1, 4)[array.offset :][: len(array)]
+    bounds = np.concatenate([[0], np.cumsum(views[:, 0], dtype=np.int64)])
+    long = views[:, 0] > _INLINE
+    if not long.any():
+        return None
+    bounds += views[long.argmax(), 3] - bounds[long.argmax()]
+    if bounds[0] < 0 or bounds[-1] > len(data) or (views[long, 3] != bounds[:-1][long]).any():
+        return None
+    short, place = views[~long], bounds[:-1][~long]
+    sign = np.arange(_INLINE)
+    there = data[np.minimum(place[:, None] + sign, len(data) - 1)]
+    held = np.ascontiguousarray(short[:, 1:]).view(np.uint8)
+    if (there != held)[sign < short[:, :1]].any():
+        return None
+    return _texts(len(array), pa.py_buffer(bounds), buffers[2])

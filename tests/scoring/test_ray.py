@@ -118,7 +118,7 @@ def test_the_same_selection_byte_for_byte(
     ray: None, tmp_path: Path, write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(building, "_SHARD_ROWS", 20)
-    monkeypatch.setattr(building, "_GROUP_ROWS", 7)
+    monkeypatch.setattr(building, "_BATCH_ROWS", 7)
     rows = [
         {
             "problem": f"What is {n} plus {n * n}?",
@@ -220,7 +220,7 @@ def test_only_what_is_missing_is_scored(ray: None, asked: Questions, seen: Path)
 
 
 def test_a_folder_that_workers_do_not_see(ray: None, asked: Questions, seen: Path) -> None:
-    (asked.pool.root / "text-00000.parquet").unlink()
+    (asked.pool.root / "text-00000.arrow").unlink()
     with pytest.raises(UsageError, match=r"does not see .*--ray-storage s3://bucket/prefix"):
         score(asked.pool, numbers(seen), ray=RAY)
 
@@ -244,7 +244,7 @@ def test_a_storage(ray: None, asked: Questions, seen: Path, tmp_path: Path) -> N
     assert not list((tmp_path / "storage").rglob("*.part"))
 
     before = {path: path.stat().st_mtime_ns for path in copied.rglob("*.parquet")}
-    (copied / "text-00006.parquet").write_bytes(b"half")
+    (copied / "text-00006.arrow").write_bytes(b"half")
     scores = numbers(seen).folder(asked.pool.root)
     for shard in (2, 6):  # 2: scored there by a run that ended before it was fetched
         shard_path(scores, shard).unlink()

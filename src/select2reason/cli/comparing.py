@@ -57,6 +57,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """All strategies side by side: overlap, tokens, health, difficulty; sweeps over weight and size."""
+    reading.begin(pools)
     from select2reason import pipeline
 
     comparison = pipeline.compare(

@@ -95,6 +95,12 @@ class Reading:
     ] = 0.05
     cache_dir: CacheDir = None
 
+    def begin(self, pools: list[str]) -> None:
+        """Begin to read the pools' files, before the program is loaded."""
+        from select2reason.cache import begin_digests
+
+        begin_digests(self.cache_dir, pools)
+
     def settings(self, pools: list[str], *, ray: RaySettings | None, carry: str = "all") -> PoolSettings:
         """As the pipeline takes them."""
         from select2reason.layouts import parse_columns

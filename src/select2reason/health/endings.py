@@ -43,7 +43,7 @@ _ORDINARY = (
 def unfinished(response: pl.Expr) -> pl.Expr:
     """Whether a text ends in mid-sentence: neither with a stop, nor with what closes something, nor with an answer."""
     end = response.str.tail(120)
-    return ~end.str.contains(_FINISHED) & ~end.str.contains(_CONCLUDED) & (response.str.strip_chars() != "")
+    return ~end.str.contains(_FINISHED) & ~end.str.contains(_CONCLUDED) & response.str.contains(r"\S")
 
 
 def damaged_tags(head: pl.Expr, trace: pl.Expr, tail: pl.Expr) -> pl.Expr:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 
 from select2reason.errors import RunError, Select2ReasonError, UsageError, in_a_line
 from select2reason.parts import part_file
-from select2reason.pool import Pool, text_file
+from select2reason.pool import Pool
 from select2reason.progress import say
 from select2reason.scoring.base import ScorerSpec, shard_path
+from select2reason.text_shards import text_file
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -13,10 +13,11 @@ import polars as pl
 import pyarrow as pa
 
 from select2reason.errors import RunError, Select2ReasonError, UsageError
-from select2reason.pool import Pool, text_file
+from select2reason.pool import Pool
 from select2reason.scoring.base import ScorerSpec
 from select2reason.scoring.by_ray.storage import KeptPool
 from select2reason.scoring.local import Scoring
+from select2reason.text_shards import text_file
 
 if TYPE_CHECKING:
     import numpy as np
