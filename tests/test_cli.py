@@ -16,7 +16,8 @@ from unittest.mock import patch
 import orjson
 import pytest
 
-from select2reason.cli import main
+from select2reason.cli import main, whole_app
+from select2reason.cli.app import HOMES
 from select2reason.selection import STRATEGIES
 
 from .conftest import WriteRows
@@ -315,3 +316,14 @@ def test_interrupted_says_how_to_go_on(number: signal.Signals, tmp_path: Path) -
     assert running.returncode == 130, stderr
     assert "run the same command again" in stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_every_command_is_at_home_in_the_module_that_is_loaded_for_it() -> None:
+    app = whole_app()
+    found = {
+        command.name or command.callback.__name__: command.callback.__module__
+        for command in app.registered_commands
+        if command.callback
+    }
+    found |= {str(group.name): "select2reason.cli.reward" for group in app.registered_groups}
+    assert found == {name: f"select2reason.cli.{home}" for name, home in HOMES.items()}

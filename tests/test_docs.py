@@ -18,7 +18,7 @@ OF_RAY = {"--head", "--address", "--runtime-env-json"}  # options of the program
 
 
 def options(command: str) -> set[str]:
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_command(cli.whole_app())
     for word in command.split():
         group = group.commands[word]  # type: ignore[attr-defined]
     found = {option for parameter in group.params for option in (*parameter.opts, *parameter.secondary_opts)}

@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from select2reason.chosen import Chosen, open_chosen
-from select2reason.cli import app
+from select2reason.cli import whole_app
 from select2reason.errors import UsageError
 from select2reason.export.handover import FAMILIES, PAPER_MODEL, ForModel, Trainer, hand_over
 from select2reason.extension import PAPER, Extension
@@ -146,14 +146,14 @@ def test_what_a_user_should_know_is_said(chosen: Chosen, tmp_path: Path) -> None
 
 def test_the_command_says_what_to_run(chosen: Chosen, tmp_path: Path) -> None:
     words = ["export", str(chosen.folder), "--to", "llamafactory", "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, words)
+    done = CliRunner().invoke(whole_app(), words)
     assert done.exit_code == 0, done.output
     assert "llamafactory-cli train train.yaml" in done.output
     assert "3 examples" in done.output
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["selection"]["digest"] == chosen.digest
     assert set(manifest["outputs"]) >= {"train.jsonl", "train.yaml", "dataset_info.json", "deepspeed.json"}
-    told = json.loads(CliRunner().invoke(app, [*words, "--force", "--json"]).stdout)
+    told = json.loads(CliRunner().invoke(whole_app(), [*words, "--force", "--json"]).stdout)
     assert (told["rows"], told["cutoff_len"]) == (3, 100)
 
 
@@ -169,6 +169,6 @@ def test_the_command_says_what_to_run(chosen: Chosen, tmp_path: Path) -> None:
     ],
 )
 def test_options_that_do_not_go_together(words: list[str], told: str, chosen: Chosen) -> None:
-    done = CliRunner().invoke(app, ["export", str(chosen.folder), *words])
+    done = CliRunner().invoke(whole_app(), ["export", str(chosen.folder), *words])
     assert isinstance(done.exception, UsageError)
     assert told in str(done.exception)

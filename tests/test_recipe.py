@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from select2reason.cli import app
+from select2reason.cli import whole_app
 from select2reason.cli.recipes import _check
 from select2reason.errors import UsageError
 from select2reason.recipe import read_recipe
@@ -108,7 +108,7 @@ def test_what_is_no_recipe_is_one_line(text: str, told: str, tmp_path: Path) -> 
 def test_a_mistake_is_found_before_anything_runs(text: str, told: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(text)
-    done = CliRunner().invoke(app, ["run", str(file), "--out", str(tmp_path / "out")])
+    done = CliRunner().invoke(whole_app(), ["run", str(file), "--out", str(tmp_path / "out")])
     assert isinstance(done.exception, UsageError)
     assert told in str(done.exception)
     assert not (tmp_path / "out").exists()

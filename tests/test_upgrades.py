@@ -21,7 +21,7 @@ from select2reason import building, cache, questions, trace
 from select2reason import pool as pools
 from select2reason.answering import claim
 from select2reason.chosen import open_chosen
-from select2reason.cli import app
+from select2reason.cli import whole_app
 from select2reason.cli.viewing import _recorded
 from select2reason.difficulty.reward_folder import read_reward
 from select2reason.difficulty.rollout import RATES, rollout_difficulty
@@ -184,7 +184,7 @@ def test_a_newer_selection_in_a_run_is_refused_by_its_report(selection: Path) ->
 
 def test_the_command_tells_it_in_one_line(selection: Path, tmp_path: Path) -> None:
     changed(selection / "manifest.json", newer)
-    done = CliRunner().invoke(app, ["export", str(selection), "--to", "sharegpt", "--out", str(tmp_path / "x")])
+    done = CliRunner().invoke(whole_app(), ["export", str(selection), "--to", "sharegpt", "--out", str(tmp_path / "x")])
     assert isinstance(done.exception, UsageError)
     assert "\n" not in str(done.exception)
 

@@ -63,9 +63,11 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
 
 
-def begin_digests(folder: Path | None, names: Sequence[str]) -> None:
-    """Begin to read those of these that are files, and new, on a thread of its own: loading the program leaves a core
-    free. `content_digests` waits for what it asks for, and takes nothing else from it."""
+def begin_digests(folder: Path | None, names: Sequence[str]) -> bool:
+    """Begin to read those of these that are files, and new, on a thread of its own; whether there are any.
+
+    `content_digests` waits for those that it asks for.
+    """
     known = _known(_root(folder) / "files.json")
     new: list[tuple[Path, Future[str]]] = []
     for name in names:
@@ -75,6 +77,7 @@ def begin_digests(folder: Path | None, names: Sequence[str]) -> None:
                 _begun[mark] = Future()
                 new.append((file, _begun[mark]))
     Thread(target=_finish, args=(new,), daemon=True).start()
+    return bool(new)
 
 
 _begun: dict[str, Future[str]] = {}

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from tests.conftest import WriteRows
 
-from select2reason.cli import app
+from select2reason.cli import whole_app
 from select2reason.difficulty.reward import load_builtin
 from select2reason.errors import OutputError, Select2ReasonError, UsageError
 
@@ -25,7 +25,7 @@ ROWS: list[dict[str, Any]] = [
 
 def run(*arguments: Path | str) -> None:
     """The command itself, its errors unprinted."""
-    app(list(map(str, arguments)), standalone_mode=False)
+    whole_app()(list(map(str, arguments)), standalone_mode=False)
 
 
 def test_columns_and_order_stay_and_a_blank_question_is_null(write_rows: WriteRows, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tests.loopback import Loopback, Reply, said, serving
 from typer.testing import CliRunner
 
 from select2reason.backends import BackendSettings
-from select2reason.cli import app
+from select2reason.cli import whole_app
 from select2reason.errors import OutputError, UsageError
 from select2reason.evaluation import Evaluation, Overrides, evaluate, read_problems, regrade
 
@@ -275,7 +275,7 @@ def test_paired_comparison(data: Path, tmp_path: Path, write_rows: WriteRows) ->
 def test_the_command(data: Path, tmp_path: Path) -> None:
     with serving(answering) as server:
         command = ["evaluate", "--benchmarks", "math500", "--data", str(data), "--model", "m", "--base-url", server.url]
-        told = CliRunner().invoke(app, [*command, "--limit", "4", "--out", str(tmp_path / "out")])
+        told = CliRunner().invoke(whole_app(), [*command, "--limit", "4", "--out", str(tmp_path / "out")])
         assert told.exit_code == 0, told.output
         assert "the first 4 of 6 problems, not the benchmark" in told.output
         assert str(tmp_path / "out/results.md") in told.output
@@ -283,10 +283,10 @@ def test_the_command(data: Path, tmp_path: Path) -> None:
             (["--benchmarks", "nope"], "benchmarks are aime24, aime25"),
             (["--from-samples", str(tmp_path / "out")], "--from-samples asks no model"),
         ):
-            failed = CliRunner().invoke(app, [*command, *wrong, "--out", str(tmp_path / "out")])
+            failed = CliRunner().invoke(whole_app(), [*command, *wrong, "--out", str(tmp_path / "out")])
             assert isinstance(failed.exception, UsageError) and what in str(failed.exception)
     again = ["evaluate", "--from-samples", str(tmp_path / "out"), "--out", str(tmp_path / "again"), "--json"]
-    told = CliRunner().invoke(app, again)
+    told = CliRunner().invoke(whole_app(), again)
     assert orjson.loads(told.stdout)["benchmarks"][0]["pass_at_1"]["value"] == 0.5
 
 

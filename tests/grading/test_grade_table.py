@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import WriteRows
 from typer.testing import CliRunner
 
-from select2reason.cli import app
+from select2reason.cli import whole_app
 from select2reason.errors import OutputError, UsageError
 from select2reason.grading.table import grade_table
 from select2reason.tables import read_frame
@@ -72,11 +72,13 @@ def test_the_answer_that_was_taken_is_written_where_it_is_wanted(tmp_path: Path)
 
 def test_a_file_that_lacks_a_column_is_named(write_rows: WriteRows, tmp_path: Path) -> None:
     files = [str(write_rows(ROWS[:2], "one.jsonl")), str(write_rows([{"other": 1}], "two.jsonl"))]
-    told = CliRunner().invoke(app, ["grade", *files, "--prediction", "said", "--gold", "gold", "--out", "out.jsonl"])
+    told = CliRunner().invoke(
+        whole_app(), ["grade", *files, "--prediction", "said", "--gold", "gold", "--out", "out.jsonl"]
+    )
     assert isinstance(told.exception, UsageError)
     assert "two.jsonl has no such column; it has other" in str(told.exception)
     again = CliRunner().invoke(
-        app, ["grade", files[0], "--prediction", "said", "--gold", "gold", "--out", files[0], "--force"]
+        whole_app(), ["grade", files[0], "--prediction", "said", "--gold", "gold", "--out", files[0], "--force"]
     )
     assert isinstance(again.exception, OutputError) and "is the file that is graded" in str(again.exception)
 
@@ -84,9 +86,9 @@ def test_a_file_that_lacks_a_column_is_named(write_rows: WriteRows, tmp_path: Pa
 def test_the_command(write_rows: WriteRows, tmp_path: Path) -> None:
     table, out = write_rows(ROWS), tmp_path / "graded.jsonl"
     command = ["grade", str(table), "--prediction", "said", "--gold", "gold", "--out", str(out)]
-    told = CliRunner().invoke(app, command)
+    told = CliRunner().invoke(whole_app(), command)
     assert told.exit_code == 0, told.output
     assert "7 answers in 7 rows: 2 right (40.0% of those judged), 3 wrong (1 of them blank), 2 cannot be" in told.output
     assert str(out) in told.output
-    again = CliRunner().invoke(app, [*command, "--force", "--json"])
+    again = CliRunner().invoke(whole_app(), [*command, "--force", "--json"])
     assert orjson.loads(again.stdout)["right"] == 2

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from select2reason.cli import (  # noqa: F401 -- they add their commands to the app
-    cached,
-    comparing,
-    evaluating,
-    exporting,
-    grading,
-    judging,
-    recipes,
-    reward,
-    select,
-    training,
-    viewing,
-)
-from select2reason.cli.app import app as app
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from select2reason.cli.app import HOMES, app
 from select2reason.cli.running import run
+
+if TYPE_CHECKING:
+    import typer
 
 
 def main() -> None:
-    """Run the command line."""
-    run(app)
+    """Run the command line. Of a command that is named first of all, as commands are, its own module is loaded."""
+    home = HOMES.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    if home:
+        _load(home)
+    run(app if home else whole_app())
+
+
+def whole_app() -> typer.Typer:
+    """The program with all of its commands."""
+    for home in dict.fromkeys(HOMES.values()):
+        _load(home)
+    return app
+
+
+def _load(home: str) -> None:
+    import_module(f"select2reason.cli.{home}")

@@ -9,17 +9,33 @@ from typer.core import TyperGroup
 
 from select2reason import __version__
 
-_ROAD = (
-    *("demo", "select", "view", "analyze", "compare", "score", "difficulty", "rollout", "reward"),
-    *("export", "extend", "train", "evaluate", "grade", "run", "cache"),
-)
+HOMES = {
+    "demo": "select",
+    "select": "select",
+    "view": "viewing",
+    "analyze": "select",
+    "compare": "comparing",
+    "score": "select",
+    "difficulty": "judging",
+    "rollout": "judging",
+    "reward": "reward",
+    "export": "exporting",
+    "extend": "exporting",
+    "train": "training",
+    "evaluate": "evaluating",
+    "grade": "grading",
+    "run": "recipes",
+    "cache": "cached",
+    "tiny": "recipes",
+}
+"""Every command, in the order that they are used in, and the module that adds it to the program."""
 
 
 class _AlongTheRoad(TyperGroup):
     """Commands in the order that they are used in."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        return sorted(super().list_commands(ctx), key=[*_ROAD, "tiny"].index)
+        return sorted(super().list_commands(ctx), key=list(HOMES).index)
 
 
 app = typer.Typer(

@@ -57,7 +57,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """All strategies side by side: overlap, tokens, health, difficulty; sweeps over weight and size."""
-    reading.begin(pools)
+    reading.begin(pools, tokenizer=tokenizer, machines=machines)
     from select2reason import pipeline
 
     comparison = pipeline.compare(

@@ -95,11 +95,12 @@ class Reading:
     ] = 0.05
     cache_dir: CacheDir = None
 
-    def begin(self, pools: list[str]) -> None:
-        """Begin to read the pools' files, before the program is loaded."""
-        from select2reason.cache import begin_digests
+    def begin(self, pools: list[str], *, tokenizer: str, machines: Machines) -> None:
+        """Begin with what needs none of the program, which is loaded meanwhile."""
+        from select2reason import ahead
 
-        begin_digests(self.cache_dir, pools)
+        if machines.machines == "local":
+            ahead.begin(pools, cache_dir=self.cache_dir, tokenizer=tokenizer)
 
     def settings(self, pools: list[str], *, ray: RaySettings | None, carry: str = "all") -> PoolSettings:
         """As the pipeline takes them."""

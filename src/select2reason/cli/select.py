@@ -76,7 +76,7 @@ def select(
     as_json: AsJson = False,
 ) -> None:
     """Choose the best rows of a pool: reasons for every row, ready to train on."""
-    reading.begin(pools)
+    reading.begin(pools, tokenizer=tokenizer, machines=machines)
     from select2reason import pipeline
 
     outcome = pipeline.select(
@@ -112,7 +112,7 @@ def analyze(
     as_json: AsJson = False,
 ) -> None:
     """The rethinking study and the health of a pool, without choosing."""
-    reading.begin(pools)
+    reading.begin(pools, tokenizer=tokenizer, machines=machines)
     from select2reason import pipeline
 
     study = pipeline.analyze(
@@ -158,7 +158,7 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Only the scores, into the cache: for a long run on a GPU machine; `select` then finds them there."""
-    reading.begin(pools)
+    reading.begin(pools, tokenizer=tokenizer, machines=machines)
     from select2reason import pipeline
 
     scores = checking.score_settings(tokenizer, difficulty, engine, judging)
