@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from select2reason import readers
 from select2reason.canonical import canonical
-from select2reason.frames import repeated, stacked, without
+from select2reason.frames import frame_of, repeated, stacked, without
 from select2reason.layouts import Layout
 from select2reason.parts import part_folder
 from select2reason.pool import FORMAT, TEXT, Pool, SourcePart
@@ -166,7 +166,7 @@ class _Builder:
         batch = end_to_end(pl.concat(self._batch, rechunk=True))
         self._batch, self._batch_bytes = [], 0
         self._written = self._background.submit(self._writer.write, batch)
-        shared = pl.DataFrame(pl.from_arrow(batch))
+        shared = frame_of(batch)
         for watcher in self.watchers:
             watcher.add(shared)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import NoneType
 
 import orjson
@@ -48,10 +49,38 @@ def from_arrow(name: str, array: pa.Array) -> pl.Series:
     if not _can_be_stored(array.type, _MOST_LEVELS):
         return _worded(name, array.to_pylist())
     try:
-        column = pl.Series(name, pl.from_arrow(array))
+        column = taken_over(array, name)
     except pl.exceptions.PolarsError:  # a time zone that it does not know
         return _worded(name, array.to_pylist())
     return column.cast(_without_categories(column.dtype))
+
+
+def taken_over(array: pa.Array, name: str = "") -> pl.Series:
+    """An Arrow array as a column, of the type that it has and without a copy.
+
+    By Arrow's own protocol: what Polars does with an array that it knows for pyarrow's loads pyarrow.compute, 0.06 s,
+    and takes 0.3 ms each time.
+    """
+    if isinstance(array, pa.ChunkedArray):  # what is too long for one array
+        return pl.Series(name, pl.from_arrow(array))
+    return pl.Series("", _Handed(array)).alias(name)  # it comes without one
+
+
+@dataclass(frozen=True, slots=True)
+class _Handed:
+    """Nothing but an Arrow array."""
+
+    array: pa.Array
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        handed: tuple[object, object] = self.array.__arrow_c_array__(requested_schema)
+        return handed
+
+
+def frame_of(batch: pa.RecordBatch) -> pl.DataFrame:
+    """An Arrow batch as a frame, likewise."""
+    names = batch.schema.names
+    return pl.DataFrame([taken_over(batch.column(number), name) for number, name in enumerate(names)])
 
 
 def _can_be_stored(kind: pa.DataType, levels: int) -> bool:

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from select2reason.arrow_texts import check_but_texts
+from select2reason.frames import frame_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,14 +73,13 @@ def read(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
     with pa.memory_map(str(path)) as mapped:
         reader = _reader(mapped, columns)
         for number in range(reader.num_record_batches):
-            yield pl.DataFrame(pl.from_arrow(_batch(reader, number, columns)))
+            yield frame_of(_batch(reader, number, columns))
 
 
 def pick(path: Path, number: int, rows: NDArray[np.int64], columns: Sequence[str]) -> pl.DataFrame:
     """Some rows of one batch, in the order given, copied: a view of them would keep all of it in memory."""
-    places = pl.Series(rows).to_arrow()  # of an array of NumPy's pyarrow asks pandas, and imports it for that
     with pa.memory_map(str(path)) as mapped:
-        return pl.DataFrame(pl.from_arrow(_batch(_reader(mapped, columns), number, columns).take(places)))
+        return frame_of(end_to_end(frame_of(_batch(_reader(mapped, columns), number, columns))[rows]))
 
 
 def _reader(mapped: pa.MemoryMappedFile, columns: Sequence[str]) -> pa.RecordBatchFileReader:

@@ -22,6 +22,7 @@ import polars as pl
 import pyarrow as pa
 
 from select2reason.errors import RunError, UsageError
+from select2reason.frames import taken_over
 from select2reason.utf8 import Bytes
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class FastTokenizer:
         held = texts if isinstance(texts, Bytes) else Bytes.of(texts)
         array = held.array
         if self._nfc and len(rows := _maybe_not_nfc(held)):
-            whole = pl.Series(pl.from_arrow(array))
+            whole = taken_over(array)
             array = Bytes.of(whole.scatter(rows, whole[rows].str.normalize("NFC"))).array
         return self._workers.submit(self._encode, array).result()
 

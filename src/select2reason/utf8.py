@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from select2reason.frames import taken_over
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -107,7 +109,7 @@ class Bytes:
         if len(bounds) < 2:
             return pl.Series([], dtype=pl.String)
         shared = _texts(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(self.data))
-        return pl.Series(pl.from_arrow(shared))
+        return taken_over(shared)
 
 
 def _texts(number: int, bounds: pa.Buffer, data: pa.Buffer) -> pa.LargeStringArray:
