@@ -88,8 +88,10 @@ def _check(stage: Stage) -> None:
     from typer.exceptions import TyperException
     from typer.main import get_command
 
+    from select2reason.cli import whole_app
+
     name, *rest = stage.words
-    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    command = get_command(whole_app()).commands[name]  # type: ignore[attr-defined]
     try:
         given = command.make_context(name, list(rest), resilient_parsing=False).params
     except TyperException as error:

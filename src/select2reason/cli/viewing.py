@@ -95,9 +95,11 @@ def _recorded(manifest: Mapping[str, Any], cache_dir: Path | None) -> Recorded:
 
 def _parsed(words: list[str]) -> tuple[tuple[str, ...], dict[str, object]]:
     """Pools and given options of a `select`, the options by their long names with underscores."""
+    from select2reason.cli import whole_app
+
     if words[1:2] != ["select"]:
         raise ValueError("it is no select")
-    command = typer.main.get_command(app).commands["select"]  # type: ignore[attr-defined]
+    command = typer.main.get_command(whole_app()).commands["select"]  # type: ignore[attr-defined]
     context = command.make_context("select", words[2:])
     options: dict[str, object] = {}
     pools: tuple[str, ...] = ()
