@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from select2reason.frames import WHITE
 from select2reason.tokens import Tokenizer, load_tokenizer
 from select2reason.trace import (
     RETHINKING_WORDS_ZH,
@@ -121,8 +122,20 @@ def test_repeats_know_where_no_safe_cut_is() -> None:
     repeats = find_repeats(Bytes.of(pl.Series(traces)))
     assert repeats.rows[repeats.again].tolist() == [0, 1, 2, 4]
     assert repeats.rows[repeats.at_end].tolist() == [1, 4]
-    assert repeats.normalised(np.array([False, True, True, False, False])).to_list() == ["a\n\nb", "a\n\nb"]
+    assert repeats.normalised(np.array([1, 2])).to_list() == ["a\n\nb", "a\n\nb"]
     assert repeats.uneven.tolist() == [2, 4]  # a space before what is dropped; a space before what then ends the trace
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(st.sampled_from([*WHITE.replace("\n", ""), "a", "é", "等", "😀", "\u200b"]), max_size=9)))
+def test_steps_are_trimmed_as_strings_are(signs: list[list[str]]) -> None:
+    steps = ["".join(step) for step in signs]
+    repeats = find_repeats(Bytes.of(pl.Series(["\n\n".join(steps)], dtype=pl.String)))
+    seen: set[str] = set()
+    again = [step.strip() in seen or seen.add(step.strip()) is not None for step in steps or [""]]
+    assert repeats.again.tolist() == again
+    apart = find_repeats(Bytes.of(pl.Series([f"{step}a\n\na" for step in steps], dtype=pl.String)))
+    assert apart.uneven.tolist() == [row for row, step in enumerate(steps) if not step.strip() and step]
 
 
 # --- against the definition -----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+import numpy as np
 import orjson
 import polars as pl
 import pyarrow as pa
@@ -28,7 +29,6 @@ from select2reason.sources import SourceFile
 from select2reason.text_shards import TextWriter, end_to_end, text_file
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 Progress = Callable[[float], None]
@@ -137,9 +137,10 @@ class _Builder:
         sizes = frame.select(pl.sum_horizontal(pl.col(TEXT).str.len_bytes().fill_null(0)).cast(pl.Int64)).to_series()
         frame = frame.hstack([sizes.alias("text_bytes")])
         narrow = [name for name in frame.columns if name not in TEXT]
+        left = sizes.to_numpy()
         while frame.height:
-            now, frame = frame.head(room := self._room(frame["text_bytes"])), frame.slice(room)
-            text_bytes = int(now["text_bytes"].sum())
+            now, frame = frame.head(room := self._room(left)), frame.slice(room)
+            text_bytes, left = int(left[:room].sum()), left[room:]
             self._batch.append(now[[*TEXT]])
             self._narrow.append(now[narrow])
             self._batch_bytes += text_bytes
@@ -151,11 +152,11 @@ class _Builder:
             if sum(map(len, self._narrow)) >= _SHARD_ROWS or self._shard_bytes >= _SHARD_BYTES:
                 self._flush_shard()
 
-    def _room(self, sizes: pl.Series) -> int:
-        """How many rows of these sizes the open group and shard still take: up to the one that fills them."""
+    def _room(self, sizes: NDArray[np.int64]) -> int:
+        """How many rows of these sizes the open batch and shard still take: up to the one that fills them."""
         rows = min(_BATCH_ROWS - sum(map(len, self._batch)), _SHARD_ROWS - sum(map(len, self._narrow)))
         room_bytes = min(_BATCH_BYTES - self._batch_bytes, _SHARD_BYTES - self._shard_bytes)
-        return min(rows, int((sizes.cum_sum() < room_bytes).sum()) + 1)
+        return min(rows, int(np.searchsorted(np.cumsum(sizes), room_bytes)) + 1)
 
     def _flush_batch(self) -> None:
         if not self._batch:

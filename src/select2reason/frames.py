@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from types import NoneType
 
@@ -130,8 +130,12 @@ def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
         for column in frame.iter_columns():
             columns.setdefault(column.name, []).append(column)
     unlike = {name for name, parts in columns.items() if not _agree(parts)}
-    alike = [frame.with_columns(texts(frame[name]) for name in frame.columns if name in unlike) for frame in frames]
+    alike = [_worded_in(frame, unlike) for frame in frames] if unlike else frames
     return pl.concat(alike, how="diagonal_relaxed") if alike else pl.DataFrame()
+
+
+def _worded_in(frame: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:
+    return frame.with_columns(texts(frame[name]) for name in frame.columns if name in names)
 
 
 def _agree(parts: Sequence[pl.Series]) -> bool:

@@ -6,6 +6,7 @@ closing one.
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from select2reason.utf8 import Bytes
@@ -55,7 +56,8 @@ def split_response(response: pl.Series) -> pl.DataFrame:
         free = response.filter(~frame["opened"] & ~frame["closed"])
         if free.is_empty() or not has_tags(free).any():
             break
-    places = frame.select(pl.col("start", "end").fill_null(0)).to_numpy()
+    ends = frame["end"].fill_null(0) if response.null_count() else frame["end"]
+    places = np.stack([frame["start"].to_numpy(), ends.to_numpy()], axis=1)
     parts = dict(zip(("head", "trace", "tail"), Bytes.of(response).parted(places), strict=True))
     if response.null_count():
         said = response.is_not_null()

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,11 @@ _TEMPLATE = (  # what stands around "user" + question and "assistant" + response
 _REPLY = "assistant\n"
 _SPREAD = 0x9E3779B97F4A7C15  # odd and far from any pattern: keeps equal steps of different traces apart
 _THREADS = max(3, min(8, os.cpu_count() or 1))  # batches at once, some of them at the tokenizer; 30 MB each
-_MAYBE_WHITE = np.array([byte >= 0x80 or chr(byte) in WHITE for byte in range(256)])  # as the edge of a text
+_ASCII_WHITE = np.array([byte < 0x80 and chr(byte) in WHITE for byte in range(256)])
+_WIDE_WHITE = {  # the others, by their bytes in UTF-8 and as one number
+    size: np.array([int.from_bytes(sign.encode()) for sign in WHITE if len(sign.encode()) == size]) for size in (2, 3)
+}
+_PASSED_OVER = 2  # white signs at either edge: most steps have none, and few have more
 _LAST_LINE_CHARS = 400  # a trace whose last line is longer than this is counted once more, whole
 
 LENGTHS: dict[str, type[pl.DataType]] = {
@@ -130,8 +135,8 @@ class TraceScorer:
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
         """One row per example: lengths in tokens, rethinking tokens of the normalised trace; health, a key."""
         trace, cuts = Bytes.of(batch["trace"]), self.tokenizer.cuts_at_newlines
-        repeats = find_repeats(trace)
-        sums = _normalised_length(repeats, batch.height, cuts=cuts), *_example_length(batch, cuts=cuts)
+        repeats, edges = find_repeats(trace), _edges(batch)
+        sums = _normalised_length(repeats, batch.height, cuts=cuts), *_example_length(batch, edges, cuts=cuts)
         encoded = self.tokenizer.encode(trace)
         normalised, question, reply = _counted(self.tokenizer, encoded, sums)
         numbers = {
@@ -140,23 +145,20 @@ class TraceScorer:
             "total_tokens": question + reply + self.template_tokens,
             "rethinking_tokens": _rethinking_tokens(batch["trace"], repeats),
         }
-        known = {name: pl.lit(pl.Series(values)) for name, values in numbers.items()}
-        known["no_trace"] = blank(pl.col("trace"))
-        if self.health:
-            known |= _health(batch, trace, find_loops(encoded, self.numbers))
-        outputs = OUTPUTS if self.health else LENGTHS
-        return batch.select(known[name].cast(dtype).alias(name) for name, dtype in outputs.items())
+        lengths = [pl.Series(name, values.astype(np.uint32)) for name, values in numbers.items()]
+        scored = pl.DataFrame([*lengths, edges["no_trace"]])
+        return scored.hstack(_health(batch, trace, find_loops(encoded, self.numbers))) if self.health else scored
 
     def close(self) -> None:
         """Let the tokenizer rest."""
         self.tokenizer.rest()
 
 
-def _health(batch: pl.DataFrame, traces: Bytes, loops: Loops) -> dict[str, pl.Expr]:
+def _health(batch: pl.DataFrame, traces: Bytes, loops: Loops) -> pl.DataFrame:
     head, trace, tail = pl.col("head"), pl.col("trace"), pl.col("tail")
     tagless = (head == "") & (tail == "")
     start = pl.lit(pl.Series(loops.start))
-    return {
+    known = {
         "loop_share": pl.lit(pl.Series(loops.share)),
         "loop_start": pl.when(start >= 0).then(start),
         "unfinished": unfinished(pl.when(tail != "").then(tail).otherwise(trace)),
@@ -165,6 +167,7 @@ def _health(batch: pl.DataFrame, traces: Bytes, loops: Loops) -> dict[str, pl.Ex
         "runs_on": runs_on(pl.when(tagless).then(trace).otherwise(tail)),
         "trace_key": trace.hash(seed=0),
     }
+    return batch.select(known[name].cast(dtype).alias(name) for name, dtype in HEALTH.items())
 
 
 # --- lengths as sums ------------------------------------------------------------------------------------------------
@@ -211,42 +214,49 @@ def _normalised_length(repeats: Repeats, rows: int, *, cuts: bool) -> Sum:
     from_raw = np.ones(rows, np.bool_)
     from_raw[anew] = False
     counted = from_raw[repeats.rows]
-    framed, at_end = repeats.again & ~repeats.at_end & counted, repeats.at_end & counted
-    last, ends = repeats.steps[repeats.last_kept[at_end]], repeats.rows[at_end]  # what ends those traces from now on
+    framed = np.flatnonzero(repeats.again & ~repeats.at_end & counted)
+    at_end = np.flatnonzero(repeats.at_end & counted)
+    last, ends = repeats.texts(repeats.last_kept[at_end]), repeats.rows[at_end]  # what ends those traces from now on
     return Sum(
         from_raw,
         [
-            Part(repeats.rows[framed], repeats.steps.filter(framed) + STEP_BREAK, -1),
-            Part(ends, repeats.steps.filter(at_end), -1),
+            Part(repeats.rows[framed], repeats.texts(framed) + STEP_BREAK, -1),
+            Part(ends, repeats.texts(at_end), -1),
             Part(ends, last + STEP_BREAK, -1),  # the break before it goes with it
             Part(ends, last),
-            Part(anew, repeats.normalised(~from_raw)),
+            Part(anew, repeats.normalised(anew)),
         ],
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """The steps of a batch of traces: the row of each, its text, and whether it repeats an earlier one of its row.
+    """The steps of a batch of traces: the row of each, where it begins and ends in their bytes, and whether it repeats
+    an earlier one of its row.
 
     `at_end` marks repeats that end their trace, `last_kept` holds for each step the place of the last kept one so far,
     `uneven` the rows where a repeat is not framed by safe cuts, so that the normalised text must be counted.
     """
 
+    traces: Bytes
     rows: NDArray[np.int64]
-    steps: pl.Series
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
     again: NDArray[np.bool_]
     at_end: NDArray[np.bool_]
     last_kept: NDArray[np.int64]
     uneven: NDArray[np.int64]
 
-    def normalised(self, wanted: NDArray[np.bool_]) -> pl.Series:
-        """The normalised traces of the rows that are wanted (n,), in order."""
-        if not wanted.any():
-            return pl.Series("step", [], dtype=pl.String)
-        kept = wanted[self.rows] & ~self.again
-        frame = pl.DataFrame({"row": self.rows[kept], "step": self.steps.filter(kept)})
-        return frame.group_by("row", maintain_order=True).agg(pl.col("step").str.join(STEP_BREAK))["step"]
+    def texts(self, steps: NDArray[np.int64]) -> pl.Series:
+        """Some of the steps, which ascend."""
+        return self.traces.pieces(self.starts[steps], self.ends[steps])
+
+    def normalised(self, wanted: NDArray[np.int64]) -> pl.Series:
+        """The normalised traces of these rows, which ascend."""
+        kept = np.flatnonzero(np.isin(self.rows, wanted) & ~self.again)
+        steps, bounds = self.texts(kept).to_list(), np.searchsorted(self.rows[kept], [*wanted, len(self.traces)])
+        joined = [STEP_BREAK.join(steps[start:end]) for start, end in pairwise(bounds.tolist())]
+        return pl.Series(joined, dtype=pl.String)
 
 
 def find_repeats(traces: Bytes) -> Repeats:
@@ -256,28 +266,51 @@ def find_repeats(traces: Bytes) -> Repeats:
     is about one chance in 400,000 that any two unlike steps are taken for equal.
     """
     rows, starts, ends = traces.cut_at_blank_lines()
-    steps = traces.pieces(starts, ends)
-    key = _trimmed_hash(steps, traces.data, starts, ends) + rows.astype(np.uint64) * np.uint64(_SPREAD)
+    key = _trimmed_hash(traces, starts, ends) + rows.astype(np.uint64) * np.uint64(_SPREAD)
     again = ~pl.Series(key).is_first_distinct().to_numpy()
     last_kept = np.maximum.accumulate(np.where(again, 0, np.arange(len(rows))))
     at_end = again & (np.diff(rows, append=len(traces)) > 0)
     repeat = np.flatnonzero(again)
     beside = np.where(at_end[repeat], last_kept[repeat], np.minimum(repeat + 1, len(rows) - 1))
-    even = np.logical_and(*np.split(_starts_plain(steps[np.concatenate([repeat, beside])]), 2))
-    return Repeats(rows, steps, again, at_end, last_kept, np.unique(rows[repeat][~even]))
+    even = _starts_plain(traces, starts[repeat], ends[repeat]) & _starts_plain(traces, starts[beside], ends[beside])
+    return Repeats(traces, rows, starts, ends, again, at_end, last_kept, np.unique(rows[repeat][~even]))
 
 
-def _trimmed_hash(
-    steps: pl.Series, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
-) -> NDArray[np.uint64]:
-    """A hash of each step without the white space around it; only those with an edge that may be white are trimmed."""
+def _trimmed_hash(traces: Bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A hash of each step without the white space around it: a few signs of ASCII are passed over in the bytes, and
+    only steps with an edge that is white even so are trimmed."""
+    data, starts, ends = traces.data, starts.copy(), ends.copy()
+    for _ in range(_PASSED_OVER):
+        full = starts < ends
+        starts += full & _ASCII_WHITE[_at(data, starts)]
+        ends -= (starts < ends) & _ASCII_WHITE[_at(data, ends - 1)]
+    steps = traces.pieces(starts, ends)
     key = np.array(steps.hash(seed=0))
-    if len(data):
-        edges = _MAYBE_WHITE[data[np.minimum(starts, len(data) - 1)]] | _MAYBE_WHITE[data[np.maximum(ends - 1, 0)]]
-        maybe = np.flatnonzero(edges)
+    if len(
+        white := np.flatnonzero(_white(data, starts, ends, at_start=True) | _white(data, starts, ends, at_start=False))
+    ):
         trimmed = pl.col("").str.strip_chars(WHITE).hash(seed=0)
-        key[maybe] = pl.DataFrame({"": steps[maybe]}).select(trimmed).to_series().to_numpy()
+        key[white] = pl.DataFrame({"": steps[white]}).select(trimmed).to_series().to_numpy()
     return key
+
+
+def _white(
+    data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], *, at_start: bool
+) -> NDArray[np.bool_]:
+    """Whether each text has white space at its start, or at its end."""
+    edge = _at(data, starts if at_start else ends - 1)
+    white = _ASCII_WHITE[edge] & (starts < ends)
+    wide = np.flatnonzero((edge >= 0x80) & (starts < ends))
+    for size, signs in _WIDE_WHITE.items():
+        first = starts[wide] if at_start else ends[wide] - size
+        code = sum(_at(data, first + place).astype(np.int64) << 8 * (size - 1 - place) for place in range(size))
+        white[wide] |= np.isin(code, signs)
+    return white
+
+
+def _at(data: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The bytes at these places; any byte for a place that is outside."""
+    return data.take(places, mode="clip") if len(data) else np.zeros(len(places), np.uint8)
 
 
 def rethinking_tokens(trace: pl.Series) -> NDArray[np.int64]:
@@ -286,48 +319,42 @@ def rethinking_tokens(trace: pl.Series) -> NDArray[np.int64]:
 
 
 def _rethinking_tokens(trace: pl.Series, repeats: Repeats) -> NDArray[np.int64]:
-    texts = pl.concat([trace.alias(""), repeats.steps.filter(repeats.again).alias("")])
+    dropped = np.flatnonzero(repeats.again)
+    texts = pl.concat([trace.alias(""), repeats.texts(dropped)])
     counted = pl.DataFrame({"": texts}).select(pl.col("").str.count_matches(RETHINKING)).to_series()
     every: NDArray[np.int64] = counted.to_numpy().astype(np.int64)
-    words, dropped = every[: len(trace)], every[len(trace) :]
-    np.subtract.at(words, repeats.rows[repeats.again], dropped)
+    words = every[: len(trace)]
+    np.subtract.at(words, repeats.rows[dropped], every[len(trace) :])
     return words
 
 
-def _starts_plain(steps: pl.Series) -> NDArray[np.bool_]:
-    return steps.str.contains(r"\A\S").to_numpy()
+def _starts_plain(traces: Bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether these steps begin with something, and not with white space."""
+    return (starts < ends) & ~_white(traces.data, starts, ends, at_start=True)
 
 
 # --- the whole example ----------------------------------------------------------------------------------------------
 
 
-def _example_length(batch: pl.DataFrame, *, cuts: bool) -> tuple[Sum, Sum]:
+def _example_length(batch: pl.DataFrame, edges: pl.DataFrame, *, cuts: bool) -> tuple[Sum, Sum]:
     """Tokens of each example's question and reply in Qwen2.5's ChatML (METHOD 9.9), less what all examples share.
 
     The reply is "assistant", a line break, head, trace and tail: the trace's tokens and what its edges add to them.
     """
-    edges = _edges(batch)
-    anew = edges["whole"].to_numpy() if cuts else np.ones(batch.height, np.bool_)
-    framed, reply = edges, pl.Series([], dtype=pl.String)
-    if anew.any():
-        framed = edges.filter(~anew)
-        reply = batch.filter(anew).select(_REPLY + pl.col("head") + pl.col("trace") + pl.col("tail")).to_series()
+    whole = edges["whole"].to_numpy() if cuts else np.ones(batch.height, np.bool_)
+    anew, framed = np.flatnonzero(whole), np.flatnonzero(~whole)
     signs = {"before": 1, "lead": -1, "last": -1, "after": 1}
+    parts = [Part(framed, edges[name][framed], sign) for name, sign in signs.items()]
+    reply = batch[anew].select(_REPLY + pl.col("head") + pl.col("trace") + pl.col("tail")).to_series()
     asked = Sum(np.zeros(batch.height, np.bool_), [Part(np.arange(batch.height), edges["asked"])])
-    return asked, Sum(
-        ~anew,
-        [
-            Part(np.flatnonzero(anew), reply),
-            *(Part(np.flatnonzero(~anew), framed[name], sign) for name, sign in signs.items()),
-        ],
-    )
+    return asked, Sum(~whole, [Part(anew, reply), *parts])
 
 
 def _edges(batch: pl.DataFrame) -> pl.DataFrame:
     """What stands around the first and the last safe cut of each trace, and `whole` where there is no such cut.
 
     before = what precedes the first cut, of which `lead` belongs to the trace; after = what follows the last cut, of
-    which `last` belongs to the trace. `asked` is the question's turn.
+    which `last` belongs to the trace. `asked` is the question's turn, `no_trace` says that there is no trace.
     """
     lead = pl.col("trace").str.extract(r"\A(\s*)")
     end = pl.col("trace").str.tail(_LAST_LINE_CHARS)
@@ -343,4 +370,5 @@ def _edges(batch: pl.DataFrame) -> pl.DataFrame:
         after=last + pl.col("tail"),
         whole=~(cut_first & last.is_not_null()).fill_null(False) | empty,
         asked=pl.lit("user\n") + pl.col("question"),
+        no_trace=blank(pl.col("trace")),
     )

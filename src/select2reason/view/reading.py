@@ -124,7 +124,7 @@ class Reader:
 
     def _steps(self, trace: str) -> pl.DataFrame:
         repeats = find_repeats(Bytes.of(pl.Series([trace])))
-        steps = repeats.steps.alias("text")
+        steps = repeats.texts(np.arange(len(repeats.rows))).alias("text")
         tokens, loops = self._counted(trace, steps)
         return pl.DataFrame([steps, tokens.alias("tokens"), pl.Series("repeats", repeats.again), loops.alias("loops")])
 
