@@ -36,7 +36,7 @@ _SHARD_ROWS = 8_192
 _SHARD_BYTES = 256 << 20
 _BATCH_ROWS = 1_024
 _LARGE_BYTES = 1 << 30  # of source files: from there on disk is dearer than the time that LZ4 takes
-_BATCH_BYTES = 6 << 20  # of text, and one row more
+_BATCH_BYTES = 12 << 20  # of text, and one row more
 
 
 class Watcher(Protocol):

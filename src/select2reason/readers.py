@@ -1,7 +1,7 @@
 """Reading the files of a pool in batches that keep each row's place in its file.
 
 A row that cannot be read is handed to the caller with its place, the reason and the head of its text, and the reading
-goes on. Memory is bounded by the batch: 6 MB of text, or one row where that is longer.
+goes on. Memory is bounded by the batch: 12 MB of text, or one row where that is longer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from select2reason.sources import SourceFile, packing_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BATCH_BYTES = 6 << 20  # of text in memory at once; a longer row is a batch of its own
+_BATCH_BYTES = 12 << 20  # of text in memory at once; a longer row is a batch of its own
 _BATCH_ROWS = 1024
 HEAD_CHARS = 200  # of a row that is set aside
 _HEAD_BYTES = 4 * HEAD_CHARS
