@@ -131,8 +131,8 @@ def test_repeats_know_where_no_safe_cut_is() -> None:
 def test_steps_are_trimmed_as_strings_are(signs: list[list[str]]) -> None:
     steps = ["".join(step) for step in signs]
     repeats = find_repeats(Bytes.of(pl.Series(["\n\n".join(steps)], dtype=pl.String)))
-    seen: set[str] = set()
-    again = [step.strip() in seen or seen.add(step.strip()) is not None for step in steps or [""]]
+    trimmed = [step.strip() for step in steps or [""]]
+    again = [step in trimmed[:number] for number, step in enumerate(trimmed)]
     assert repeats.again.tolist() == again
     apart = find_repeats(Bytes.of(pl.Series([f"{step}a\n\na" for step in steps], dtype=pl.String)))
     assert apart.uneven.tolist() == [row for row, step in enumerate(steps) if not step.strip() and step]
