@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from datasets import Dataset, DatasetDict
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from select2reason import building, pool
 from select2reason.errors import PoolError, RunError
 from select2reason.pool import TEXT, Pool, refuse_too_bad
+from select2reason.text_shards import TextWriter, text_file
 from tests.reading import content, pool_of, texts
 
 WriteRows = Callable[..., Path]
@@ -103,6 +105,20 @@ def test_what_is_not_read_to_the_end_leaves_nothing(
         chunks[0].load()
         assert (tmp_path / "spill").exists()
     assert not (tmp_path / "spill").exists()
+
+
+def test_texts_that_lead_out_of_their_file_are_a_damaged_cache(write_rows: WriteRows) -> None:
+    """What is mapped must not be believed: a text that begins before the file does would end the process."""
+    opened = pool_of(write_rows(rows_of(3)))
+    whole = pa.array(["ask"] * 3, pa.large_string())
+    ends = pa.py_buffer(np.array([0, -(1 << 40), 6, 9]))
+    broken = pa.LargeStringArray.from_buffers(3, ends, whole.buffers()[2])
+    with TextWriter(text_file(opened.root, 0), TEXT) as writer:
+        writer.write(pa.record_batch([broken] * len(TEXT), names=list(TEXT)))
+    with pytest.raises(RunError, match=r"is damaged .*cache --clear"):
+        list(opened.batches(["question"], shard=0))
+    with pytest.raises(RunError, match=r"is damaged .*cache --clear"):
+        opened.few(np.array([1], np.uint32), ["question"])
 
 
 # --- narrow columns -------------------------------------------------------------------------------------------------

@@ -240,10 +240,10 @@ def test_a_storage(ray: None, asked: Questions, seen: Path, tmp_path: Path) -> N
     score(asked.pool, numbers(seen), ray=there, progress=told.append)
     assert found(asked.pool, seen) == list(range(20))
     copied = tmp_path / "storage" / "questions" / asked.pool.root.name
-    assert len(list(copied.glob("text-*.parquet"))) == sum(told) - 13 == 7
+    assert len(list(copied.glob("text-*.arrow"))) == sum(told) - 13 == 7
     assert not list((tmp_path / "storage").rglob("*.part"))
 
-    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*.parquet")}
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.is_file()}
     (copied / "text-00006.arrow").write_bytes(b"half")
     scores = numbers(seen).folder(asked.pool.root)
     for shard in (2, 6):  # 2: scored there by a run that ended before it was fetched
@@ -254,7 +254,7 @@ def test_a_storage(ray: None, asked: Questions, seen: Path, tmp_path: Path) -> N
     score(asked.pool, numbers(seen), ray=there, progress=told.append)
     assert found(asked.pool, seen) == list(range(20))
     assert [path.name.partition("-")[0] for path in seen.iterdir()] == ["18"]
-    after = {path: path.stat().st_mtime_ns for path in copied.rglob("*.parquet")}
+    after = {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.is_file()}
     assert {path.stem for path in before if before[path] != after[path]} == {"text-00006", "00006"}
 
 
