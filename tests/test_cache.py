@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from select2reason import cache
-from select2reason.errors import OutputError
+from select2reason.errors import OutputError, PoolError
 
 
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +17,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest
     file.write_text("one")
     expected = [hashlib.sha256(b"one").hexdigest()]
     assert cache.content_digests(tmp_path, [file]) == expected
-    monkeypatch.setattr(cache, "_digest", lambda file: pytest.fail("read again"))
+    monkeypatch.setattr(cache, "_digest", lambda *file: pytest.fail("read again"))
     assert cache.content_digests(tmp_path, [file]) == expected
 
 
@@ -81,3 +81,45 @@ def test_new_files_are_told_once_before_they_are_read(tmp_path: Path) -> None:
     for _ in range(2):
         cache.content_digests(tmp_path, files, on_new=lambda: told.append(1))
     assert told == [1]
+
+
+def test_digests_that_were_begun_are_those_that_are_taken(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"one")
+    other.write_bytes(b"other")
+    names = [
+        str(one),
+        str(one),
+        str(tmp_path),
+        str(tmp_path / "missing"),
+        "open-r1/OpenR1-Math-220k",
+        "\0",
+        "~nobody-here/x",
+    ]
+    assert cache.begin_digests(tmp_path, names)
+    expected = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (one, other)]
+    assert cache.content_digests(tmp_path, [one, other]) == expected
+    assert not cache.begin_digests(tmp_path, names)
+
+
+def test_a_file_that_changed_since_its_digest_was_begun_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"before")
+    cache.begin_digests(tmp_path, [str(file)])
+    file.write_bytes(b"changed")
+    assert cache.content_digests(tmp_path, [file]) == [hashlib.sha256(b"changed").hexdigest()]
+
+
+def test_a_file_that_may_not_be_read_is_told_where_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"there")
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(cache, "file_digest", refuse)
+    assert cache.begin_digests(tmp_path, [str(file)])
+    with pytest.raises(PoolError, match="no permission to read"):
+        cache.content_digests(tmp_path, [file])
