@@ -100,7 +100,7 @@ class _Builder:
         self.text_bytes = 0
         self._quarantine = (root / "quarantine.jsonl").open("wb")
         self._writer: TextWriter | None = None
-        self._background = ThreadPoolExecutor(1)  # compresses one batch while the next is read
+        self._background = ThreadPoolExecutor(1)  # writes one batch while the next is read
         self._written: Future[None] | None = None
         self._batch: list[pl.DataFrame] = []
         self._narrow: list[pl.DataFrame] = []

@@ -76,7 +76,8 @@ def begin_digests(folder: Path | None, names: Sequence[str]) -> bool:
             if file.is_file() and (mark := _mark(file)) not in known.keys() | _begun.keys():
                 _begun[mark] = Future()
                 new.append((file, _begun[mark]))
-    Thread(target=_finish, args=(new,), daemon=True).start()
+    if new:
+        Thread(target=_finish, args=(new,), daemon=True).start()
     return bool(new)
 
 

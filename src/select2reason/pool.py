@@ -49,7 +49,7 @@ def sound(root: Path) -> Iterator[None]:
     """Reading what the cache holds: what fails there is a damaged cache, and the message says how to mend it."""
     try:
         yield
-    except (pl.exceptions.PolarsError, pa.ArrowException, OSError, ValueError) as error:
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
             raise
         head = str(error).partition("\n")[0]

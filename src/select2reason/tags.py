@@ -45,8 +45,8 @@ def split_response(response: pl.Series) -> pl.DataFrame:
     Opened and never closed: the trace runs to the end. Closed and never opened: it starts at the beginning. Neither:
     the whole response is the trace. A null response gives nulls.
     """
-    frame = pl.DataFrame({"text": response})
     length = pl.col("text").str.len_bytes().cast(pl.Int64)
+    frame = pl.DataFrame({"text": response})
     begun = frame.lazy().with_columns(
         length=length, start=pl.lit(0, pl.Int64), end=length, opened=pl.lit(False), closed=pl.lit(False)
     )

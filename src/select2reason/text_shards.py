@@ -1,7 +1,7 @@
 """The text of one shard of a pool on disk: an Arrow file, written a batch of rows at a time, and mapped to be read.
 
-What is mapped is neither copied nor decoded, and of its rows only those that are asked for are ever touched: of 340 MB
-of text the tenth that was chosen takes 0.03 s, where reading Parquet of the same took 0.4 s of two cores.
+What is mapped is neither copied nor decoded, and of its rows only those that are asked for are ever touched: the chosen
+tenth of 340 MB of text is there in 0.1 s.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ def text_file(root: Path, shard: int) -> Path:
 
 
 class TextWriter:
-    """Writes text columns, batch after batch; `packed` with LZ4, which is a third of the size and costs a tenth more
-    time to read the pool."""
+    """Writes text columns, batch after batch; `packed` with LZ4: 2.0 instead of 3.3 GB for 200,000 rows."""
 
     def __init__(self, path: Path, columns: Sequence[str], *, packed: bool = False) -> None:
         schema = pa.schema([(name, pa.large_string()) for name in columns])
@@ -83,8 +82,8 @@ def pick(path: Path, number: int, rows: NDArray[np.int64], columns: Sequence[str
 
 
 def _reader(mapped: pa.MemoryMappedFile, columns: Sequence[str]) -> pa.RecordBatchFileReader:
-    names = pa.ipc.open_file(mapped).schema.names
-    fields = [names.index(name) for name in columns]
+    schema = pa.ipc.open_file(mapped).schema
+    fields = [schema.get_field_index(name) for name in columns]  # -1, which is refused, where there is none
     return pa.ipc.open_file(mapped, options=pa.ipc.IpcReadOptions(included_fields=fields))
 
 

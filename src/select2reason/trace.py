@@ -47,7 +47,7 @@ _TEMPLATE = (  # what stands around "user" + question and "assistant" + response
 )
 _REPLY = "assistant\n"
 _SPREAD = 0x9E3779B97F4A7C15  # odd and far from any pattern: keeps equal steps of different traces apart
-_THREADS = max(3, min(8, os.cpu_count() or 1))  # batches at once, some of them at the tokenizer; 30 MB each
+_THREADS = max(3, min(8, os.cpu_count() or 1))  # batches at once, some of them at the tokenizer
 _ASCII_WHITE = np.array([byte < 0x80 and chr(byte) in WHITE for byte in range(256)])
 _WIDE_WHITE = {  # the others, by their bytes in UTF-8 and as one number
     size: np.array([int.from_bytes(sign.encode()) for sign in WHITE if len(sign.encode()) == size]) for size in (2, 3)
@@ -281,16 +281,14 @@ def _trimmed_hash(traces: Bytes, starts: NDArray[np.int64], ends: NDArray[np.int
     only steps with an edge that is white even so are trimmed."""
     data, starts, ends = traces.data, starts.copy(), ends.copy()
     for _ in range(_PASSED_OVER):
-        full = starts < ends
-        starts += full & _ASCII_WHITE[_at(data, starts)]
+        starts += (starts < ends) & _ASCII_WHITE[_at(data, starts)]
         ends -= (starts < ends) & _ASCII_WHITE[_at(data, ends - 1)]
     steps = traces.pieces(starts, ends)
     key = np.array(steps.hash(seed=0))
-    if len(
-        white := np.flatnonzero(_white(data, starts, ends, at_start=True) | _white(data, starts, ends, at_start=False))
-    ):
+    white = _white(data, starts, ends, at_start=True) | _white(data, starts, ends, at_start=False)
+    if white.any():
         trimmed = pl.col("").str.strip_chars(WHITE).hash(seed=0)
-        key[white] = pl.DataFrame({"": steps[white]}).select(trimmed).to_series().to_numpy()
+        key[white] = pl.DataFrame({"": steps.filter(white)}).select(trimmed).to_series().to_numpy()
     return key
 
 

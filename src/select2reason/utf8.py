@@ -33,7 +33,7 @@ class Bytes:
     def of(cls, texts: pl.Series) -> Bytes:
         """The bytes of these texts, copied unless they lie end to end already; a null is empty."""
         whole = texts.fill_null("") if texts.null_count() else texts
-        return cls(_end_to_end(whole) or whole.to_arrow(compat_level=pl.CompatLevel.oldest()))
+        return cls(_as_they_lie(whole) or whole.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
     def __len__(self) -> int:
         return len(self.array)
@@ -108,15 +108,11 @@ class Bytes:
         """The texts between each of these places and the next."""
         if len(bounds) < 2:
             return pl.Series([], dtype=pl.String)
-        shared = _texts(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(self.data))
-        return taken_over(shared)
+        buffers = pa.py_buffer(bounds), pa.py_buffer(self.data)
+        return taken_over(pa.LargeStringArray.from_buffers(len(bounds) - 1, *buffers))
 
 
-def _texts(number: int, bounds: pa.Buffer, data: pa.Buffer) -> pa.LargeStringArray:
-    return pa.LargeStringArray.from_buffers(number, bounds, data)
-
-
-def _end_to_end(texts: pl.Series) -> pa.LargeStringArray | None:
+def _as_they_lie(texts: pl.Series) -> pa.LargeStringArray | None:
     """The texts as they lie in memory, where that is one after another in one piece, as a file's columns do; else None.
 
     A view of a text tells where it lies; that of a short one holds the text instead, which must stand there too.
@@ -140,4 +136,4 @@ def _end_to_end(texts: pl.Series) -> pa.LargeStringArray | None:
     held = np.ascontiguousarray(short[:, 1:]).view(np.uint8)
     if (there != held)[sign < short[:, :1]].any():
         return None
-    return _texts(len(array), pa.py_buffer(bounds), buffers[2])
+    return pa.LargeStringArray.from_buffers(len(array), pa.py_buffer(bounds), buffers[2])
