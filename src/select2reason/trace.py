@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +48,7 @@ _REPLY = "assistant\n"
 _SPREAD = 0x9E3779B97F4A7C15  # odd and far from any pattern: keeps equal steps of different traces apart
 _THREADS = max(3, min(8, os.cpu_count() or 1))  # batches at once, some of them at the tokenizer
 _ASCII_WHITE = np.array([byte < 0x80 and chr(byte) in WHITE for byte in range(256)])
+_MAYBE_WHITE = _ASCII_WHITE | (np.arange(256) >= 0x80)  # or a byte of one of these:
 _WIDE_WHITE = {  # the others, by their bytes in UTF-8 and as one number
     size: np.array([int.from_bytes(sign.encode()) for sign in WHITE if len(sign.encode()) == size]) for size in (2, 3)
 }
@@ -213,9 +213,10 @@ def _normalised_length(repeats: Repeats, rows: int, *, cuts: bool) -> Sum:
     anew = repeats.uneven if cuts else np.unique(repeats.rows[repeats.again])
     from_raw = np.ones(rows, np.bool_)
     from_raw[anew] = False
-    counted = from_raw[repeats.rows]
-    framed = np.flatnonzero(repeats.again & ~repeats.at_end & counted)
-    at_end = np.flatnonzero(repeats.at_end & counted)
+    again = np.flatnonzero(repeats.again)
+    again = again[from_raw[repeats.rows[again]]]
+    ending = repeats.at_end[again]
+    framed, at_end = again[~ending], again[ending]
     last, ends = repeats.texts(repeats.last_kept[at_end]), repeats.rows[at_end]  # what ends those traces from now on
     return Sum(
         from_raw,
@@ -252,11 +253,16 @@ class Repeats:
         return self.traces.pieces(self.starts[steps], self.ends[steps])
 
     def normalised(self, wanted: NDArray[np.int64]) -> pl.Series:
-        """The normalised traces of these rows, which ascend."""
-        kept = np.flatnonzero(np.isin(self.rows, wanted) & ~self.again)
-        steps, bounds = self.texts(kept).to_list(), np.searchsorted(self.rows[kept], [*wanted, len(self.traces)])
-        joined = [STEP_BREAK.join(steps[start:end]) for start, end in pairwise(bounds.tolist())]
-        return pl.Series(joined, dtype=pl.String)
+        """The normalised traces of these rows, which ascend; kept steps that follow one another are one stretch."""
+        asked = np.zeros(len(self.traces), np.bool_)
+        asked[wanted] = True
+        kept = np.flatnonzero(asked[self.rows] & ~self.again)
+        rows = self.rows[kept]
+        first, last = np.ones((2, len(kept)), np.bool_)
+        first[1:] = last[:-1] = (np.diff(kept) > 1) | (np.diff(rows) > 0)
+        starts, ends, rows = self.starts[kept[first]], self.ends[kept[last]], rows[first]
+        ends += len(STEP_BREAK) * (np.diff(rows, append=-1) == 0)  # with the break before what of the row follows
+        return self.traces.joined(starts, ends, np.searchsorted(rows, [*wanted, len(self.traces)]))
 
 
 def find_repeats(traces: Bytes) -> Repeats:
@@ -277,18 +283,22 @@ def find_repeats(traces: Bytes) -> Repeats:
 
 
 def _trimmed_hash(traces: Bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """A hash of each step without the white space around it: a few signs of ASCII are passed over in the bytes, and
-    only steps with an edge that is white even so are trimmed."""
-    data, starts, ends = traces.data, starts.copy(), ends.copy()
+    """A hash of each step without the white space around it. Most steps have none, which their two edges tell; of the
+    others a few signs of ASCII are passed over in the bytes, and only what is white even so is trimmed."""
+    data = traces.data
+    edged = np.flatnonzero((starts < ends) & (_MAYBE_WHITE[_at(data, starts)] | _MAYBE_WHITE[_at(data, ends - 1)]))
+    first, last = starts[edged], ends[edged]
     for _ in range(_PASSED_OVER):
-        starts += (starts < ends) & _ASCII_WHITE[_at(data, starts)]
-        ends -= (starts < ends) & _ASCII_WHITE[_at(data, ends - 1)]
+        first += (first < last) & _ASCII_WHITE[_at(data, first)]
+        last -= (first < last) & _ASCII_WHITE[_at(data, last - 1)]
+    starts, ends = starts.copy(), ends.copy()
+    starts[edged], ends[edged] = first, last
     steps = traces.pieces(starts, ends)
     key = np.array(steps.hash(seed=0))
-    white = _white(data, starts, ends, at_start=True) | _white(data, starts, ends, at_start=False)
-    if white.any():
+    white = edged[_white(data, first, last, at_start=True) | _white(data, first, last, at_start=False)]
+    if len(white):
         trimmed = pl.col("").str.strip_chars(WHITE).hash(seed=0)
-        key[white] = pl.DataFrame({"": steps.filter(white)}).select(trimmed).to_series().to_numpy()
+        key[white] = pl.DataFrame({"": steps[white]}).select(trimmed).to_series().to_numpy()
     return key
 
 

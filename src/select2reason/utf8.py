@@ -79,8 +79,8 @@ class Bytes:
 
     def _blank_lines(self) -> NDArray[np.int64]:
         """Where two line breaks of one text stand together; of more than two together every second place."""
-        breaks = np.flatnonzero(self.data == _BREAK)
-        pairs = breaks[:-1][breaks[1:] - breaks[:-1] == 1]
+        breaks = self.data == _BREAK
+        pairs = np.flatnonzero(breaks[:-1] & breaks[1:])
         across = self.bounds[1:-1] - 1  # a pair that is the end of one text and the beginning of another is none
         at = np.searchsorted(pairs, across)
         at, across = at[at < len(pairs)], across[at < len(pairs)]
@@ -103,6 +103,13 @@ class Bytes:
         cuts = np.concatenate([starts, starts + at], axis=1).ravel()
         shared = self._between(np.append(cuts, self.bounds[-1]))
         return [shared.gather_every(parts, offset) for offset in range(parts)]
+
+    def joined(self, starts: NDArray[np.int64], ends: NDArray[np.int64], bounds: NDArray[np.int64]) -> pl.Series:
+        """The stretches from `starts` to `ends` put together: text i is those from bounds[i] up to bounds[i + 1]."""
+        stretches = [self.data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        offsets = np.concatenate([[0], np.cumsum(ends - starts, dtype=np.int64)])[bounds]
+        buffers = pa.py_buffer(offsets), pa.py_buffer(np.concatenate([self.data[:0], *stretches]))
+        return taken_over(pa.LargeStringArray.from_buffers(len(bounds) - 1, *buffers))
 
     def _between(self, bounds: NDArray[np.int64]) -> pl.Series:
         """The texts between each of these places and the next."""

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING
 
 import polars as pl
-from markupsafe import Markup
 
 from select2reason.comparing import Comparison
 from select2reason.cost import FORMULA
-from select2reason.report import facts, headline, plain, sentences
+from select2reason.report import facts, headline, sentences
 from select2reason.report.beside import beside
 from select2reason.report.cards import cards
 from select2reason.report.categories import categories
@@ -27,9 +24,6 @@ from select2reason.report.plane import plane, plane_chart
 from select2reason.report.remake import remake
 from select2reason.report.spreads import spreads, study_charts
 from select2reason.report.study import rethinking_study
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 _SECTIONS = {
     "reasons": "Kept and left out",
@@ -170,28 +164,8 @@ def _joint_weight(manifest: Mapping[str, object]) -> float | None:
 
 
 def _render(sections: Sequence[str], shared: Mapping[str, object], **own: object) -> str:
+    from select2reason.report.templates import page_template  # Jinja is loaded once there is something to draw
+
     held = [name for name in sections if name != "categories" or shared["categories"]]
     contents = {name: _SECTIONS[name] for name in held}
-    return _template().render({**shared, **own, "sections": contents})
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    page = Environment(
-        autoescape=True,
-        finalize=_shown,
-        loader=PackageLoader("select2reason.report", "."),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
-    for show in (plain.count, plain.compact, plain.decimal, plain.share):
-        page.filters[show.__name__] = show
-    return page.get_template("page.html.j2")
-
-
-def _shown(value: object) -> object:
-    """What every expression of the template passes before it is escaped."""
-    return plain.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return page_template().render({**shared, **own, "sections": contents})
