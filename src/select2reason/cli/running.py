@@ -54,7 +54,7 @@ def _keep_memory_flat() -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # its threads sleep while there is nothing for them: 0.1 s
     os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:1000")
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(200_000, 20, 100)
 
     most_arenas, trim_threshold, mmap_threshold = -8, -1, -3  # of glibc's malloc.h
     with suppress(AttributeError, OSError):  # no glibc: its allocator is another one
