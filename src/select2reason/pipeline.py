@@ -105,13 +105,13 @@ def select(
         )
 
     with export.whole_folder(out, force=force, kind="selection") as folder:
-        with (
-            stage("writing", outcome.selected) as advance,
-            scored.pool.take(selection.rows, TEXT, spill=folder / "spill") as chunks,
-            ThreadPoolExecutor(1) as beside,
-        ):
-            drawn = beside.submit(page)  # in Python, while the data is compressed
-            export.write_data(scored.pool, selection.rows, chunks, table, folder, carried=carried, advance=advance)
+        with ThreadPoolExecutor(1) as beside:
+            drawn = beside.submit(page)  # in Python, while the data is gathered and compressed
+            with (
+                stage("writing", outcome.selected) as advance,
+                scored.pool.take(selection.rows, TEXT, spill=folder / "spill") as chunks,
+            ):
+                export.write_data(scored.pool, selection.rows, chunks, table, folder, carried=carried, advance=advance)
         (folder / "report.html").write_text(drawn.result(), encoding="utf-8")
         write_beside(folder, scored, table, manifest, card=dataset_card(manifest, table))
         check_accounts(folder, scored.pool, outcome.counts)

@@ -135,7 +135,7 @@ def _are_high(data: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def _are_breaks(data: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether a line break is followed by another, for all but the last byte."""
-    breaks = data == _BREAK
+    breaks: NDArray[np.bool_] = data == _BREAK
     return breaks[:-1] & breaks[1:]
 
 
