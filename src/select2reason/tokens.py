@@ -37,7 +37,7 @@ _QWEN_SPECIALS = (  # ids from 151,643 on, in this order (the Qwen2.5 tokenizer'
     "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
 )
 _FIRST_SPECIAL_ID = 151_643
-_FRESH_AFTER_BYTES = 3 << 27  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
+_FRESH_AFTER_BYTES = 1 << 30  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
 _WORKERS = max(1, (os.cpu_count() or 1) // 2)  # the other half of the cores prepares what these count
 _CHANGED_BY_NFC = (  # spans with every code point that NFC may change: marks, singletons, Hangul parts; few others
     (0x300, 0x387), (0x483, 0x489), (0x591, 0x5C7), (0x610, 0x61A), (0x64B, 0x670), (0x6D6, 0x6ED), (0x711, 0x1CFF),
