@@ -72,11 +72,8 @@ def _benchmarks(scored: Scored) -> dict[str, int] | None:
     return dict(prints.problems.group_by("benchmark", maintain_order=True).len().iter_rows())
 
 
-def write_beside(
-    folder: Path, scored: Scored, table: pl.DataFrame, manifest: Mapping[str, object], *, card: str | None = None
-) -> None:
-    """The score table, what could not be read, the hits in benchmarks, the card where there is one; and, last of all,
-    the manifest with a digest of every file."""
+def write_beside(folder: Path, scored: Scored, table: pl.DataFrame, *, card: str | None = None) -> None:
+    """The score table, what could not be read, the hits in benchmarks, and the card where there is one."""
     table.write_parquet(folder / "scores.parquet", compression="zstd")
     with (folder / "quarantine.jsonl").open("wb") as lines:
         lines.writelines(orjson.dumps(row) + b"\n" for row in scored.pool.quarantine())
@@ -84,4 +81,8 @@ def write_beside(
         scored.evidence.write_parquet(folder / export.CONTAMINATION, compression="zstd")
     if card is not None:
         (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, object]) -> None:
+    """Last of all, with a digest of every file."""
     write_json(folder / "manifest.json", {**manifest, "outputs": export.file_digests(folder)})

@@ -23,7 +23,7 @@ from select2reason.comparing import Comparison, compare_choices
 from select2reason.cost import gpu_hours
 from select2reason.errors import OutputError, UsageError
 from select2reason.files import write_json
-from select2reason.manifest import choosing, manifest_of, reading, write_beside
+from select2reason.manifest import choosing, manifest_of, reading, write_beside, write_manifest
 from select2reason.opening import open_pool
 from select2reason.pool import TEXT
 from select2reason.progress import say, stage
@@ -95,25 +95,27 @@ def select(
         "notes": list(outcome.notes),
     }
 
-    def page() -> str:
-        return report.selection_page(
+    def describe(folder: Path) -> None:
+        page = report.selection_page(
             table,
             manifest=manifest,
             examples=showing.examples(scored.pool, table, ranked, chosen, selection.rows),
             comparison=compare_choices(ranked, selection, table, cutoff_tokens=chosen.cutoff_tokens),
             shown=showing.shown(scored, table),
         )
+        (folder / "report.html").write_text(page, encoding="utf-8")
+        write_beside(folder, scored, table, card=dataset_card(manifest, table))
 
     with export.whole_folder(out, force=force, kind="selection") as folder:
         with ThreadPoolExecutor(1) as beside:
-            drawn = beside.submit(page)  # in Python, while the data is gathered and compressed
+            described = beside.submit(describe, folder)  # in Python, while the data is gathered and compressed
             with (
                 stage("writing", outcome.selected) as advance,
                 scored.pool.take(selection.rows, TEXT, spill=folder / "spill") as chunks,
             ):
                 export.write_data(scored.pool, selection.rows, chunks, table, folder, carried=carried, advance=advance)
-        (folder / "report.html").write_text(drawn.result(), encoding="utf-8")
-        write_beside(folder, scored, table, manifest, card=dataset_card(manifest, table))
+        described.result()
+        write_manifest(folder, manifest)
         check_accounts(folder, scored.pool, outcome.counts)
     return outcome
 
@@ -257,7 +259,8 @@ def compare(
         page = report.comparison_page(compared, manifest=manifest, notes=notes)
         (folder / "report.html").write_text(page, encoding="utf-8")
         write_json(folder / "comparison.json", asdict(compared))
-        write_beside(folder, scored, table, manifest)
+        write_beside(folder, scored, table)
+        write_manifest(folder, manifest)
     return compared
 
 
@@ -288,7 +291,8 @@ def analyze(
         page = report.analysis_page(scored.table, manifest=manifest, shown=shown)
         (folder / "report.html").write_text(page, encoding="utf-8")
         write_json(folder / "study.json", study)
-        write_beside(folder, scored, scored.table, manifest)
+        write_beside(folder, scored, scored.table)
+        write_manifest(folder, manifest)
     return study
 
 
