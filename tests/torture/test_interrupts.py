@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,21 @@ def test_select_at_any_moment(number: int, tmp_path: Path, often: Often, tell: T
         stopped.run()
     assert contents(stopped.out) == contents(calm.out)
     tell(f"{signal.Signals(number).name} to select", tried=tries, lost=0, longest_s=round(max(took), 2))
+
+
+def test_a_signal_when_all_is_done(often: Often, tell: Tell) -> None:
+    """Python takes its handlers away before it takes itself apart; a signal would end it then as if not all was."""
+    program = "import polars; from select2reason.cli.running import run; run(lambda: print('wrote', flush=True))"
+    tries = often(10, 80)
+    for n in range(tries):
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.04 * n / tries)
+        process.send_signal((signal.SIGINT, signal.SIGTERM)[n % 2])
+        said = process.communicate()[1].decode()
+        assert (process.returncode, said) == (0, "") or (process.returncode == 130 and TOLD in said), said
+    tell("a signal after the last line of a command", tried=tries, lost=0)
 
 
 def test_two_ctrl_c_in_a_row(tmp_path: Path, often: Often, tell: Tell) -> None:

@@ -7,6 +7,7 @@ ended after `_PATIENCE_S` is left as it is: whatever is written has its name onl
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import signal
@@ -48,6 +49,7 @@ def hear() -> None:
         signal.signal(number, _raise)
     signal.set_wakeup_fd(_State.pipe, warn_on_full_buffer=False)  # told even while Python code cannot run
     sys.unraisablehook = _raise_again
+    atexit.register(_hear_no_more)
     threading.Thread(target=_watch, args=(out,), name="interrupts", daemon=True).start()
 
 
@@ -98,6 +100,12 @@ def _raise(number: int, frame: FrameType | None) -> None:
     if not _State.raised:
         _State.raised = True
         raise InterruptedRunError
+
+
+def _hear_no_more() -> None:
+    """The work is done or put away, and Python is about to let a signal end it as if it were not."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _raise_again(lost: sys.UnraisableHookArgs) -> None:
