@@ -24,7 +24,7 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or fills the user's cache."""
+    """No test reads or fills the user's cache of pools and scores."""
     monkeypatch.setenv("SELECT2REASON_CACHE", str(tmp_path / "cache"))
 
 

@@ -98,3 +98,12 @@ def test_an_earlier_result_is_replaced_and_nothing_is_left(
             write_json(part / "manifest.json", {"kind": "export", "versions": versions, "outputs": {"rows": ""}})
     assert (tmp_path / "out" / "rows").read_text() == "second"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_no_name_comes_twice(tmp_path: Path) -> None:
+    """A thread that goes on writing after an interrupt finds nothing there, least of all what another run makes."""
+    names = []
+    for _ in range(3):
+        with part_folder(tmp_path / "out") as part:
+            names.append(part)
+    assert len(set(names)) == 3

@@ -54,3 +54,17 @@ def test_what_is_packed_is_smaller(tmp_path: Path) -> None:
             writer.write(text)
         sizes.append((tmp_path / "text").stat().st_size)
     assert sizes[1] < sizes[0] / 5
+
+
+@pytest.mark.parametrize("last", [2**40, 5, -1])
+def test_a_text_that_ends_beyond_its_bytes_is_a_damaged_file(tmp_path: Path, last: int) -> None:
+    file = tmp_path / "text"
+    with TextWriter(file, ["trace"]) as writer:
+        writer.write(end_to_end(pl.DataFrame({"trace": ["ab", "cd"]})))
+    sound = np.array([0, 2, 4]).tobytes()
+    assert file.read_bytes().count(sound) == 1
+    file.write_bytes(file.read_bytes().replace(sound, np.array([0, 2, last]).tobytes()))
+    with pytest.raises(pa.ArrowException):
+        pick(file, 0, np.array([0]), ["trace"])
+    with pytest.raises(pa.ArrowException):
+        next(read(file, ["trace"]))

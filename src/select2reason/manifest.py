@@ -84,5 +84,5 @@ def write_beside(folder: Path, scored: Scored, table: pl.DataFrame, *, card: str
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, object]) -> None:
-    """Last of all, with a digest of every file."""
+    """The manifest, with a digest of every file: last of all, when nobody writes to the folder any more."""
     write_json(folder / "manifest.json", {**manifest, "outputs": export.file_digests(folder)})

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _ENDING = ".part"
+_NUMBERS = itertools.count()  # no name comes twice in a process: a thread that outlived its part does not find another
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def exchanged(part: Path, place: Path) -> bool:
 
 def _new(place: Path, make: Callable[[Path], None]) -> tuple[Path, int]:
     """A part of a name of its own, and the open file that holds its lock."""
-    for number in itertools.count():
+    for number in _NUMBERS:
         part = place.with_name(f"{_stem(place)}.{os.getpid()}.{number}{_ENDING}")
         try:
             make(part)

@@ -38,6 +38,7 @@ _QWEN_SPECIALS = (  # ids from 151,643 on, in this order (the Qwen2.5 tokenizer'
 )
 _FIRST_SPECIAL_ID = 151_643
 _FRESH_AFTER_BYTES = 1 << 30  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
+_HIGH_BYTES = 8  # that a sign from U+0300 on counts for: a clause of Chinese is one word, which hardly comes again
 _WORKERS = max(1, (os.cpu_count() or 1) // 2)  # the other half of the cores prepares what these count
 _CHANGED_BY_NFC = (  # spans with every code point that NFC may change: marks, singletons, Hangul parts; few others
     (0x300, 0x387), (0x483, 0x489), (0x591, 0x5C7), (0x610, 0x61A), (0x64B, 0x670), (0x6D6, 0x6ED), (0x711, 0x1CFF),
@@ -133,24 +134,25 @@ class FastTokenizer:
         if self._nfc and len(rows := _maybe_not_nfc(held)):
             whole = taken_over(array)
             array = Bytes.of(whole.scatter(rows, whole[rows].str.normalize("NFC"))).array
-        return self._workers.submit(self._encode, array).result()
+        return self._workers.submit(self._encode, array, array.nbytes + _HIGH_BYTES * len(held.high)).result()
 
     def wake(self) -> None:
         """Begin to load a vocabulary, beside the caller."""
-        self._workers.submit(self._encode, Bytes.of(pl.Series([""])).array)  # a list would have pyarrow import pandas
+        nothing = Bytes.of(pl.Series([""])).array  # a list would have pyarrow import pandas
+        self._workers.submit(self._encode, nothing, 0)
 
     def rest(self) -> None:
         """Let go of the vocabularies."""
         self._own = threading.local()
 
-    def _encode(self, texts: pa.LargeStringArray) -> Encoded:
+    def _encode(self, texts: pa.LargeStringArray, weight: int) -> Encoded:
         import awkward as ak
 
         own = self._own
         if getattr(own, "bytes_left", 0) <= 0:
             own.gigatoken = None  # two at once would take twice the memory
             own.gigatoken, own.bytes_left = self._load(), _FRESH_AFTER_BYTES
-        own.bytes_left -= texts.nbytes
+        own.bytes_left -= weight
         layout = ak.to_packed(own.gigatoken.encode_batch(ak.from_arrow(texts), parallel=False)).layout
         return Encoded(np.asarray(layout.content.data), np.asarray(layout.offsets.data, dtype=np.int64))
 

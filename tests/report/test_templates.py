@@ -14,10 +14,10 @@ Draw = Callable[[], str]
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(templates, "_KEPT", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("sys.dont_write_bytecode", False)
     templates.page_template.cache_clear()
-    yield tmp_path
+    yield tmp_path / "select2reason" / "templates"
     templates.page_template.cache_clear()
 
 
@@ -46,26 +46,39 @@ def test_a_template_is_compiled_once(kept: Path, drawn: Draw, monkeypatch: pytes
 def test_nothing_is_kept_where_python_keeps_nothing(kept: Path, drawn: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     assert drawn()
-    assert not [*kept.iterdir()]
+    assert not kept.exists()
 
 
 def test_what_is_damaged_is_compiled_anew(kept: Path, drawn: Draw) -> None:
     page = drawn()
-    files = sorted(kept.iterdir())
-    for number, file in enumerate(files):
-        held = file.read_bytes()
-        file.write_bytes([b"", held[: len(held) // 2], b"\0" * 200][number % 3])
+    whole = {file: file.read_bytes() for file in kept.iterdir()}
+    for length in (0, 10, 40, 60, 120, 500):
+        for file, held in whole.items():
+            file.write_bytes(held[:length])
+        assert drawn() == page
+    for file, held in whole.items():
+        file.write_bytes(held[:-9] + bytes([held[-9] ^ 1]) + held[-8:])
     assert drawn() == page
+    assert {file: file.read_bytes() for file in kept.iterdir()} == whole
+
+
+def test_a_template_of_other_makers_is_compiled_anew(kept: Path, drawn: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn()
+    monkeypatch.setattr(templates, "version", lambda name: "0")
+    monkeypatch.setattr(jinja2.Environment, "_compile", refuse)
+    with pytest.raises(AssertionError, match="compiled"):
+        drawn()
 
 
 def test_a_full_disk_does_not_stop_the_page(kept: Path, drawn: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = drawn()
-    for file in kept.iterdir():
-        file.unlink()
-
-    def full(*_: object, **__: object) -> None:
+    def full(*_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jinja2.bccache.tempfile.NamedTemporaryFile", full)
-    assert drawn() == page
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert drawn()
     assert not [*kept.iterdir()]
+
+
+def test_a_folder_that_cannot_be_made_does_not_stop_it(kept: Path, drawn: Draw) -> None:
+    kept.parents[1].joinpath("select2reason").write_text("a file")
+    assert drawn()

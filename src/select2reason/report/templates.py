@@ -1,29 +1,32 @@
-"""The page's templates, compiled once and kept where Python keeps what it compiles: it takes 0.1 s each time else."""
+"""The page's templates. Compiling them takes 0.1 s, so what they become is kept in the user's cache folder."""
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import suppress
-from functools import cache
+from functools import cache, cached_property
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined, Template
+from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined, Template
 from jinja2.bccache import Bucket
 from markupsafe import Markup
+from platformdirs import user_cache_path
 
+from select2reason.parts import part_file
 from select2reason.report import plain
 
-_KEPT = Path(__file__).parent / "__pycache__"
+_DIGEST_BYTES = 32
+_MAKERS = (Path(__file__), Path(plain.__file__))  # what a template becomes depends on them as well
 
 
 @cache
 def page_template() -> Template:
-    """That of the whole page."""
-    may = not sys.dont_write_bytecode and os.access(_KEPT, os.W_OK)
+    """The template of the whole page, which includes one for each section."""
     page = Environment(
         autoescape=True,
-        bytecode_cache=_Kept(str(_KEPT), "%s.jinja2") if may else None,
+        bytecode_cache=_kept(),
         finalize=_shown,
         loader=PackageLoader("select2reason.report", "."),
         lstrip_blocks=True,
@@ -35,13 +38,48 @@ def page_template() -> Template:
     return page.get_template("page.html.j2")
 
 
-class _Kept(FileSystemBytecodeCache):
-    """A page is drawn all the same where nothing can be kept, as on a full disk."""
+def _kept() -> _Kept | None:
+    """None where Python is told to keep nothing, or nothing can be kept."""
+    folder = user_cache_path("select2reason", appauthor=False) / "templates"
+    if sys.dont_write_bytecode:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return _Kept(folder)
+
+
+class _Kept(BytecodeCache):
+    """The code of templates, a file for each; what is damaged or cannot be kept is compiled again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _file(self, bucket: Bucket) -> Path:
+        return self._folder / f"{bucket.key}.{sys.implementation.cache_tag}"
+
+    def get_source_checksum(self, source: str) -> str:
+        """Another one for whatever makes another code of a template."""
+        return sha256(self._makers + source.encode()).hexdigest()
+
+    @cached_property
+    def _makers(self) -> bytes:
+        return b"".join(file.read_bytes() for file in _MAKERS) + f"{version('jinja2')} {sys.version}".encode()
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """The code that is kept for a template, if any."""
+        with suppress(OSError):
+            held = self._file(bucket).read_bytes()
+            if held[:_DIGEST_BYTES] == sha256(held[_DIGEST_BYTES:]).digest():
+                bucket.bytecode_from_string(held[_DIGEST_BYTES:])
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep one template."""
-        with suppress(OSError):
-            super().dump_bytecode(bucket)
+        """Keep the code of one template."""
+        code = bucket.bytecode_to_string()
+        with suppress(OSError), part_file(self._file(bucket)) as part:
+            part.write_bytes(sha256(code).digest() + code)
+            part.replace(self._file(bucket))
 
 
 def _shown(value: object) -> object:
