@@ -11,6 +11,7 @@ import pyarrow as pa
 
 def check_but_texts(batch: pa.RecordBatch) -> None:
     """Raise ArrowInvalid where anything is wrong with a batch but that a text is not valid UTF-8."""
+    batch.validate()  # whether all lies within the buffers, whose sizes the protocol below does not hand over
     pa.record_batch(_AsBytes(batch)).validate(full=True)
 
 

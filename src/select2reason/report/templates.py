@@ -40,9 +40,9 @@ def page_template() -> Template:
 
 def _kept() -> _Kept | None:
     """None where Python is told to keep nothing, or nothing can be kept."""
-    folder = user_cache_path("select2reason", appauthor=False) / "templates"
     if sys.dont_write_bytecode:
         return None
+    folder = user_cache_path("select2reason", appauthor=False) / "templates"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
