@@ -158,13 +158,14 @@ class NgramModel:
         place = places(self.buckets)[bags.buckets]
         known = place >= 0
         values = unit_rows(bags, np.where(known, self.rarity[place], np.float32(self.rarity_unseen)))
-        weights = self.weights[place] * (values * known)[:, None]
-        return np.asarray(np.add.reduceat(weights, bags.offsets[:-1], axis=0) * self.scale)
+        values *= known
+        sums = [np.add.reduceat(task.take(place, mode="wrap") * values, bags.offsets[:-1]) for task in self.weights.T]
+        return np.asarray(np.stack(sums, axis=1) * self.scale)
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
         heads = {name: getattr(self, name) for name in _HEADS}
         own = [f.name for f in fields(self) if f.name not in (*_HEADS, "tasks")]
-        arrays = {name: np.asarray(getattr(self, name)) for name in own}
+        arrays = {name: np.asarray(getattr(self, name), order="C") for name in own}
         for name, head in heads.items():
             if head is not None:
                 arrays[f"{name}_knots"] = head.knots
@@ -209,6 +210,7 @@ def _from_arrays(stored: dict[str, Any]) -> NgramModel:
         if f"{name}_knots" in stored:
             stored[name] = _head(stored, name)
     stored["rarity_unseen"] = float(stored["rarity_unseen"])
+    stored["weights"] = np.asfortranarray(stored["weights"])  # each task's end to end, for they are looked up one by one
     return NgramModel(**stored, tasks=tuple(about["tasks"]))
 
 
