@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,11 @@ def test_pools_are_listed_with_their_scores_and_cleared(tmp_path: Path) -> None:
     scores.mkdir(parents=True)
     (scores / "00000.parquet").write_bytes(b"12345")
     listed = cache.list_pools(tmp_path)
-    assert [(p.path.name, p.size_bytes, p.scores) for p in listed] == [("ab" * 8, 5, ("trace-123",))]
-    assert cache.clear(tmp_path) == 5
+    assert [(p.path.name, p.rows, p.size_bytes, p.scores) for p in listed] == [("ab" * 8, None, 5, ("trace-123",))]
+    assert listed[0].day == date.today().isoformat()
+    (tmp_path / "pools" / ("ab" * 8) / "pool.json").write_text('{"rows": 7}')
+    assert cache.list_pools(tmp_path)[0].rows == 7
+    assert cache.clear(tmp_path) == 16
     assert cache.list_pools(tmp_path) == []
 
 

@@ -267,7 +267,7 @@ def test_an_output_that_exists_is_refused_before_any_work(write_rows: WriteRows,
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")
     done = select(write_rows(ROWS), tmp_path / "out")
-    assert "exists; choose another --out" in refused(done)
+    assert "exists and is no earlier selection" in refused(done)
     assert "layout" not in done.stderr
     assert "no earlier selection" in refused(select(tmp_path / "pool.jsonl", tmp_path / "out", "--force"))
     assert (tmp_path / "out" / "mine.txt").read_text() == "keep"

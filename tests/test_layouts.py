@@ -179,14 +179,16 @@ def test_a_question_alone_can_be_named() -> None:
     ("columns", "words"),
     [
         ({"prompt": "a"}, "--columns knows no role prompt; roles are question, response, "),
-        ({"question": "z"}, "the pool has no column z for question; it has a, b, c, d, question, input"),
+        ({"question": "z"}, "the pool has no column z for question; it has a, b, c, d, question, input, n, l"),
+        ({"question": "a", "response": "n"}, "--columns response=n: it holds Int64, no text; name another column"),
+        ({"question": "a", "trace": "l"}, "--columns trace=l: it holds List(Float64), no text; name another column"),
         ({"response": "b", "answer": "d"}, "--columns: give response alone, or trace with answer"),
         ({"response": "b", "trace": "c", "answer": "d"}, "--columns: give response alone, or trace with answer"),
     ],
 )
 def test_columns_that_cannot_be(columns: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError) as refused:
-        found(ROW, columns=columns)
+        found(ROW | {"n": 3, "l": [0.5]}, columns=columns)
     assert str(refused.value).startswith(words)
 
 

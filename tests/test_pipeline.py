@@ -10,53 +10,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import datasets
 import polars as pl
 import pytest
 import tokenizers
 
-from select2reason import opening, pipeline
-from select2reason.errors import OutputError, UsageError
+from select2reason import pipeline
+from select2reason.errors import OutputError
 from select2reason.scoring import local
 from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 
 from .conftest import WriteRows
-
-PAPER = SelectSettings(fraction=Decimal("0.10"), preset="paper")
-SAFE = SelectSettings(fraction=Decimal("0.5"))
-
-
-def response(trace: str, answer: str) -> str:
-    return f"<think>\n{trace}\n</think>\n\nThe answer is \\boxed{{{answer}}}."
-
-
-def question_row(number: int, *, length: int = 1, **changes: object) -> dict[str, object]:
-    trace = "\n\n".join(f"Step {i} of question {number}. Wait." for i in range(length))
-    row: dict[str, object] = {
-        "problem": f"What is {number} + {number}?",
-        "answer": str(2 * number),
-        "problem_type": "Algebra" if number % 2 else "Counting",
-        "uuid": f"id-{number}",
-        "pass_rate": 1 / (1 + number),
-        "generations": [response(trace, str(2 * number))],
-        "correctness_math_verify": [True],
-        "finish_reasons": ["stop"],
-    }
-    return row | changes
-
-
-def run(pool: Path, out: Path, chosen: SelectSettings = SAFE, **changes: Any) -> pl.DataFrame:
-    scores = ScoreSettings(difficulty=changes.pop("difficulty", "column:pass_rate"))
-    settings = replace(PoolSettings(pools=(str(pool),)), **changes)
-    pipeline.select(settings, scores, chosen, out)
-    return pl.read_parquet(out / "scores.parquet")
-
-
-def data(out: Path) -> pl.DataFrame:
-    return pl.read_parquet(out / "data" / "*.parquet")
-
+from .runs import PAPER, SAFE, data, every_reason, question_row, response, run
 
 # --- the paper, independently ---------------------------------------------------------------------------------------
 
@@ -139,13 +105,7 @@ def test_what_is_asked_for_overrides_the_paper_s_recipe(write_rows: WriteRows, t
 
 @pytest.fixture
 def pool(write_rows: WriteRows) -> Path:
-    rows = [question_row(number, length=number + 1) for number in range(8)]
-    rows[1]["correctness_math_verify"] = [False]
-    rows[2]["generations"] = ["<think>\nnever closed"]
-    rows[3]["generations"] = ["<think>\n \n</think>\n\n\\boxed{6}."]
-    rows.append(rows[0] | {"uuid": "again"})
-    rows.append(question_row(4, length=9))
-    return write_rows(rows)
+    return every_reason(write_rows)
 
 
 def test_every_row_has_its_reason(pool: Path, tmp_path: Path) -> None:
@@ -290,79 +250,6 @@ def test_the_built_in_difficulty_orders_easy_before_hard(write_rows: WriteRows, 
     table = run(write_rows(rows), tmp_path / "out", difficulty="builtin")
     easy, difficult = table["difficulty"].to_list()
     assert 0 <= easy < difficult <= 1
-
-
-# --- refusals -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"difficulty": "column:nope"}, r"no column nope .*pass_rate"),
-        ({"difficulty": "column:pas_rate"}, r"did you mean column:pass_rate"),
-        ({"difficulty": "column:uuid"}, r"uuid holds no finite number"),
-        ({"difficulty": "column:"}, r"builtin, judge, reward:DIR, rollout:DIR, column:NAME"),
-        ({"difficulty": "oracle"}, r"builtin, judge, reward:DIR, rollout:DIR, column:NAME"),
-        ({"carry": ("nope",)}, r"--carry nope: what can be carried is"),
-    ],
-)
-def test_wrong_settings_are_one_clear_line(pool: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        run(pool, tmp_path / "out", **changes)
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("changes", [{"difficulty": "column:nope"}, {"carry": ("nope",)}])
-def test_a_column_that_no_file_has_is_refused_before_they_are_read(
-    pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
-) -> None:
-    pl.read_ndjson(pool).write_parquet(tmp_path / "pool.parquet")
-    monkeypatch.setattr(opening, "build", lambda *_, **__: pytest.fail("read"))
-    with pytest.raises(UsageError, match="nope"):
-        run(tmp_path / "pool.parquet", tmp_path / "out", **changes)
-
-
-def test_all_rows_dropped_is_an_error_with_the_counts(write_rows: WriteRows, tmp_path: Path) -> None:
-    rows = [question_row(n, correctness_math_verify=[False]) for n in range(3)]
-    with pytest.raises(UsageError, match=r"no row can be selected \(wrong_answer 3\).*--verify off"):
-        run(write_rows(rows), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_more_rows_than_there_are_takes_all_and_says_so(pool: Path, tmp_path: Path) -> None:
-    settings = replace(SAFE, fraction=None, rows=1000)
-    outcome = pipeline.select(
-        PoolSettings(pools=(str(pool),)), ScoreSettings(difficulty="column:pass_rate"), settings, tmp_path / "out"
-    )
-    assert "1,000 rows were asked for, 5 could be taken" in outcome.notes
-
-
-def test_verify_pool_needs_flags(write_rows: WriteRows, tmp_path: Path) -> None:
-    pool = write_rows([{"question": "What is 1 + 1?", "response": "2", "pass_rate": 0.5}])
-    with pytest.raises(UsageError, match="no correctness flags"):
-        run(pool, tmp_path / "out", replace(SAFE, verify="pool"))
-
-
-def test_an_earlier_result_is_kept_unless_force(pool: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(pool, out)
-    before = (out / "manifest.json").read_bytes()
-    with pytest.raises(OutputError, match=r"exists.*--force"):
-        run(pool, out, replace(SAFE, weight=0.9))
-    assert (out / "manifest.json").read_bytes() == before
-    settings = PoolSettings(pools=(str(pool),))
-    pipeline.select(settings, ScoreSettings(), replace(SAFE, weight=0.9), out, force=True)
-    assert json.loads((out / "manifest.json").read_text())["parameters"]["weight"] == 0.9
-    assert [p.name for p in tmp_path.glob(".out*")] == []
-
-
-def test_force_never_replaces_what_is_no_result(pool: Path, tmp_path: Path) -> None:
-    precious = tmp_path / "thesis"
-    precious.mkdir()
-    (precious / "chapter1.tex").write_text("long work")
-    with pytest.raises(OutputError, match="no earlier selection"):
-        pipeline.select(PoolSettings(pools=(str(pool),)), ScoreSettings(), SAFE, precious, force=True)
-    assert (precious / "chapter1.tex").read_text() == "long work"
 
 
 # --- analyze and demo -----------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from threading import Thread
 
@@ -34,15 +35,19 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class CachedPool:
-    """One pool in the cache: its folder, its size with all scores, and the scorers whose work is kept."""
+    """One pool in the cache: its folder, its rows (null: never finished), the day on which it was last added to, its
+    size with all scores, and the scorers whose work is kept."""
 
     path: Path
+    rows: int | None
+    day: str
     size_bytes: int
     scores: tuple[str, ...]
 
 
-def cache_root(folder: Path | None = None) -> Path:
-    """The cache folder, made if need be. Raises OutputError where it cannot be written."""
+def cache_root(folder: Path | None = None, *, written: bool = False) -> Path:
+    """The cache folder, made if need be. Raises OutputError where that cannot be done or, if it is to be `written`, it
+    cannot be written to."""
     root = _root(folder)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -50,6 +55,8 @@ def cache_root(folder: Path | None = None) -> Path:
         raise OutputError(
             f"cannot make the cache folder {root} ({error.strerror}); name another with --cache-dir"
         ) from error
+    if written and not os.access(root, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write to the cache folder {root}; mend its rights, or name another with --cache-dir")
     return root
 
 
@@ -146,7 +153,18 @@ def list_pools(root: Path) -> list[CachedPool]:
     """Every pool in the cache, by name; then the lists of distinct questions, which are pools too."""
     found = [*sorted((root / "pools").glob("*")), *sorted((root / "questions").glob("*"))]
     folders = [p for p in found if p.is_dir() and _OWN_NAME.match(p.name)]
-    return [CachedPool(p, _size(p), tuple(sorted(s.name for s in p.glob("scores/*")))) for p in folders]
+    return [_cached(folder) for folder in folders]
+
+
+def _cached(pool: Path) -> CachedPool:
+    scores = sorted(pool.glob("scores/*"))
+    latest = max(folder.stat().st_mtime for folder in (pool, *scores))
+    try:
+        rows = orjson.loads((pool / "pool.json").read_bytes())["rows"]
+    except (OSError, ValueError, KeyError, TypeError):
+        rows = None
+    day = date.fromtimestamp(latest).isoformat()
+    return CachedPool(pool, rows, day, _size(pool), tuple(folder.name for folder in scores))
 
 
 def clear(root: Path) -> int:

@@ -33,7 +33,7 @@ Chosen by [Select2Reason](https://arxiv.org/abs/2505.17266): {how}.
 | selected | {selected:,} | {selected_tokens:,} | {hours[selected]:,.2f} |
 
 Tokens are those of the whole example in Qwen2.5's chat template, system prompt included, counted with the tokenizer
-`{tokenizer}`. The hours are an estimate: {formula}.
+`{tokenizer}`. The hours are an estimate: {formula}{cut}.
 
 ## Why rows were left out
 
@@ -56,9 +56,7 @@ The texts keep the licence of the pool they come from; choosing them adds none.
 
 ## Make it again
 
-```
-{command}
-```
+{again}
 """
 
 
@@ -89,11 +87,18 @@ def dataset_card(manifest: Mapping[str, Any], table: pl.DataFrame) -> str:
         benchmarks=_looked_for(manifest),
         notes="".join(f"\n- {in_prose(note)}" for note in ["", *manifest["notes"]]).removeprefix("\n- ") + "\n",
         formula=FORMULA,
+        cut=f"; longer examples are cut at {cutoff:,} tokens"
+        if (cutoff := manifest["parameters"]["cutoff_len"])
+        else "",
         tokenizer=in_code(manifest["parameters"]["tokenizer"]),
         reasons=f"| reason | rows |\n|---|---|\n{listed}" if listed else "No row was left out.",
         sources=sources,
-        command=visible(manifest["command"].replace("`", "")),
+        again=_again(visible(manifest["command"].replace("`", ""))),
     )
+
+
+def _again(command: str) -> str:
+    return f"```\n{command}\n```" if command else "Made from Python; `manifest.json` has every parameter."
 
 
 def _looked_for(manifest: Mapping[str, Any]) -> str:

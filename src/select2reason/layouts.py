@@ -16,6 +16,7 @@ import polars as pl
 from select2reason import roles, tags
 from select2reason.errors import AmbiguousLayoutError, PoolError, UsageError
 
+_TEXTS = ("question", "response", "trace")
 ROLES = ("question", "response", "trace", "answer", "gold", "category", "correct", "complete", "finish")
 
 
@@ -104,6 +105,10 @@ def _checked(columns: Mapping[str, str], sample: pl.DataFrame, where: str) -> Ma
             raise UsageError(f"--columns knows no role {role}; roles are {', '.join(ROLES)}")
         if column not in sample.columns:
             raise UsageError(f"{where} has no column {column} for {role}; it has {_told(sample.columns)}")
+        kind = sample.schema[column]
+        inner = kind.inner if isinstance(kind, pl.List) else kind
+        if role in _TEXTS and (inner.is_numeric() or inner == pl.Boolean):
+            raise UsageError(f"--columns {role}={column}: it holds {kind}, no text; name another column")
     return columns
 
 

@@ -43,8 +43,8 @@ def open_pool(
         from select2reason.scoring.by_ray import check_ray
 
         check_ray(settings.ray)
-    root = cache.cache_root(settings.cache_dir)
-    files = [file for name in settings.pools for file in _files(name, settings)]
+    root = cache.cache_root(settings.cache_dir, written=True)
+    files = _once([file for name in settings.pools for file in _files(name, settings)])
     layout_of = _layouts(files, settings)
     for layout, label in {str(layout): label for label, layout in reversed(layout_of.items())}.items():
         say(f"layout: {layout}{f' in {label}' if len(set(layout_of.values())) > 1 else ''}")
@@ -95,6 +95,15 @@ def _files(name: str, settings: PoolSettings) -> list[SourceFile]:
     if hub.is_hub_id(name):
         return hub.fetch_dataset(name, config=settings.config, split=settings.split, revision=settings.revision)
     return sources.find_files(name, split=settings.split)
+
+
+def _once(files: Sequence[SourceFile]) -> list[SourceFile]:
+    """Without those that are named again, by a glob and by themselves, say; that is said."""
+    first = {file.path.absolute(): file for file in reversed(files)}
+    again = [file.label for file in files if first[file.path.absolute()] is not file]
+    if again:
+        say(f"named more than once, read once: {', '.join(dict.fromkeys(again))}")
+    return [file for file in files if first[file.path.absolute()] is file]
 
 
 def _layouts(files: Sequence[SourceFile], settings: PoolSettings) -> dict[str, Layout]:

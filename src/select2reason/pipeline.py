@@ -31,7 +31,7 @@ from select2reason.ranking import BEST_WEIGHT
 from select2reason.reasons import OUTCOMES, ROW_RULES
 from select2reason.scored import Checks, Scored, find_scorers, score_pool
 from select2reason.selection import Ranked, Selection, rank
-from select2reason.settings import DROPPING, PoolSettings, ScoreSettings, SelectSettings
+from select2reason.settings import DROPPING, PAPER_CUTOFF_LEN, PoolSettings, ScoreSettings, SelectSettings
 from select2reason.table import candidates, with_selection
 from select2reason.verification import Verify
 
@@ -70,7 +70,7 @@ def select(
     pool: PoolSettings,
     scores: ScoreSettings,
     chosen: SelectSettings,
-    out: Path,
+    out: Path | str,
     *,
     force: bool = False,
     command: str = "",
@@ -79,12 +79,13 @@ def select(
 
     Raises UsageError for settings or input that cannot be used, RunError where the work fails.
     """
-    export.check_out(out, force=force, kind="selection")
+    out = Path(out)
+    export.check_out(out, force=force, kind="selection", reads=pool.pools)
     scored, ranked = _ranked(pool, scores, chosen, check=lambda own: export.carried_names(own, pool.carry))
     carried = export.carried_names(scored.pool.own_columns(), pool.carry)
     selection = chosen.choose(ranked)
     table = with_selection(scored.table, selection)
-    outcome = _outcome(out, scored, table, selection, cutoff_tokens=chosen.cutoff_tokens)
+    outcome = _outcome(out, scored, ranked, table, selection, cutoff_tokens=chosen.cutoff_tokens)
     _refuse_empty(outcome.counts, outcome.selected)
     manifest = manifest_of("selection", scored, command, {**asdict(scores), **choosing(chosen), **reading(pool)}) | {
         "eligible": outcome.eligible,
@@ -157,9 +158,9 @@ def _ranked(
 
 
 def _outcome(
-    out: Path, scored: Scored, table: pl.DataFrame, selection: Selection, *, cutoff_tokens: int
+    out: Path, scored: Scored, ranked: Ranked, table: pl.DataFrame, selection: Selection, *, cutoff_tokens: int
 ) -> SelectOutcome:
-    tokens = table["total_tokens"].cast(pl.Int64)
+    tokens, diverse = table["total_tokens"].cast(pl.Int64), selection.strategy == "diverse"
     eligible = tokens.filter(table["rank_joint"].is_not_null())
     chosen = tokens.filter(table["selected"])
     return SelectOutcome(
@@ -177,7 +178,7 @@ def _outcome(
             for name, side in {"pool": tokens, "eligible": eligible, "selected": chosen}.items()
         },
         counts=_counts(table),
-        notes=(*scored.notes, *_notes(table, selection)),
+        notes=(*scored.notes, *_notes(table, selection), *(_no_categories(ranked) if diverse else ())),
     )
 
 
@@ -199,6 +200,9 @@ def _notes(table: pl.DataFrame, selection: Selection) -> Iterator[str]:
         if left_out > _MOST_OF_THE_POOL * table.height:
             share = left_out / table.height
             yield f"{share:.0%} of the pool is left out as {rule}; the report shows examples, --keep {rule} keeps them"
+    if copied := int((table["selected"] & table["contaminated"]).sum()):
+        these = f"{copied:,} of {len(selection.rows):,} chosen rows"
+        yield f"{these} ask what a benchmark asks; --preset safe without --keep contaminated leaves them out"
     unsaid = table["wrong_answer"].null_count()
     if unsaid == table.height:
         yield "it is not known of any answer whether it is right: no flags, and nothing was graded"
@@ -233,7 +237,7 @@ def compare(
     pool: PoolSettings,
     scores: ScoreSettings,
     chosen: SelectSettings,
-    out: Path,
+    out: Path | str,
     *,
     force: bool = False,
     command: str = "",
@@ -242,7 +246,8 @@ def compare(
 
     Raises UsageError for settings or input that cannot be used, RunError where the work fails.
     """
-    export.check_out(out, force=force, kind="comparison")
+    out = Path(out)
+    export.check_out(out, force=force, kind="comparison", reads=pool.pools)
     chosen = replace(chosen, checks=chosen.checks or "all")  # what each strategy takes is told by its health, too
     scored, ranked = _ranked(pool, scores, chosen)
     selection = chosen.choose(ranked)
@@ -270,15 +275,16 @@ def compare(
 def analyze(
     pool: PoolSettings,
     scores: ScoreSettings,
-    out: Path,
+    out: Path | str,
     *,
-    cutoff_tokens: int,
+    cutoff_tokens: int = PAPER_CUTOFF_LEN,
     verify: Verify = "auto",
     force: bool = False,
     command: str = "",
 ) -> dict[str, object]:
     """The rethinking study (METHOD 1) and the health of a pool, without choosing; the study as plain data."""
-    export.check_out(out, force=force, kind="analysis")
+    out = Path(out)
+    export.check_out(out, force=force, kind="analysis", reads=pool.pools)
     checks = Checks(verify, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"])
     scorers = find_scorers(scores, checks)
     opened = open_pool(pool, scorers.of_rows, check=scorers.estimator.check)

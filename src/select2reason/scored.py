@@ -223,6 +223,10 @@ def _sample(pool: Pool) -> pl.Series:
 
 def _say_plan(pool: Pool, specs: Sequence[ScorerSpec], meanwhile: Collection[str]) -> None:
     say(f"pool: {pool.rows:,} examples of {len(pool.labels)} files, in {len(pool.shards)} shards")
+    aside = pool.quarantine()
+    if first := next(aside, None):
+        count, of = 1 + sum(1 for _ in aside), f"{first['source_file']} row {first['source_row']}"
+        say(f"set aside: {count:,} rows or generations that cannot be used (first: {of}: {first['reason']})")
     for spec in specs:
         missing = len(missing_shards(pool, spec))
         done = "scored while reading" if spec.name in meanwhile else "scored already"

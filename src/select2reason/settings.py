@@ -37,8 +37,8 @@ DROPPING: Mapping[Preset, frozenset[str]] = {  # rules that drop rows before ran
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """Which files, and how to read them. `ray` (None: not by Ray) says who scores them, as `cache_dir` says where they
-    are kept: neither changes a score."""
+    """Which files (a file, folder, glob or Hub id, or several), and how to read them. `ray` (None: not by Ray) says who
+    scores them, as `cache_dir` says where they are kept: neither changes a score."""
 
     pools: tuple[str, ...]
     split: str | None = None
@@ -50,6 +50,11 @@ class PoolSettings:
     cache_dir: Path | None = None
     carry: tuple[str, ...] | Literal["all", "none"] = "all"
     ray: RaySettings | None = None
+
+    def __post_init__(self) -> None:
+        """One name alone is taken for a pool, and not for its letters."""
+        names = (self.pools,) if isinstance(self.pools, str | Path) else self.pools
+        object.__setattr__(self, "pools", tuple(map(str, names)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class SelectSettings:
     """What is taken. `cutoff_len` and `per_question` of None mean the preset's; 0 switches the rule off. `checks` of
     None: `safe` asks all that can be asked of a row, `paper` what its rules go by."""
 
-    fraction: Decimal | None = None
+    fraction: Decimal | float | None = None
     rows: int | None = None
     token_budget: int | None = None
     strategy: Strategy = "joint"
@@ -92,7 +97,8 @@ class SelectSettings:
     def size(self) -> dict[str, Any]:
         """How much is asked for, as `selection.select` takes it: one of fraction, rows and token_budget."""
         sized = self.rows is not None or self.token_budget is not None
-        fraction = self.fraction or (None if sized else PAPER_FRACTION)
+        asked = None if self.fraction is None else Decimal(str(self.fraction))  # 0.1 is a tenth, and not nearly one
+        fraction = asked or (None if sized else PAPER_FRACTION)
         return {"fraction": fraction, "rows": self.rows, "token_budget": self.token_budget}
 
     def choose(self, ranked: Ranked) -> Selection:

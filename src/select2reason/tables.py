@@ -162,21 +162,33 @@ def beside(frame: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([frame.rename(renamed), added], how="horizontal")
 
 
-def check_file(out: Path, *, force: bool) -> None:
-    """Before any work: raise OutputError where FILE cannot be written, or stands already without `force`."""
+def check_file(out: Path, *, force: bool, reads: Sequence[str] = ()) -> None:
+    """Before any work: raise OutputError where FILE cannot be written, stands already without `force`, or is one of the
+    files that are to be read (`reads`, as a user names them)."""
     if out.suffix not in (".parquet", ".jsonl"):
         raise OutputError(f"--out {out} is no .parquet or .jsonl file; give it one of these endings")
     if out.exists() and not (force and out.is_file()):
         raise OutputError(f"{out} exists; choose another --out, or replace it with --force")
+    if any(Path(name).exists() and Path(name).samefile(out) for name in reads if out.exists()):
+        raise OutputError(f"--out {out} is a file that is read; choose another --out")
     if not out.parent.is_dir():
         raise OutputError(f"there is no folder {out.parent}; make it, or choose another --out")
+    try:
+        with part_file(_hidden(out)):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
 
 
 def write_table(frame: pl.DataFrame, out: Path) -> None:
     """Write a table as its name says, whole or not at all."""
-    with part_file(out.with_name(f".{out.name}")) as part:
+    with part_file(_hidden(out)) as part:
         if out.suffix == ".parquet":
             frame.write_parquet(part, compression="zstd")
         else:
             frame.write_ndjson(part)
         part.replace(out)
+
+
+def _hidden(out: Path) -> Path:
+    return out.with_name(f".{out.name}")

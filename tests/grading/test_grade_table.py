@@ -70,6 +70,18 @@ def test_the_answer_that_was_taken_is_written_where_it_is_wanted(tmp_path: Path)
     assert written["correct"].to_list() == [True, False, False]
 
 
+@pytest.mark.parametrize(
+    "unanswered",
+    ["and then it follows. " * 16, r"So it is \boxed{}.", r"\boxed{}", "<think>5", "", None],
+    ids=["prose", "an empty box", "only that", "still thought", "blank", "null"],
+)
+def test_what_says_no_answer_is_wrong_whatever_stands_in_it(unanswered: str | None, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"said": [unanswered], "gold": ["m"]}, schema={"said": pl.String, "gold": pl.String})
+    grades = grade_table(frame, tmp_path / "out.parquet", prediction="said", gold="gold", taken="answer", workers=1)
+    assert (grades.wrong, grades.not_judged) == (1, 0)
+    assert not pl.read_parquet(tmp_path / "out.parquet")["answer"][0]
+
+
 def test_a_file_that_lacks_a_column_is_named(write_rows: WriteRows, tmp_path: Path) -> None:
     files = [str(write_rows(ROWS[:2], "one.jsonl")), str(write_rows([{"other": 1}], "two.jsonl"))]
     told = CliRunner().invoke(
@@ -80,7 +92,7 @@ def test_a_file_that_lacks_a_column_is_named(write_rows: WriteRows, tmp_path: Pa
     again = CliRunner().invoke(
         whole_app(), ["grade", files[0], "--prediction", "said", "--gold", "gold", "--out", files[0], "--force"]
     )
-    assert isinstance(again.exception, OutputError) and "is the file that is graded" in str(again.exception)
+    assert isinstance(again.exception, OutputError) and "is a file that is read" in str(again.exception)
 
 
 def test_the_command(write_rows: WriteRows, tmp_path: Path) -> None:

@@ -239,5 +239,5 @@ def _peft() -> ModuleType:
     try:
         import peft
     except ImportError as error:
-        raise UsageError("LoRA needs peft: pip install 'select2reason[transformers]'") from error
+        raise UsageError("LoRA needs peft: pip install 'select2reason[reward]'") from error
     return peft

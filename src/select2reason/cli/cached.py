@@ -32,5 +32,7 @@ def cache(
         print_json({"root": root, "pools": pools})
         return
     for pool in pools:
-        echo(f"{pool.path}  {pool.size_bytes / 1e6:,.1f} MB  {', '.join(pool.scores) or 'no scores'}")
-    echo(f"{len(pools)} pools in {root}")
+        rows = "unfinished" if pool.rows is None else f"{pool.rows:,} rows"
+        held = f"{pool.size_bytes / 1e6:,.1f} MB  {', '.join(pool.scores) or 'no scores'}"
+        echo(f"{pool.path}  {pool.day}  {rows}  {held}")
+    echo(f"{len(pools)} pools in {root}, {sum(pool.size_bytes for pool in pools) / 1e6:,.1f} MB")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from select2reason.cli import interrupts
 from select2reason.cli.app import app
 from select2reason.cli.options import (
     READ,
@@ -20,7 +20,6 @@ from select2reason.cli.options import (
     print_json,
     print_paths,
 )
-from select2reason.errors import OutputError
 
 
 @app.command(
@@ -65,9 +64,8 @@ def grade(
     from select2reason.grading.table import grade_table
     from select2reason.tables import check_file, read_frame
 
-    check_file(out, force=force)
-    if any(Path(name).exists() and Path(name).samefile(out) for name in file if out.exists()):
-        raise OutputError(f"--out {out} is the file that is graded; choose another --out")
+    check_file(out, force=force, reads=file)
+    interrupts.nothing_is_kept()
     needed = {"--prediction": prediction, "--gold": gold}
     frame = read_frame(file, needed=needed, split=split, config=config, revision=revision)
     grades = grade_table(frame, out, prediction=prediction, gold=gold, taken=taken, workers=workers, force=force)

@@ -24,7 +24,7 @@ CODE = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE_S = 4.0
 _SWALLOWED = 0  # in the pipe, among numbers of signals
-_TOLD = f"interrupted; run the same command again: {KEPT}"
+_TOLD = "interrupted; run the same command again: {}"
 
 
 class InterruptedRunError(BaseException):
@@ -32,9 +32,11 @@ class InterruptedRunError(BaseException):
 
 
 class _State:
-    """Of the process: whether a signal came, whether it was raised, and whether somebody is ending the program."""
+    """Of the process: whether a signal came, whether it was raised, what is kept of the work, and whether somebody is
+    ending the program."""
 
     heard = raised = False
+    kept = KEPT
     leaving = threading.Lock()
     pipe = -1
 
@@ -53,6 +55,11 @@ def hear() -> None:
     threading.Thread(target=_watch, args=(out,), name="interrupts", daemon=True).start()
 
 
+def nothing_is_kept() -> None:
+    """Of a command that writes all it does in the end."""
+    _State.kept = "nothing was written"
+
+
 def ended_by(error: BaseException) -> bool:
     """Whether the program ends for a signal, and not because its work was done by then."""
     done = isinstance(error, SystemExit) and error.code in (None, 0)
@@ -67,7 +74,7 @@ def leave() -> NoReturn:
     if not _State.leaving.acquire(blocking=False):
         time.sleep(_PATIENCE_S)  # the watching thread is at it
     if SPOKEN_FOR not in os.environ:
-        fail(RunError(_TOLD))
+        fail(RunError(_TOLD.format(_State.kept)))
     sys.stdout.flush()
     _end_children()
     os._exit(CODE)
@@ -81,7 +88,7 @@ def _leave_late() -> None:
         return
     if SPOKEN_FOR not in os.environ:
         shown = "\n\x1b[?25h" if sys.stderr.isatty() else ""  # a bar hides the cursor
-        os.write(2, f"{shown}error: {_TOLD}\n".encode())
+        os.write(2, f"{shown}error: {_TOLD.format(_State.kept)}\n".encode())
     _end_children()
     os._exit(CODE)
 

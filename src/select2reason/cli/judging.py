@@ -67,13 +67,13 @@ def difficulty(
     from select2reason.difficulty.table import assess
     from select2reason.tables import check_file
 
-    check_file(out, force=force)
+    check_file(out, force=force, reads=questions)
     settings, prompt = judge_options(difficulty, engine, judging)
     outcome = assess(
         reading.table(questions),
         find_estimator(difficulty, engine=settings, prompt=prompt),
         out,
-        cache_root=cache_root(cache_dir),
+        cache_root=cache_root(cache_dir, written=True),
         labels=labels,
         pass_rates=pass_rates,
         ray=machines.settings(),

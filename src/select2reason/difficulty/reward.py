@@ -210,7 +210,9 @@ def _from_arrays(stored: dict[str, Any]) -> NgramModel:
         if f"{name}_knots" in stored:
             stored[name] = _head(stored, name)
     stored["rarity_unseen"] = float(stored["rarity_unseen"])
-    stored["weights"] = np.asfortranarray(stored["weights"])  # each task's end to end, for they are looked up one by one
+    stored["weights"] = np.asfortranarray(
+        stored["weights"]
+    )  # each task's end to end, for they are looked up one by one
     return NgramModel(**stored, tasks=tuple(about["tasks"]))
 
 

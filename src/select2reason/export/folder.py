@@ -7,7 +7,7 @@ It is written under another name and put in place when whole; an earlier result 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -34,15 +34,26 @@ def whole_folder(out: Path, *, force: bool, kind: Kind) -> Iterator[Path]:
         _put_in_place(part, out, force=force, kind=kind)
 
 
-def check_out(out: Path, *, force: bool, kind: Kind) -> None:
+def check_out(out: Path, *, force: bool, kind: Kind, reads: Sequence[str] = ()) -> None:
     """Before any work: raise OutputError where `out` cannot be written, or holds anything but, with `force`, an earlier
-    result of the same kind and nothing beside it."""
+    result of the same kind and nothing beside it; or where it holds what is to be read (`reads`: files, folders, globs,
+    as a user names them)."""
     _refuse_existing(out, force=force, kind=kind)
+    if held := [name for name in reads if out.exists() and _is_within(name, out)]:
+        raise OutputError(f"{out} would be replaced, and holds {held[0]}, which is to be read; choose another --out")
     try:
         with part_folder(_hidden(_real(out))):
             pass
     except OSError as error:
         raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
+
+
+def _is_within(name: str, out: Path) -> bool:
+    try:
+        place = _real(Path(name))
+    except (OSError, RuntimeError, ValueError):  # what is wrong with a name is told where it is looked for
+        return False
+    return _real(out) in (place, *place.parents)
 
 
 def _real(out: Path) -> Path:
@@ -57,10 +68,10 @@ def _refuse_existing(out: Path, *, force: bool, kind: Kind) -> None:
     real = _real(out)
     if not real.exists() or (real.is_dir() and not any(real.iterdir())):
         return
+    if not _is_result(real, kind):
+        raise OutputError(f"{out} exists and is no earlier {kind}, or holds more than that; choose another --out")
     if not force:
         raise OutputError(f"{out} exists; choose another --out, or replace it with --force")
-    if not _is_result(real, kind):
-        raise OutputError(f"{out} is no earlier {kind}, or holds more than that; choose another --out")
 
 
 def _is_result(folder: Path, kind: Kind) -> bool:

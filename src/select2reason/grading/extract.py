@@ -23,7 +23,7 @@ _END_OF_TURN = re.compile(
 ANOTHER_QUESTION = r"(?i)\n\s*(?:\#{1,4}\s*(?:question|instruction|problem)\s*:?\s*\n|(?:question|instruction):)"
 _ANOTHER_QUESTION = re.compile(ANOTHER_QUESTION)
 _QUESTIONS = 3  # looked at before the whole is
-_LONGEST = 300  # characters of an answer said in words; anything longer is an explanation
+LONGEST_ANSWER = 300  # characters of one said in words; anything longer is an explanation
 
 
 def final_answer(text: str) -> str | None:
@@ -202,7 +202,7 @@ _DELIMITERS = " \t\r\n*_`\"'"
 
 def _last_phrase(text: str) -> str | None:
     for found in (*reversed(list(_PHRASE.finditer(text))), *reversed(list(_CHOICE_PHRASE.finditer(text)))):
-        rest = text[found.end() : found.end() + 4 * _LONGEST]
+        rest = text[found.end() : found.end() + 4 * LONGEST_ANSWER]
         if found.group() == "<answer>" and "</answer>" in rest:
             return _bare(" ".join(rest.partition("</answer>")[0].split()))
         value = _value(rest)
@@ -226,7 +226,7 @@ _LEADING = re.compile(
 def _concluded(behind: str) -> str | None:
     """What "the final answer is ..." says behind the last box: it is the later word, where it holds a value."""
     found = list(_CONCLUSION.finditer(behind))
-    value = _value(behind[found[-1].end() : found[-1].end() + 4 * _LONGEST]) if found else None
+    value = _value(behind[found[-1].end() : found[-1].end() + 4 * LONGEST_ANSWER]) if found else None
     return value if value is not None and re.match(r"[-+(\[{$\\.]*\d|[$\\]", value) else None
 
 
@@ -237,7 +237,7 @@ def _value(rest: str) -> str | None:
     if display:
         return _bare(display[1] or display[2])
     value = _bare(_SENTENCE_END.split(rest, maxsplit=1)[0])
-    return value if value is not None and len(value) <= _LONGEST and not _BLANK.fullmatch(value) else None
+    return value if value is not None and len(value) <= LONGEST_ANSWER and not _BLANK.fullmatch(value) else None
 
 
 def _bare(value: str) -> str | None:
@@ -262,7 +262,7 @@ def _bare_line(text: str) -> str | None:
     """The last line, where it is nothing but a number, a formula or a choice."""
     line = text.rstrip().rpartition("\n")[2].strip(_DELIMITERS)
     for candidate in (line, line.rstrip(".。")):
-        if len(candidate) <= _LONGEST and "boxed" not in candidate and _BARE_LINE.fullmatch(candidate):
+        if len(candidate) <= LONGEST_ANSWER and "boxed" not in candidate and _BARE_LINE.fullmatch(candidate):
             return _bare(candidate)
     return None
 
@@ -272,5 +272,5 @@ _BOLD_CHOICE = re.compile(r"\*\*\s*\(?([A-HJK])(?:\)|[.:।](?=\s)|(?=\s*\*\*(?!
 
 def _bold_choice(text: str) -> str | None:
     """The choice that the last paragraph sets in bold, as in "so it is **B. both**": the weakest sign of an answer."""
-    found = set(_BOLD_CHOICE.findall(text.rstrip().rpartition("\n\n")[2][-_LONGEST:]))
+    found = set(_BOLD_CHOICE.findall(text.rstrip().rpartition("\n\n")[2][-LONGEST_ANSWER:]))
     return found.pop() if len(found) == 1 else None

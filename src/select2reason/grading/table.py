@@ -14,7 +14,7 @@ import polars as pl
 from select2reason import tags
 from select2reason.errors import UsageError
 from select2reason.frames import as_text, texts
-from select2reason.grading.extract import final_answer
+from select2reason.grading.extract import LONGEST_ANSWER, final_answer
 from select2reason.grading.grader import Grader, verdicts
 from select2reason.progress import stage
 from select2reason.tables import beside, check_file, write_table
@@ -101,12 +101,12 @@ def _graded(given: pl.Series, golds: pl.Series, grader: Grader) -> pl.DataFrame:
 
 
 def said(prediction: str | None) -> str | None:
-    """The final answer of a prediction; the whole of it where it has no marker, and nothing that is still thought."""
-    if prediction is None:
-        return None
-    found = final_answer(prediction)
-    thought = found is None and any(tag in prediction for pair in tags.TAGS for tag in pair)
-    return found if found is not None or thought else prediction
+    """The final answer of a prediction; the whole of it where it has no marker and is no longer than an answer can be,
+    and nothing that is still thought, explained, or an empty box."""
+    if prediction is None or (found := final_answer(prediction)) is not None:
+        return found if prediction is not None else None
+    unfinished = "boxed" in prediction or any(tag in prediction for pair in tags.TAGS for tag in pair)
+    return None if unfinished or len(prediction.strip()) > LONGEST_ANSWER else prediction
 
 
 def _counted(out: Path, given: pl.Series, correct: pl.Series) -> Grades:

@@ -72,7 +72,7 @@ def train(
     Raises UsageError where selection, model or settings cannot be used together, RunError where the trainer fails.
     """
     means = means or Means()
-    needs("torch", "transformers", "trl", "accelerate", "datasets", *(["peft"] if settings.lora else []))
+    needs("trl", "accelerate", "datasets", "torch", "transformers", *(["peft"] if settings.lora else []))
     check_means(means)
     chosen = open_chosen(selection)
     folder = model_folder(settings.model, settings.revision, code=settings.trust_remote_code)
