@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 import typer.main
 
 from select2reason import cli, layouts, reasons, selection
 from select2reason.benchmarks import BENCHMARKS
+
+from .conftest import WriteRows
+from .runs import question_row
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
@@ -50,3 +54,12 @@ def test_links_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_python_does_what_the_page_says(write_rows: WriteRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [question_row(number, length=number + 1) for number in range(20)]
+    pl.read_ndjson(write_rows(rows)).write_parquet(tmp_path / "pool.parquet")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/selecting.md").read_text(), re.DOTALL)
+    exec(code, {})  # the page's own
+    assert pl.read_parquet("pool-10pct/data/*.parquet").height == 2
