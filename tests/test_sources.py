@@ -154,3 +154,10 @@ def test_no_permission(tmp_path: Path) -> None:
         with pytest.raises(PoolError, match="no permission"):
             find_files(str(path))
         path.chmod(0o700)
+
+
+def test_of_a_file_no_split_is_taken_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "train.jsonl").touch()
+    for pool in ("train.jsonl", "*.jsonl"):
+        assert found(tmp_path / pool, tmp_path, "test") == ["train.jsonl"]
+        assert f"--split is for folders and the Hub: {tmp_path / pool} is read whole" in capsys.readouterr().err

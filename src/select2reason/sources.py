@@ -67,6 +67,8 @@ def find_files(pool: str, *, split: str | None = None, every_kind: bool = False)
 
 def _found(pool: str, split: str | None, every_kind: bool) -> list[SourceFile]:
     path = Path(pool).expanduser()
+    if split and not path.is_dir() and (path.is_file() or has_magic(pool)):
+        say(f"--split is for folders and the Hub: {pool} is read whole")
     if path.is_file():
         return [_source(path)]
     if path.is_dir():

@@ -121,7 +121,7 @@ def render(validation: Validation, *, model: str = "this model") -> str:
         f"| {model} | {_three(v.spearman)} | {_three(v.spearman_se)} | {_three(v.rmse)} |",
         f"| length of the question alone | {_three(v.length_spearman)} | {_three(v.length_spearman_se)} | "
         f"{_three(v.length_rmse)} |",
-        f"| mean of the training labels | - | - | {_three(v.mean_rmse)} |",
+        *([f"| mean of the training labels | - | - | {_three(v.mean_rmse)} |"] if np.isfinite(v.mean_rmse) else []),
         f"| gain over length | {_three(v.gain)} | {_three(v.gain_se)} | {_three(v.length_rmse - v.rmse)} |",
         "",
         f"On {v.n:,} questions; {v.missing:,} more have a label and no score.",
