@@ -108,6 +108,17 @@ def test_groups_and_shards_keep_their_bounds_in_bytes(
     assert pool.narrow(["text_bytes"])["text_bytes"].to_list() == [size + 1 for size in sizes]
 
 
+def test_what_rows_carry_bounds_a_shard_as_well(
+    tmp_path: Path, write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "_SHARD_BYTES", 3_000)
+    text = {"question": "q", "response": "r" * 400}
+    rows = [text | dict.fromkeys(("a", "b", "c"), "n" * 300) | {"tags": [1, 2]} for _ in range(9)]
+    assert groups(built(write_rows(rows), out=tmp_path / "pool")) == [[3], [3], [3]]
+    nested = [text | {"tags": [sign * 300 for sign in "abc"]} for _ in range(9)]
+    assert groups(built(write_rows(nested), out=tmp_path / "nested")) == [[3], [3], [3]]
+
+
 def groups(pool: Pool) -> list[list[int]]:
     """The rows of every batch, by shard."""
     return [heights(text_file(pool.root, shard)) for shard in range(len(pool.shards))]

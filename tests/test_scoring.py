@@ -13,7 +13,7 @@ import pytest
 from select2reason import building, layouts, readers, sources
 from select2reason.errors import RunError
 from select2reason.pool import Pool
-from select2reason.scoring import ScorerSpec, Scoring, read_scores, score
+from select2reason.scoring import ScorerSpec, Scoring, local, read_scores, score
 from select2reason.scoring.base import missing_shards, shard_path
 
 from .conftest import WriteRows
@@ -161,3 +161,14 @@ def test_small_batches_are_put_together_within_a_shard(pool: Pool) -> None:
     score(pool, together)
     assert scorer.seen == [9, 1] * 3  # row groups of 3, 3, 3 and 1 in each of 3 shards
     assert read_scores(pool, together)["score"].to_list() == list(range(1, 31))
+
+
+def test_large_batches_are_not_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_HELD_BYTES", 300)
+    scorer = Lengths()
+    with Scoring(replace(spec(scorer), batch_rows=100)) as scoring:
+        for _ in range(5):
+            scoring.add(pl.DataFrame({"question": ["q" * 100] * 2, "head": [""] * 2}))
+        scoring.finish(tmp_path, 0)
+        scoring.drain()
+    assert scorer.seen == [4, 4, 2]

@@ -7,6 +7,7 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
+import gigatoken
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -148,6 +149,26 @@ def test_a_fresh_vocabulary_counts_on(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer, texts = load_tokenizer(), pl.Series(["one two three four", "five six"])
     tokenizer.rest()  # so that it loads under the bound above
     assert [tokenizer.count(texts).tolist() for _ in range(3)] == [[4, 2]] * 3
+
+
+def test_a_process_that_grows_gets_a_fresh_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, texts = load_tokenizer(), pl.Series(["one two three four", "five six"])
+    assert isinstance(tokenizer, FastTokenizer)
+    loaded: list[gigatoken.Tokenizer] = []
+    load = tokenizer._load
+
+    def fresh() -> gigatoken.Tokenizer:
+        loaded.append(load())
+        return loaded[-1]
+
+    monkeypatch.setattr(tokenizer, "_load", fresh)
+    grown = iter(
+        [0, 100, tokens._GROWN_BYTES - 1, tokens._GROWN_BYTES, tokens._GROWN_BYTES, 2 * tokens._GROWN_BYTES - 1]
+    )
+    monkeypatch.setattr(tokens, "_memory", lambda: next(grown))
+    tokenizer.rest()
+    told = [(tokenizer.count(texts).tolist(), len(loaded)) for _ in range(5)]
+    assert told == [([4, 2], 1), ([4, 2], 1), ([4, 2], 1), ([4, 2], 2), ([4, 2], 2)]
 
 
 def tiny_tokenizer(path: Path) -> Path:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from select2reason import trace
 from select2reason.frames import WHITE
 from select2reason.tokens import Tokenizer, load_tokenizer
 from select2reason.trace import (
@@ -166,6 +167,15 @@ def test_one_pass_gives_what_counting_each_text_gives(rows: list[tuple[str, str,
 @given(ROWS)
 def test_a_tokenizer_that_may_not_be_cut_gives_the_same(rows: list[tuple[str, str, str, str]]) -> None:
     assert measured(rows).equals(measured(rows, Cautious()))
+
+
+@settings(max_examples=100, deadline=None)
+@given(ROWS)
+def test_many_line_breaks_are_measured_in_parts(rows: list[tuple[str, str, str, str]]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(trace, "_MOST_BREAKS", 1)
+        in_parts = measured(rows)
+    assert in_parts.equals(measured(rows))
 
 
 def test_real_traces_measure_as_defined(shared: Path) -> None:

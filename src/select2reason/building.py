@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import numpy as np
 import orjson
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 
 from select2reason import readers
@@ -104,7 +105,7 @@ class _Builder:
         self._written: Future[None] | None = None
         self._batch: list[pl.DataFrame] = []
         self._narrow: list[pl.DataFrame] = []
-        self._batch_bytes = self._shard_bytes = 0
+        self._batch_rows = self._batch_bytes = self._shard_rows = self._shard_bytes = 0
 
     def __enter__(self) -> _Builder:
         return self
@@ -135,28 +136,33 @@ class _Builder:
     def _append(self, frame: pl.DataFrame) -> None:
         """Cut so that no batch and no shard outgrows its bounds by more than one row."""
         sizes = frame.select(pl.sum_horizontal(pl.col(TEXT).str.len_bytes().fill_null(0)).cast(pl.Int64)).to_series()
-        frame = frame.hstack([sizes.alias("text_bytes")])
         narrow = [name for name in frame.columns if name not in TEXT]
-        left = sizes.to_numpy()
+        beside = _carried_bytes(frame[narrow])
+        frame = frame.hstack([sizes.alias("text_bytes")])
+        left = np.stack([sizes.to_numpy(), sizes.to_numpy() + beside])
         while frame.height:
             now, frame = frame.head(room := self._room(left)), frame.slice(room)
-            text_bytes, left = int(left[:room].sum()), left[room:]
+            (text_bytes, all_bytes), left = left[:, :room].sum(axis=1).tolist(), left[:, room:]
             self._batch.append(now[[*TEXT]])
-            self._narrow.append(now[narrow])
+            self._narrow.append(now[[*narrow, "text_bytes"]])
+            self._batch_rows += now.height
             self._batch_bytes += text_bytes
-            self._shard_bytes += text_bytes
+            self._shard_rows += now.height
+            self._shard_bytes += all_bytes
             self.text_bytes += text_bytes
             self.rows += now.height
-            if sum(map(len, self._batch)) >= _BATCH_ROWS or self._batch_bytes >= _BATCH_BYTES:
+            if self._batch_rows >= _BATCH_ROWS or self._batch_bytes >= _BATCH_BYTES:
                 self._flush_batch()
-            if sum(map(len, self._narrow)) >= _SHARD_ROWS or self._shard_bytes >= _SHARD_BYTES:
+            if self._shard_rows >= _SHARD_ROWS or self._shard_bytes >= _SHARD_BYTES:
                 self._flush_shard()
 
     def _room(self, sizes: NDArray[np.int64]) -> int:
-        """How many rows of these sizes the open batch and shard still take: up to the one that fills them."""
-        rows = min(_BATCH_ROWS - sum(map(len, self._batch)), _SHARD_ROWS - sum(map(len, self._narrow)))
-        room_bytes = min(_BATCH_BYTES - self._batch_bytes, _SHARD_BYTES - self._shard_bytes)
-        return min(rows, int(np.searchsorted(np.cumsum(sizes), room_bytes)) + 1)
+        """How many rows of these sizes (2, n), in the batch and in the shard, the open ones still take: up to the one
+        that fills them."""
+        rows = min(_BATCH_ROWS - self._batch_rows, _SHARD_ROWS - self._shard_rows)
+        left = _BATCH_BYTES - self._batch_bytes, _SHARD_BYTES - self._shard_bytes
+        ends = [int(np.searchsorted(np.cumsum(size), room)) + 1 for size, room in zip(sizes, left, strict=True)]
+        return min(rows, *ends)
 
     def _flush_batch(self) -> None:
         if not self._batch:
@@ -165,7 +171,7 @@ class _Builder:
             self._writer = TextWriter(text_file(self.root, len(self.shards)), TEXT, packed=self._packed)
         self._wait()
         batch = end_to_end(pl.concat(self._batch, rechunk=True))
-        self._batch, self._batch_bytes = [], 0
+        self._batch, self._batch_rows, self._batch_bytes = [], 0, 0
         self._written = self._background.submit(self._writer.write, batch)
         shared = frame_of(batch)
         for watcher in self.watchers:
@@ -189,7 +195,7 @@ class _Builder:
         for watcher in self.watchers:
             watcher.finish(self.root, len(self.shards))
         self.shards.append(narrow.height)
-        self._narrow, self._shard_bytes = [], 0
+        self._narrow, self._shard_rows, self._shard_bytes = [], 0, 0
         pa.default_memory_pool().release_unused()  # else what lies free between the pieces in use grows with the pool
 
     def finish(self, digest: str) -> None:
@@ -206,6 +212,17 @@ class _Builder:
             "parts": [asdict(part) for part in self.parts],
         }
         (self.root / "pool.json").write_bytes(orjson.dumps(held, option=orjson.OPT_INDENT_2))
+
+
+def _carried_bytes(narrow: pl.DataFrame) -> NDArray[np.int64]:
+    """What each row carries beside its text, which stays in memory until its shard is written: its own texts; of lists
+    and the like an equal part of them all."""
+    texts, others = (narrow.select(kind) for kind in (pl.col(pl.String), ~cs.numeric() & ~cs.string() & ~cs.boolean()))
+    each = others.estimated_size() // max(1, narrow.height)
+    if not texts.width:
+        return np.full(narrow.height, each, np.int64)
+    lengths = texts.select(pl.sum_horizontal(pl.all().str.len_bytes().fill_null(0)).cast(pl.Int64))
+    return np.asarray(each + lengths.to_series().to_numpy(), np.int64)
 
 
 @dataclass

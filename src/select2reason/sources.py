@@ -111,7 +111,7 @@ def _in_folder(folder: Path, split: str | None, every_kind: bool) -> list[Path]:
         raise PoolError(f"{folder} holds no JSONL, JSON, Parquet or Arrow file; give a folder that does")
     kinds = [kind for kind in ("parquet", "arrow", "jsonl") if any(kind_of(p) == kind for p in files)]
     taken = files if every_kind else [p for p in files if kind_of(p) == kinds[0]]
-    if others := [p for p in files if p not in taken]:
+    if others := sorted({*files}.difference(taken)):
         told = f"{kinds[0]}: {len(taken)} of {len(files)} files in {folder} are read"
         say(f"{told}; not {others[0].name}, for example: name it, or use a glob, to read it too")
     return _of_split(folder, taken, split)
@@ -145,8 +145,8 @@ def _of_split(folder: Path, files: list[Path], split: str | None) -> list[Path]:
     known = sorted(set().union(*names.values()))
     wanted = split or ("train" if "train" in known else None)
     chosen = [path for path in files if wanted is None or wanted in names[path]]
-    if chosen and (others := [path.name for path in files if path not in chosen]):
-        say(f"split: {wanted}, {len(chosen)} of {len(files)} files in {folder}; not {others[0]}, for example")
+    if chosen and (others := sorted({*files}.difference(chosen))):
+        say(f"split: {wanted}, {len(chosen)} of {len(files)} files in {folder}; not {others[0].name}, for example")
     if not chosen:
         fix = f"--split can be {', '.join(known)}" if known else "its files name no split, so leave it out"
         raise PoolError(f"{folder} has no split {split}; {fix}")

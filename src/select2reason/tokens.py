@@ -38,6 +38,7 @@ _QWEN_SPECIALS = (  # ids from 151,643 on, in this order (the Qwen2.5 tokenizer'
 )
 _FIRST_SPECIAL_ID = 151_643
 _FRESH_AFTER_BYTES = 1 << 30  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
+_GROWN_BYTES = 1 << 29  # likewise, where the process has grown so much since: by words that never come again, say
 _HIGH_BYTES = 8  # that a sign from U+0300 on counts for: a clause of Chinese is one word, which hardly comes again
 _WORKERS = max(1, (os.cpu_count() or 1) // 2)  # the other half of the cores prepares what these count
 _CHANGED_BY_NFC = (  # spans with every code point that NFC may change: marks, singletons, Hangul parts; few others
@@ -149,9 +150,10 @@ class FastTokenizer:
         import awkward as ak
 
         own = self._own
-        if getattr(own, "bytes_left", 0) <= 0:
+        if getattr(own, "bytes_left", 0) <= 0 or _memory() - own.memory >= _GROWN_BYTES:
             own.gigatoken = None  # two at once would take twice the memory
             own.gigatoken, own.bytes_left = self._load(), _FRESH_AFTER_BYTES
+            own.memory = _memory()
         own.bytes_left -= weight
         layout = ak.to_packed(own.gigatoken.encode_batch(ak.from_arrow(texts), parallel=False)).layout
         return Encoded(np.asarray(layout.content.data), np.asarray(layout.offsets.data, dtype=np.int64))
@@ -231,6 +233,15 @@ def _from_hub(name: str) -> Path:
     except (HTTPError, OSError, ValueError) as error:
         head = str(error).partition("\n")[0]
         raise UsageError(f"the tokenizer {name} is not here and not on the Hub ({head})") from error
+
+
+def _memory() -> int:
+    """Bytes of memory of its own that this process has in use, mapped files aside; 0 where the system does not tell."""
+    try:
+        resident, shared = Path("/proc/self/statm").read_bytes().split()[1:3]
+    except OSError:
+        return 0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _maybe_not_nfc(texts: Bytes) -> NDArray[np.int64]:

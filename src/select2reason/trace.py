@@ -52,6 +52,7 @@ _MAYBE_WHITE = _ASCII_WHITE | (np.arange(256) >= 0x80)  # or a byte of one of th
 _WIDE_WHITE = {  # the others, by their bytes in UTF-8 and as one number
     size: np.array([int.from_bytes(sign.encode()) for sign in WHITE if len(sign.encode()) == size]) for size in (2, 3)
 }
+_MOST_BREAKS = 1 << 20  # line breaks looked at together: a step takes some 100 bytes while it is
 _PASSED_OVER = 2  # white signs at either edge: most steps have none, and few have more
 _LAST_LINE_CHARS = 400  # a trace whose last line is longer than this is counted once more, whole
 
@@ -135,6 +136,9 @@ class TraceScorer:
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
         """One row per example: lengths in tokens, rethinking tokens of the normalised trace; health, a key."""
         trace, cuts = Bytes.of(batch["trace"]), self.tokenizer.cuts_at_newlines
+        if len(trace.breaks) > _MOST_BREAKS and batch.height > 1:
+            half = batch.height // 2
+            return pl.concat([self.score(batch[:half]), self.score(batch[half:])])
         repeats, edges = find_repeats(trace), _edges(batch)
         sums = _normalised_length(repeats, batch.height, cuts=cuts), *_example_length(batch, edges, cuts=cuts)
         encoded = self.tokenizer.encode(trace)

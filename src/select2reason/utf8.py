@@ -79,9 +79,14 @@ class Bytes:
         ends[~inner], ends[inner] = self.bounds[1:], cuts
         return np.repeat(np.arange(len(self)), pieces), starts, ends
 
+    @cached_property
+    def breaks(self) -> NDArray[np.int64]:
+        """Places of the line breaks that are followed by another."""
+        return _places(self.data, _are_breaks, after=1)
+
     def _blank_lines(self) -> NDArray[np.int64]:
         """Where two line breaks of one text stand together; of more than two together every second place."""
-        pairs = _places(self.data, _are_breaks, after=1)
+        pairs = self.breaks
         across = self.bounds[1:-1] - 1  # a pair that is the end of one text and the beginning of another is none
         at = np.searchsorted(pairs, across)
         at, across = at[at < len(pairs)], across[at < len(pairs)]

@@ -85,7 +85,7 @@ class Index:
         masked = _compared(self._masked, wording.grams(found, masked=True), least=_MASKED_OVERLAP)
         compared = pl.concat([plain, masked.with_columns(masked=pl.lit(True))])
         if compared.is_empty():
-            return pl.Series("hits", [[]] * rows.height, dtype=pl.List(HIT))
+            return pl.Series("hits", [[]], dtype=pl.List(HIT)).new_from_index(0, rows.height)
         told = self._with_numbers(compared, found)
         told = told.with_columns(is_hit=pl.when("masked").then(_is_other()).otherwise(_is_same())).filter("is_hit")
         told = told.filter(~pl.col("masked") | pl.col("masked").all().over("row"))  # the same problem says enough

@@ -53,9 +53,9 @@ class ScorerSpec:
     may be scored at once; more than 1 only where `score` bears being called so. A `light` scorer keeps up with the
     reading of a pool, and runs beside it. `wake` may begin to load what `make` will want, beside the caller. A
     `distinct` scorer is slow and reads questions alone, so it is given each distinct question once (questions.py).
-    Batches are put together until they have `batch_rows` rows, within a shard: for a scorer of short texts, whose every
-    call costs. `workers` processes share its shards, each with a GPU of its own; `make` is then sent to them.
-    `prompt_tokens` is what a prompt adds to its question, for the plan (None: it reads nothing worth planning).
+    Batches are put together until they have `batch_rows` rows, within a shard and within 4 MB: for a scorer of short
+    texts, whose every call costs. `workers` processes share its shards, each with a GPU of its own; `make` is then sent
+    to them. `prompt_tokens` is what a prompt adds to its question, for the plan (None: it reads nothing to be planned).
 
     On other machines (by_ray) `make` and `gpus` are sent there: functions of a module over plain data, which open there
     what they need. `gpus` says how many GPUs one worker takes where there are any (None: it never takes one); a

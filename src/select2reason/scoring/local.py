@@ -17,6 +17,7 @@ from select2reason.pool import Pool
 from select2reason.scoring.base import RaySettings, Schema, Scorer, ScorerSpec, missing_shards, shard_path, write_shard
 
 Progress = Callable[[int], None]
+_HELD_BYTES = 4 << 20  # of text that is put together to make a batch: of questions some 10,000
 
 
 def score(
@@ -70,7 +71,8 @@ class Scoring:
     def add(self, batch: pl.DataFrame) -> None:
         """Score a batch beside the caller; waits while as many as may be are under way."""
         self._held.append(batch[[*self._spec.inputs]])
-        if sum(map(len, self._held)) >= self._spec.batch_rows:
+        rows, held_bytes = (sum(held) for held in zip(*((len(b), b.estimated_size()) for b in self._held), strict=True))
+        if rows >= self._spec.batch_rows or held_bytes >= _HELD_BYTES:
             self._submit()
 
     def _submit(self) -> None:
