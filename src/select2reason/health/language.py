@@ -42,10 +42,12 @@ _TOGETHER = {
 }  # they mix Chinese signs
 _FORMULAS = r"\$[^$\n]*\$|\\[a-zA-Z]+"  # whose letters are of no language
 _SAMPLE_CHARS = 1_500  # of each end of a trace, by which its own scripts are told
+_COMMON = "Han"  # looked for before all others, which a batch may do without
 _PHRASE = 4
 _WORDS, _WORD_LETTERS = 3, 2  # of the others it takes three words of two letters and more
 _LEAST_TOGETHER = 3  # letters that follow upon another, in a phrase or in three words
 _ENGLISH = r"(?:\b[A-Za-z]+[ ,]+){12}"  # prose, in a trace of another script
+_MAYBE_ENGLISH = _ENGLISH.replace(r"\b", "")  # ten times as fast: whether a word begins there is dear to ask
 _FOREIGN = r"[\x{400}-\x{1CFF}\x{2E80}-\x{D7FF}]{2,}(?:[ ,]+[\x{400}-\x{1CFF}\x{2E80}-\x{D7FF}]{2,})*"
 _FIRST_LEAD, _SIGNS_LEAD, _LAST_LEAD = 0xD0, 0xE2, 0xED  # first bytes in UTF-8
 _LONGEST = 3  # bytes of one letter
@@ -65,11 +67,13 @@ def switches(question: pl.Series, trace: pl.Series, held: Bytes | None = None) -
         return found
     told = _told(question[maybe][some], trace[maybe][some], foreign[some])
     told = told.with_columns(at=pl.Series(maybe[some.to_numpy()]))
-    holds = told.select(pl.col("foreign").str.contains(pattern).alias(script) for script, pattern in passages.items())
-    for script in passages:
-        if holds[script].any():
-            found = found.scatter(told.filter(holds[script]).filter(_is_foreign(script))["at"], True)
-    return found.scatter(told.filter(_mostly_foreign()).filter(pl.col("trace").str.contains(_ENGLISH))["at"], True)
+    others = [script for script in passages if script != _COMMON]
+    any_other = told["foreign"].str.contains("|".join(passages[script] for script in others)).any()
+    for script in [_COMMON, *(others if any_other else [])]:
+        holding = told.filter(pl.col("foreign").str.contains(passages[script]))
+        found = found.scatter(holding.filter(_is_foreign(script))["at"], True)
+    mostly = told.filter(_mostly_foreign()).filter(pl.col("trace").str.contains(_MAYBE_ENGLISH))
+    return found.scatter(mostly.filter(pl.col("trace").str.contains(_ENGLISH))["at"], True)
 
 
 def passage(question: str, trace: str) -> str:
