@@ -17,6 +17,7 @@ import pytest
 
 from select2reason import readers
 from select2reason.errors import PoolError
+from select2reason.frames import from_arrow
 from select2reason.readers import column_names, has_lines, probe, read
 from tests.reading import only, read_all
 
@@ -263,3 +264,19 @@ def test_a_huge_row_is_held_a_few_times_at_most(tmp_path: Path, array: bool) -> 
     rows, peak_kib = done.stdout.split(";")
     assert rows == "[[0]]"
     assert int(peak_kib) * 1024 < 5 * path.stat().st_size
+
+
+def test_texts_in_a_dictionary_come_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [f"answer {number}" for number in range(300)]
+    table = pa.table({"question": ["q"] * 300, "response": pa.array(said).dictionary_encode()})
+    pq.write_table(table, tmp_path / "pool.parquet")
+    sizes: list[int] = []
+
+    def seen(name: str, array: pa.Array) -> pl.Series:
+        sizes.append(array.nbytes)
+        return from_arrow(name, array)
+
+    monkeypatch.setattr(readers, "from_arrow", seen)
+    monkeypatch.setattr(readers, "_BATCH_BYTES", 100)  # a few rows a batch
+    assert [row["response"] for row in rows_of(tmp_path / "pool.parquet")] == said
+    assert len(sizes) > 60 and max(sizes) < 300  # the whole dictionary takes ten times that

@@ -185,7 +185,8 @@ def _without_nul(record: dict[str, object]) -> dict[str, object]:
 def _read_parquet(
     source: SourceFile, on_bad: OnBad, columns: Sequence[str] | None, batch_rows: int
 ) -> Iterator[RawBatch]:
-    with pq.ParquetFile(source.path, pre_buffer=False, buffer_size=1 << 20) as file:
+    texts = pa.large_binary()  # also where they are written as a dictionary: each batch would hold a group's whole
+    with pq.ParquetFile(source.path, pre_buffer=False, buffer_size=1 << 20, binary_type=texts) as file:
         total = file.metadata.num_rows
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
         rows = _rows_within(sum(group.total_byte_size for group in groups), total, batch_rows)
