@@ -67,6 +67,8 @@ def test_pools_are_listed_with_their_scores_and_cleared(tmp_path: Path) -> None:
     assert listed[0].day == date.today().isoformat()
     (tmp_path / "pools" / ("ab" * 8) / "pool.json").write_text('{"rows": 7}')
     assert cache.list_pools(tmp_path)[0].rows == 7
+    (scores.parent / "gone").symlink_to(tmp_path / "nowhere")
+    assert cache.list_pools(tmp_path)[0].rows == 7
     assert cache.clear(tmp_path) == 16
     assert cache.list_pools(tmp_path) == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_force_never_replaces_what_is_no_result(pool: Path, tmp_path: Path) -> N
     assert (precious / "chapter1.tex").read_text() == "long work"
 
 
-@pytest.mark.parametrize("name", ["", "data", "data/*.parquet", "data/../data"])
+@pytest.mark.parametrize("name", ["", "data", "data/*.parquet", "data/../data", "../o*/data/*.parquet"])
 def test_force_never_replaces_what_is_read(pool: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"
     run(pool, out)
@@ -111,6 +112,13 @@ def test_a_link_is_no_way_around_that(pool: Path, tmp_path: Path) -> None:
         pipeline.select(
             PoolSettings((str(tmp_path / "link" / "data"),)), ScoreSettings(), SAFE, tmp_path / "out", force=True
         )
+
+
+def test_a_home_is_the_same_by_its_sign(pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run(pool, tmp_path / "out")
+    with pytest.raises(OutputError, match="to be read"):
+        pipeline.select(PoolSettings(("~/out/data",)), ScoreSettings(), SAFE, "~/out", force=True)
 
 
 def test_a_place_that_is_taken_by_something_else_is_not_offered_to_be_replaced(pool: Path, tmp_path: Path) -> None:
@@ -139,6 +147,9 @@ def test_a_file_named_twice_is_read_once_and_that_is_said(
     twice = run(pool, tmp_path / "twice", pools=(str(pool), str(pool.parent / "*.jsonl"), str(pool)))
     assert capsys.readouterr().err.count(f"named more than once, read once: {pool}\n") == 1
     assert twice.equals(run(pool, tmp_path / "once"))
+    (tmp_path / "link").symlink_to(pool.parent)
+    around = run(pool, tmp_path / "around", pools=(str(pool), str(pool.parent / "link" / pool.name)))
+    assert twice.equals(around)
 
 
 def test_rows_set_aside_are_counted_where_they_are_seen(
@@ -176,6 +187,17 @@ def test_diverse_says_where_there_is_nothing_to_tell_apart(
     chosen = replace(PAPER, strategy=strategy, fraction=0.5)
     outcome = pipeline.select(PoolSettings((str(pool),)), ScoreSettings(), chosen, tmp_path / "out")
     assert ("the pool has no categories, so diverse draws as random does" in outcome.notes) is told
+
+
+@pytest.mark.parametrize(("fraction", "size"), [(0.1, "0.1"), ("10%", "0.1"), (1, "1"), (Decimal("0.10"), "0.10")])
+def test_a_fraction_is_what_it_says(fraction: Any, size: str) -> None:
+    assert str(replace(SAFE, fraction=fraction).size["fraction"]) == size
+
+
+@pytest.mark.parametrize("fraction", [0.0, -0.1, 1.5, float("nan"), "a tenth", True])
+def test_what_is_no_fraction_is_refused(fraction: Any) -> None:
+    with pytest.raises(UsageError, match="fraction must be above 0 and at most 1"):
+        _ = replace(SAFE, fraction=fraction).size
 
 
 def test_plain_values_do_from_python(pool: Path, tmp_path: Path) -> None:

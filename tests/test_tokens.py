@@ -171,6 +171,18 @@ def test_a_process_that_grows_gets_a_fresh_vocabulary(monkeypatch: pytest.Monkey
     assert told == [([4, 2], 1), ([4, 2], 1), ([4, 2], 1), ([4, 2], 2), ([4, 2], 2)]
 
 
+def test_a_vocabulary_that_could_not_be_loaded_is_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, texts = load_tokenizer(), pl.Series(["one two three four"])
+    assert isinstance(tokenizer, FastTokenizer)
+    tokenizer.count(texts)
+    with monkeypatch.context() as broken:
+        broken.setattr(tokens, "_memory", lambda: 1 << 60)
+        broken.setattr(tokenizer, "_load", lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            tokenizer.count(texts)
+    assert tokenizer.count(texts).tolist() == [4]
+
+
 def tiny_tokenizer(path: Path) -> Path:
     """A word-level tokenizer, which gigatoken does not load."""
     model = tokenizers.models.WordLevel({"[UNK]": 0, "wait": 1, "maybe": 2}, unk_token="[UNK]")

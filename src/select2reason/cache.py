@@ -158,12 +158,15 @@ def list_pools(root: Path) -> list[CachedPool]:
 
 def _cached(pool: Path) -> CachedPool:
     scores = sorted(pool.glob("scores/*"))
-    latest = max(folder.stat().st_mtime for folder in (pool, *scores))
+    times = [0.0]
+    for folder in (pool, *scores):
+        with suppress(OSError):  # gone meanwhile
+            times.append(folder.stat().st_mtime)
     try:
         rows = orjson.loads((pool / "pool.json").read_bytes())["rows"]
     except (OSError, ValueError, KeyError, TypeError):
         rows = None
-    day = date.fromtimestamp(latest).isoformat()
+    day = date.fromtimestamp(max(times)).isoformat()
     return CachedPool(pool, rows, day, _size(pool), tuple(folder.name for folder in scores))
 
 

@@ -7,8 +7,9 @@ import hashlib
 import os
 import tokenize
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from glob import glob, has_magic
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,16 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
     options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
     part.write_bytes(orjson.dumps(value, option=options, default=str) + b"\n")
     part.replace(path)
+
+
+def named(names: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """Each file or folder that a user names, by itself or by a glob, with that name; what is wrong with a name is told
+    where it is looked for."""
+    for name in names:
+        with suppress(OSError, RuntimeError, ValueError):
+            path = Path(name).expanduser()
+            found = glob(str(path), recursive=True) if has_magic(name) and not path.exists() else [path]  # noqa: PTH207
+            yield from [(name, Path(one).resolve()) for one in found]
 
 
 def file_digest(path: Path) -> str:

@@ -98,12 +98,14 @@ def _files(name: str, settings: PoolSettings) -> list[SourceFile]:
 
 
 def _once(files: Sequence[SourceFile]) -> list[SourceFile]:
-    """Without those that are named again, by a glob and by themselves, say; that is said."""
-    first = {file.path.absolute(): file for file in reversed(files)}
-    again = [file.label for file in files if first[file.path.absolute()] is not file]
+    """Without those that are named again, by a glob and by themselves, say; that is said. Links are files of their own:
+    in the Hub's cache two that are alike lead to one."""
+    places = [file.path.parent.resolve() / file.path.name for file in files]
+    first = dict(zip(reversed(places), reversed(files), strict=True))
+    again = [file.label for file, place in zip(files, places, strict=True) if first[place] is not file]
     if again:
         say(f"named more than once, read once: {', '.join(dict.fromkeys(again))}")
-    return [file for file in files if first[file.path.absolute()] is file]
+    return [file for file, place in zip(files, places, strict=True) if first[place] is file]
 
 
 def _layouts(files: Sequence[SourceFile], settings: PoolSettings) -> dict[str, Layout]:

@@ -16,7 +16,7 @@ from select2reason.difficulty.judge import JudgePrompt
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.reasons import REASONS
 from select2reason.scoring import RaySettings
-from select2reason.selection import Ranked, Selection, Strategy
+from select2reason.selection import Ranked, Selection, Strategy, parse_fraction
 from select2reason.tokens import BUILTIN
 from select2reason.verification import Verify
 
@@ -75,7 +75,7 @@ class SelectSettings:
     """What is taken. `cutoff_len` and `per_question` of None mean the preset's; 0 switches the rule off. `checks` of
     None: `safe` asks all that can be asked of a row, `paper` what its rules go by."""
 
-    fraction: Decimal | float | None = None
+    fraction: Decimal | float | str | None = None
     rows: int | None = None
     token_budget: int | None = None
     strategy: Strategy = "joint"
@@ -97,8 +97,8 @@ class SelectSettings:
     def size(self) -> dict[str, Any]:
         """How much is asked for, as `selection.select` takes it: one of fraction, rows and token_budget."""
         sized = self.rows is not None or self.token_budget is not None
-        asked = None if self.fraction is None else Decimal(str(self.fraction))  # 0.1 is a tenth, and not nearly one
-        fraction = asked or (None if sized else PAPER_FRACTION)
+        asked = None if self.fraction is None else parse_fraction(str(self.fraction))  # 0.1 is a tenth, not nearly one
+        fraction = (None if sized else PAPER_FRACTION) if asked is None else asked
         return {"fraction": fraction, "rows": self.rows, "token_budget": self.token_budget}
 
     def choose(self, ranked: Ranked) -> Selection:

@@ -15,6 +15,7 @@ import polars as pl
 from select2reason import hub, layouts, readers, roles, sources
 from select2reason.canonical import canonical
 from select2reason.errors import OutputError, PoolError, UsageError
+from select2reason.files import named
 from select2reason.frames import stacked, texts
 from select2reason.parts import part_file
 from select2reason.progress import say
@@ -169,7 +170,7 @@ def check_file(out: Path, *, force: bool, reads: Sequence[str] = ()) -> None:
         raise OutputError(f"--out {out} is no .parquet or .jsonl file; give it one of these endings")
     if out.exists() and not (force and out.is_file()):
         raise OutputError(f"{out} exists; choose another --out, or replace it with --force")
-    if any(Path(name).exists() and Path(name).samefile(out) for name in reads if out.exists()):
+    if (real := out.resolve()).exists() and any(place in (real, *real.parents) for _, place in named(reads)):
         raise OutputError(f"--out {out} is a file that is read; choose another --out")
     if not out.parent.is_dir():
         raise OutputError(f"there is no folder {out.parent}; make it, or choose another --out")

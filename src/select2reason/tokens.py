@@ -151,7 +151,7 @@ class FastTokenizer:
 
         own = self._own
         if getattr(own, "bytes_left", 0) <= 0 or _memory() - own.memory >= _GROWN_BYTES:
-            own.gigatoken = None  # two at once would take twice the memory
+            own.gigatoken, own.bytes_left = None, 0  # two at once would take twice the memory
             own.gigatoken, own.bytes_left = self._load(), _FRESH_AFTER_BYTES
             own.memory = _memory()
         own.bytes_left -= weight

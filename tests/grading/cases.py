@@ -37,7 +37,8 @@ NUMBERS: list[Case] = [
 
 UNITS: list[Case] = [
     (r"5 {~m}", "5", True), (r"9.5 \times 10^{-8} {~m}", "9.5e-8", True),
-    (r"3 {~cm}^{-1}", "3", True), (r"5 {~m}", "5 cm", False), (r"\frac{~a}{b}", r"\frac{a}{b}", True),
+    (r"3 {~cm}^{-1}", "3", True), (r"5 {~m}", "5 cm", False), (r"\frac{1}{~m}", r"\frac{1}{m}", True), ("3{~x}", "3x", True),
+    (r"\frac{~a}{b}", r"\frac{a}{b}", True),
     ("5 cm", "5", True), (r"5\text{ cm}", "5", True), (r"5 \text{ cm}^2", "5", True), ("5", r"5 \mathrm{~cm}", True),
     ("5 cm", "5 m", False), ("5 apples", "5", True), ("5元", "5", True), ("12平方厘米", "12", True), ("5°", "5", True),
     ("5^\\circ", "5", True), ("5 million", "5", False), ("5 million", "5000000", True),

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from select2reason.cli import whole_app
 from select2reason.errors import OutputError, UsageError
 from select2reason.grading.table import grade_table
-from select2reason.tables import read_frame
+from select2reason.tables import check_file, read_frame
 
 ROWS = [
     {"said": r"So it is \boxed{\frac{1}{2}}.", "gold": "0.5"},
@@ -68,6 +68,24 @@ def test_the_answer_that_was_taken_is_written_where_it_is_wanted(tmp_path: Path)
     written = pl.read_parquet(tmp_path / "out.parquet")
     assert written["answer"].to_list() == ["4", "5", None]
     assert written["correct"].to_list() == [True, False, False]
+
+
+def test_a_box_in_words_is_no_marker(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"said": ["boxed", "crated"], "gold": ["boxed", "boxed"]})
+    grades = grade_table(frame, tmp_path / "out.parquet", prediction="said", gold="gold", workers=1)
+    assert (grades.right, grades.wrong) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["qs", "qs/*.jsonl", "q*/one.jsonl", "qs/../qs/one.jsonl", "~/qs/one.jsonl"])
+def test_no_table_takes_the_place_of_what_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "qs").mkdir()
+    (tmp_path / "qs" / "one.jsonl").touch()
+    with pytest.raises(OutputError, match="is a file that is read"):
+        check_file(Path("qs/one.jsonl"), force=True, reads=[name])
+    check_file(Path("qs/two.jsonl"), force=True, reads=[name])  # which is not there yet
+    check_file(Path("qs/one.jsonl"), force=True, reads=["other", "a\0b", "~nobody9/x", "x" * 5_000])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import orjson
 
 from select2reason.errors import OutputError
-from select2reason.files import file_digest
+from select2reason.files import file_digest, named
 from select2reason.parts import exchanged, part_folder
 
 Kind = Literal["selection", "analysis", "comparison", "export", "model", "trial"]
@@ -39,21 +39,15 @@ def check_out(out: Path, *, force: bool, kind: Kind, reads: Sequence[str] = ()) 
     result of the same kind and nothing beside it; or where it holds what is to be read (`reads`: files, folders, globs,
     as a user names them)."""
     _refuse_existing(out, force=force, kind=kind)
-    if held := [name for name in reads if out.exists() and _is_within(name, out)]:
-        raise OutputError(f"{out} would be replaced, and holds {held[0]}, which is to be read; choose another --out")
+    if (real := _real(out)).exists():
+        held = next((name for name, place in named(reads) if real in (place, *place.parents)), None)
+        if held is not None:
+            raise OutputError(f"{out} would be replaced, and holds {held}, which is to be read; choose another --out")
     try:
         with part_folder(_hidden(_real(out))):
             pass
     except OSError as error:
         raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
-
-
-def _is_within(name: str, out: Path) -> bool:
-    try:
-        place = _real(Path(name))
-    except (OSError, RuntimeError, ValueError):  # what is wrong with a name is told where it is looked for
-        return False
-    return _real(out) in (place, *place.parents)
 
 
 def _real(out: Path) -> Path:

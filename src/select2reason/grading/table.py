@@ -6,6 +6,7 @@ taken whole. A column of lists (several generations a row) gives lists of verdic
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from select2reason.progress import stage
 from select2reason.tables import beside, check_file, write_table
 
 CORRECT, _TAKEN = "correct", "taken"
+_BOX = re.compile(r"\\+f?box")
 _BATCH = 2_048  # rows in the hands of the workers at once
 
 
@@ -105,7 +107,7 @@ def said(prediction: str | None) -> str | None:
     and nothing that is still thought, explained, or an empty box."""
     if prediction is None or (found := final_answer(prediction)) is not None:
         return found if prediction is not None else None
-    unfinished = "boxed" in prediction or any(tag in prediction for pair in tags.TAGS for tag in pair)
+    unfinished = _BOX.search(prediction) or any(tag in prediction for pair in tags.TAGS for tag in pair)
     return None if unfinished or len(prediction.strip()) > LONGEST_ANSWER else prediction
 
 

@@ -38,7 +38,7 @@ _STEPS = tuple(
         (r"\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])", ""),
         (r"(?<=\d)\s*,\s*(?:\\[,!;: ]\s*)+(?=\d{3}(?!\d))", ","),
         (r"(?<!\\)\\!\s*", ""),
-        (r"(?<![a-zA-Z])\{~\s*([a-zA-Z][a-zA-Z /.]*)\}", r"\\text{ \1}"),  # a unit whose command was lost
+        (r"(?<=\d)(\}?\s+|)\{~\s*([a-zA-Z]{2,}|[mgsVWNJKACFHL])\}", r"\1\\text{ \2}"),  # a unit whose command was lost
         (r"(?<!\\)\\[,;: ]|~|\\q?quad(?![a-zA-Z])|\\(?:h|v)space\{[^{}]*\}", " "),
         (r"\{\s*,\s*\}", ","),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
