@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -132,8 +133,13 @@ def test_a_place_that_is_taken_by_something_else_is_not_offered_to_be_replaced(p
 def test_a_cache_that_cannot_be_written_to_is_named(
     pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / "kept" or not mode & os.W_OK)
-    with pytest.raises(OutputError, match=r"cannot write to the cache folder .*kept.*--cache-dir"):
+    def refuse(place: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(place))
+
+    monkeypatch.setattr(cache, "part_file", refuse)
+    with pytest.raises(
+        OutputError, match=r"cannot write to the cache folder .*kept \(Read-only file system\).*--cache-dir"
+    ):
         run(pool, tmp_path / "out", cache_dir=tmp_path / "kept")
     assert cache.cache_root(tmp_path / "kept") == tmp_path / "kept"  # which may still be looked at
 

@@ -55,8 +55,13 @@ def cache_root(folder: Path | None = None, *, written: bool = False) -> Path:
         raise OutputError(
             f"cannot make the cache folder {root} ({error.strerror}); name another with --cache-dir"
         ) from error
-    if written and not os.access(root, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write to the cache folder {root}; mend its rights, or name another with --cache-dir")
+    if written:
+        try:
+            with part_file(root / ".written"):
+                pass
+        except OSError as error:
+            told = f"cannot write to the cache folder {root} ({error.strerror})"
+            raise OutputError(f"{told}; mend its rights, or name another with --cache-dir") from error
     return root
 
 
