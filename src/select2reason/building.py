@@ -135,7 +135,7 @@ class _Builder:
 
     def _append(self, frame: pl.DataFrame) -> None:
         """Cut so that no batch and no shard outgrows its bounds by more than one row."""
-        sizes = frame.select(pl.sum_horizontal(pl.col(TEXT).str.len_bytes().fill_null(0)).cast(pl.Int64)).to_series()
+        sizes = _text_bytes(frame[[*TEXT]])
         narrow = [name for name in frame.columns if name not in TEXT]
         beside = _carried_bytes(frame[narrow])
         frame = frame.hstack([sizes.alias("text_bytes")])
@@ -214,6 +214,11 @@ class _Builder:
         (self.root / "pool.json").write_bytes(orjson.dumps(held, option=orjson.OPT_INDENT_2))
 
 
+def _text_bytes(texts: pl.DataFrame) -> pl.Series:
+    """The bytes of each row's texts."""
+    return texts.select(pl.sum_horizontal(pl.all().str.len_bytes().fill_null(0)).cast(pl.Int64)).to_series()
+
+
 def _carried_bytes(narrow: pl.DataFrame) -> NDArray[np.int64]:
     """What each row carries beside its text, which stays in memory until its shard is written: its own texts; of lists
     and the like an equal part of them all."""
@@ -221,8 +226,7 @@ def _carried_bytes(narrow: pl.DataFrame) -> NDArray[np.int64]:
     each = others.estimated_size() // max(1, narrow.height)
     if not texts.width:
         return np.full(narrow.height, each, np.int64)
-    lengths = texts.select(pl.sum_horizontal(pl.all().str.len_bytes().fill_null(0)).cast(pl.Int64))
-    return np.asarray(each + lengths.to_series().to_numpy(), np.int64)
+    return np.asarray(each + _text_bytes(texts).to_numpy(), np.int64)
 
 
 @dataclass

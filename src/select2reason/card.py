@@ -62,7 +62,7 @@ The texts keep the licence of the pool they come from; choosing them adds none.
 
 def dataset_card(manifest: Mapping[str, Any], table: pl.DataFrame) -> str:
     """The card as Markdown with the Hub's front matter; `manifest` and `table` as the selection's files hold them."""
-    counts = manifest["counts"]
+    counts, cutoff = manifest["counts"], manifest["parameters"]["cutoff_len"]
     tokens = pl.col("total_tokens").cast(pl.Int64)
     sums = table.select(
         pool=tokens.sum(),
@@ -87,9 +87,7 @@ def dataset_card(manifest: Mapping[str, Any], table: pl.DataFrame) -> str:
         benchmarks=_looked_for(manifest),
         notes="".join(f"\n- {in_prose(note)}" for note in ["", *manifest["notes"]]).removeprefix("\n- ") + "\n",
         formula=FORMULA,
-        cut=f"; longer examples are cut at {cutoff:,} tokens"
-        if (cutoff := manifest["parameters"]["cutoff_len"])
-        else "",
+        cut=f"; longer examples are cut at {cutoff:,} tokens" if cutoff else "",
         tokenizer=in_code(manifest["parameters"]["tokenizer"]),
         reasons=f"| reason | rows |\n|---|---|\n{listed}" if listed else "No row was left out.",
         sources=sources,

@@ -47,6 +47,11 @@ def _part(place: Path, make: Callable[[Path], None]) -> Iterator[Path]:
         _sweep(place)
 
 
+def hidden(place: Path) -> Path:
+    """The place whose parts nobody sees: for what is put where its user looks."""
+    return place.with_name(f".{place.name}")
+
+
 def exchanged(part: Path, place: Path) -> bool:
     """Whether two paths could change places, so that at no moment there is nothing at either: not every system and disk
     can do it."""

@@ -17,7 +17,7 @@ from select2reason.canonical import canonical
 from select2reason.errors import OutputError, PoolError, UsageError
 from select2reason.files import named
 from select2reason.frames import stacked, texts
-from select2reason.parts import part_file
+from select2reason.parts import hidden, part_file
 from select2reason.progress import say
 
 ROLES = ("question", "gold", "category", "pass_rate")
@@ -175,7 +175,7 @@ def check_file(out: Path, *, force: bool, reads: Sequence[str] = ()) -> None:
     if not out.parent.is_dir():
         raise OutputError(f"there is no folder {out.parent}; make it, or choose another --out")
     try:
-        with part_file(_hidden(out)):
+        with part_file(hidden(out)):
             pass
     except OSError as error:
         raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
@@ -183,13 +183,9 @@ def check_file(out: Path, *, force: bool, reads: Sequence[str] = ()) -> None:
 
 def write_table(frame: pl.DataFrame, out: Path) -> None:
     """Write a table as its name says, whole or not at all."""
-    with part_file(_hidden(out)) as part:
+    with part_file(hidden(out)) as part:
         if out.suffix == ".parquet":
             frame.write_parquet(part, compression="zstd")
         else:
             frame.write_ndjson(part)
         part.replace(out)
-
-
-def _hidden(out: Path) -> Path:
-    return out.with_name(f".{out.name}")

@@ -16,7 +16,7 @@ import orjson
 
 from select2reason.errors import OutputError
 from select2reason.files import file_digest, named
-from select2reason.parts import exchanged, part_folder
+from select2reason.parts import exchanged, hidden, part_folder
 
 Kind = Literal["selection", "analysis", "comparison", "export", "model", "trial"]
 """What a folder holds; its manifest says so, and one kind never takes the place of another."""
@@ -29,7 +29,7 @@ def whole_folder(out: Path, *, force: bool, kind: Kind) -> Iterator[Path]:
     """A folder to write into, put at `out` when the block ends well; see `check_out`."""
     check_out(out, force=force, kind=kind)
     out = _real(out)
-    with part_folder(_hidden(out)) as part:
+    with part_folder(hidden(out)) as part:
         yield part
         _put_in_place(part, out, force=force, kind=kind)
 
@@ -44,7 +44,7 @@ def check_out(out: Path, *, force: bool, kind: Kind, reads: Sequence[str] = ()) 
         if held is not None:
             raise OutputError(f"{out} would be replaced, and holds {held}, which is to be read; choose another --out")
     try:
-        with part_folder(_hidden(_real(out))):
+        with part_folder(hidden(_real(out))):
             pass
     except OSError as error:
         raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
@@ -52,10 +52,6 @@ def check_out(out: Path, *, force: bool, kind: Kind, reads: Sequence[str] = ()) 
 
 def _real(out: Path) -> Path:
     return out.expanduser().resolve()
-
-
-def _hidden(out: Path) -> Path:
-    return out.with_name(f".{out.name}")
 
 
 def _refuse_existing(out: Path, *, force: bool, kind: Kind) -> None:
@@ -92,7 +88,7 @@ def _put_in_place(part: Path, out: Path, *, force: bool, kind: Kind) -> None:
         _refuse_existing(out, force=force, kind=kind)
         if exchanged(part, out):
             return
-        with part_folder(_hidden(out)) as aside, suppress(FileNotFoundError):
+        with part_folder(hidden(out)) as aside, suppress(FileNotFoundError):
             old = out.rename(aside / "old")
             try:
                 if _renamed(part, out):

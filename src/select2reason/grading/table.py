@@ -1,7 +1,7 @@
 """`select2reason grade`: a table of predictions and gold answers in, the same table with `correct` out, row for row.
 
 A prediction is a completion, of which the final answer counts, or that answer itself: a text without any marker is
-taken whole. A column of lists (several generations a row) gives lists of verdicts.
+taken whole unless it is too long for an answer. A column of lists (several generations a row) gives lists of verdicts.
 """
 
 from __future__ import annotations
@@ -105,8 +105,9 @@ def _graded(given: pl.Series, golds: pl.Series, grader: Grader) -> pl.DataFrame:
 def said(prediction: str | None) -> str | None:
     """The final answer of a prediction; the whole of it where it has no marker and is no longer than an answer can be,
     and nothing that is still thought, explained, or an empty box."""
-    if prediction is None or (found := final_answer(prediction)) is not None:
-        return found if prediction is not None else None
+    found = None if prediction is None else final_answer(prediction)
+    if prediction is None or found is not None:
+        return found
     unfinished = _BOX.search(prediction) or any(tag in prediction for pair in tags.TAGS for tag in pair)
     return None if unfinished or len(prediction.strip()) > LONGEST_ANSWER else prediction
 

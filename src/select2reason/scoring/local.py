@@ -71,8 +71,8 @@ class Scoring:
     def add(self, batch: pl.DataFrame) -> None:
         """Score a batch beside the caller; waits while as many as may be are under way."""
         self._held.append(batch[[*self._spec.inputs]])
-        rows, held_bytes = (sum(held) for held in zip(*((len(b), b.estimated_size()) for b in self._held), strict=True))
-        if rows >= self._spec.batch_rows or held_bytes >= _HELD_BYTES:
+        whole = sum(map(len, self._held)) >= self._spec.batch_rows
+        if whole or sum(held.estimated_size() for held in self._held) >= _HELD_BYTES:
             self._submit()
 
     def _submit(self) -> None:
