@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BANDS, _BAND = 8, 3  # questions that agree in one band of three minima are compared
 _MINIMA = _BANDS * _BAND
 _ALIKE = 17 / _MINIMA  # least share of equal minima; its expectation is the Jaccard similarity of the grams
+_PAIRS = 1 << 16  # compared at once
 _LEAST_GRAMS = 8  # of a question that may be nearly the same as another; in a shorter one every word counts
 _FACTORS, _SHIFTS = np.random.default_rng(20_250_517).integers(1, 2**63, (2, _MINIMA), dtype=np.uint64)
 
@@ -69,21 +70,20 @@ def _signs(found: wording.Words) -> pl.Series:
 
 def question_groups(sketched: pl.DataFrame) -> pl.Series:
     """The group of each row (UInt32, from 0 in the order in which they first occur), by the columns of OUTPUTS."""
-    distinct, first, code = np.unique(sketched["question_key"].to_numpy(), return_index=True, return_inverse=True)
-    joined = _joined(sketched[first], len(distinct))
-    return _first_seen(joined[code])
+    _, first, code = np.unique(sketched["question_key"].to_numpy(), return_index=True, return_inverse=True)
+    return _first_seen(_joined(sketched, first)[code])
 
 
-def _joined(questions: pl.DataFrame, height: int) -> NDArray[np.int64]:
-    """For each distinct question the one it goes with; itself where there is none.
+def _joined(sketched: pl.DataFrame, distinct: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each distinct question, which stands at one of these rows, the one it goes with; itself where there is none.
 
     Two questions go together unless that would put two different gold answers into one group; pairs of equal ones
     first.
     """
-    parent = np.arange(height)
-    pairs = _pairs(questions)
+    parent = np.arange(len(distinct))
+    pairs = _pairs(sketched, distinct)
     places = np.unique(pairs)  # few of all: the others stay alone
-    gold = dict(zip(places.tolist(), questions["gold_key"][places].to_list(), strict=True))
+    gold = dict(zip(places.tolist(), sketched["gold_key"][distinct[places]].to_list(), strict=True))
     for a, b in sorted(pairs.tolist(), key=lambda pair: gold[pair[0]] is None or gold[pair[0]] != gold[pair[1]]):
         low, high = sorted((_root(parent, a), _root(parent, b)))
         if gold[low] is None or gold[high] is None or gold[low] == gold[high]:
@@ -100,24 +100,34 @@ def _root(parent: NDArray[np.int64], place: int) -> int:
     return place
 
 
-def _pairs(questions: pl.DataFrame) -> NDArray[np.int64]:
-    """Pairs of questions that are nearly the same: (n, 2)."""
-    able = np.flatnonzero(questions["sketch"].is_not_null().to_numpy())
-    sketch = questions["sketch"][able].to_numpy().reshape(len(able), _MINIMA)
-    signs = questions["signs_key"].to_numpy()[able]
-    gold = questions["gold_key"].fill_null(0).to_numpy()[able]
+def _pairs(sketched: pl.DataFrame, distinct: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pairs of distinct questions, by their places in `distinct`, that are nearly the same: (n, 2)."""
+    able = np.flatnonzero(sketched["sketch"].is_not_null().to_numpy()[distinct])
+    rows, minima = distinct[able], _minima(sketched["sketch"])
+    signs = sketched["signs_key"].to_numpy()[rows]
+    gold = sketched["gold_key"].fill_null(0).to_numpy()[rows]
     found = [np.empty((0, 2), np.int64)]
     for band in range(_BANDS):
         key = signs.copy()
-        for minimum in sketch[:, band * _BAND : (band + 1) * _BAND].T:
-            key = key * np.uint64(0x9E3779B97F4A7C15) + minimum
+        for place in range(band * _BAND, (band + 1) * _BAND):
+            key = key * np.uint64(0x9E3779B97F4A7C15) + minima[rows, place]
         order = np.lexsort((gold, key))  # equal gold answers side by side
         same = np.flatnonzero(key[order][1:] == key[order][:-1])
         found.append(np.stack([order[same], order[same + 1]], axis=1))
     pairs = np.unique(np.concatenate(found), axis=0)
-    alike = (sketch[pairs[:, 0]] == sketch[pairs[:, 1]]).mean(axis=1) >= _ALIKE if len(pairs) else np.empty(0, np.bool_)
-    nearly: NDArray[np.int64] = able[pairs[alike]]
+    blocks = [pairs[at : at + _PAIRS] for at in range(0, len(pairs), _PAIRS)]
+    alike = [(minima[rows[some[:, 0]]] == minima[rows[some[:, 1]]]).mean(axis=1) >= _ALIKE for some in blocks]
+    nearly: NDArray[np.int64] = able[pairs[np.concatenate([np.empty(0, np.bool_), *alike])]]
     return nearly
+
+
+def _minima(sketches: pl.Series) -> NDArray[np.uint32]:
+    """The minima of each sketch (n, _MINIMA), any numbers where there is none, as they lie in memory: Polars takes 1 KB
+    a row to choose sketches."""
+    array = sketches.to_arrow()
+    data = np.frombuffer(array.values.buffers()[1] or b"", np.uint32)[array.values.offset :]
+    minima: NDArray[np.uint32] = data[: len(array.values)].reshape(-1, _MINIMA)[array.offset :][: len(array)]
+    return minima
 
 
 def _first_seen(codes: NDArray[np.int64]) -> pl.Series:
