@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from select2reason.frames import frame_of
 from select2reason.text_shards import TextWriter, end_to_end, heights, pick, read
 
 FRAMES = [
@@ -34,8 +35,10 @@ def test_columns_are_read_as_they_were_written(file: Path) -> None:
 
 @packings
 def test_rows_are_picked_in_the_order_given(file: Path) -> None:
-    assert pick(file, 0, np.array([2, 0, 2]), ["gold", "trace"]).equals(FRAMES[0][[2, 0, 2]][["gold", "trace"]])
-    assert pick(file, 1, np.array([0]), ["trace"]).equals(FRAMES[1][["trace"]])
+    assert frame_of(pick(file, 0, np.array([2, 0, 2]), ["gold", "trace"])).equals(
+        FRAMES[0][[2, 0, 2]][["gold", "trace"]]
+    )
+    assert frame_of(pick(file, 1, np.array([0]), ["trace"])).equals(FRAMES[1][["trace"]])
 
 
 @packings

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from select2reason import readers
 from select2reason.canonical import canonical
-from select2reason.frames import frame_of, repeated, stacked, without
+from select2reason.frames import FEWEST_ROWS, frame_of, joined, repeated, stacked, without
 from select2reason.layouts import Layout
 from select2reason.parts import part_folder
 from select2reason.pool import FORMAT, TEXT, Pool, SourcePart
@@ -37,7 +37,7 @@ _SHARD_ROWS = 8_192
 _SHARD_BYTES = 256 << 20
 _BATCH_ROWS = 1_024
 _LARGE_BYTES = 1 << 30  # of source files: from there on disk is dearer than the time that LZ4 takes
-_BATCH_BYTES = 12 << 20  # of text, and one row more
+_BATCH_BYTES = 12 << 20  # of text, and two rows more
 
 
 class Watcher(Protocol):
@@ -134,7 +134,7 @@ class _Builder:
         self.parts.append(SourcePart(rows + aside.unread_rows, bad, self.rows - before, str(layout)))
 
     def _append(self, frame: pl.DataFrame) -> None:
-        """Cut so that no batch and no shard outgrows its bounds by more than one row."""
+        """Cut so that no batch and no shard outgrows its bounds by more than two rows."""
         sizes = _text_bytes(frame[[*TEXT]])
         narrow = [name for name in frame.columns if name not in TEXT]
         beside = _carried_bytes(frame[narrow])
@@ -151,18 +151,20 @@ class _Builder:
             self._shard_bytes += all_bytes
             self.text_bytes += text_bytes
             self.rows += now.height
-            if self._batch_rows >= _BATCH_ROWS or self._batch_bytes >= _BATCH_BYTES:
+            if self._batch_rows >= _BATCH_ROWS or (
+                self._batch_bytes >= _BATCH_BYTES and self._batch_rows >= FEWEST_ROWS
+            ):
                 self._flush_batch()
             if self._shard_rows >= _SHARD_ROWS or self._shard_bytes >= _SHARD_BYTES:
                 self._flush_shard()
 
     def _room(self, sizes: NDArray[np.int64]) -> int:
         """How many rows of these sizes (2, n), in the batch and in the shard, the open ones still take: up to the one
-        that fills them."""
+        that fills them, and no row alone."""
         rows = min(_BATCH_ROWS - self._batch_rows, _SHARD_ROWS - self._shard_rows)
         left = _BATCH_BYTES - self._batch_bytes, _SHARD_BYTES - self._shard_bytes
         ends = [int(np.searchsorted(np.cumsum(size), room)) + 1 for size, room in zip(sizes, left, strict=True)]
-        return min(rows, *ends)
+        return min(rows, max(min(ends), FEWEST_ROWS - self._batch_rows))
 
     def _flush_batch(self) -> None:
         if not self._batch:
@@ -170,7 +172,7 @@ class _Builder:
         if self._writer is None:
             self._writer = TextWriter(text_file(self.root, len(self.shards)), TEXT, packed=self._packed)
         self._wait()
-        batch = end_to_end(pl.concat(self._batch, rechunk=True))
+        batch = end_to_end(joined(self._batch))
         self._batch, self._batch_rows, self._batch_bytes = [], 0, 0
         self._written = self._background.submit(self._writer.write, batch)
         shared = frame_of(batch)

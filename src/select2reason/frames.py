@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from types import NoneType
 
@@ -20,6 +20,7 @@ import pyarrow as pa
 WHITE = "".join(chr(c) for c in range(0x3001) if chr(c).isspace())  # what str.strip trims, for Polars too
 _NOT_WHITE = f"[^{re.escape(WHITE)}]"
 _MOST_LEVELS = 16  # of nesting that stays typed: Polars took 16 s for one value nested 500 deep, and crashed at 1,000
+FEWEST_ROWS = 2  # of a frame with long texts: of a row alone Polars makes scalars, and copied 200 MB up to four times
 _EXACT_FLOAT = 2**53  # whole numbers beyond it are not all a float
 _NOT_STORED = (
     pa.types.is_union,
@@ -120,6 +121,13 @@ def blank(texts: pl.Expr) -> pl.Expr:
 def without(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """The other columns, without a query."""
     return frame[[other for other in frame.columns if other != name]]
+
+
+def joined(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Frames of the same columns below one another, each a piece of the result: nothing is copied, not even of a frame
+    of one row, where pl.concat copies a text six times."""
+    columns = zip(*(frame.iter_columns() for frame in frames), strict=True)
+    return pl.DataFrame([pl.concat(column, rechunk=False) for column in columns])
 
 
 def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:

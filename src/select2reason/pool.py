@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from select2reason.canonical import OWN as OWN
 from select2reason.errors import PoolError, RunError
-from select2reason.frames import stacked, without
+from select2reason.frames import frame_of, joined, stacked, without
 from select2reason.text_shards import heights, pick, read, text_file
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Pool:
             sizes // max(_CHUNK_BYTES, size // _MOST_CHUNKS), return_index=True, return_inverse=True
         )
         if size <= _HELD_BYTES:
-            held = pl.concat(self._gather(rows, columns), rechunk=False)
+            held = joined(self._gather(rows, columns))
             place = np.split(np.argsort(held["at"].to_numpy()), starts[1:])
             yield _chunks(starts, sizes, [partial(_ordered, held, part) for part in place])
             return
@@ -176,7 +176,7 @@ class Pool:
 
     def few(self, rows: NDArray[np.uint32], columns: Sequence[str]) -> pl.DataFrame:
         """The text of a few rows, in the order given, all in memory."""
-        return pl.concat([_nothing(columns), *self._gather(rows, columns)]).sort("at").drop("at")
+        return _in_place(joined([_nothing(columns), *self._gather(rows, columns)]))
 
     def asking(self, words: Sequence[str]) -> NDArray[np.bool_]:
         """Of each row whether its question holds all these words, in any case; the questions are read for it."""
@@ -257,11 +257,16 @@ def _ordered(held: pl.DataFrame, part: NDArray[np.intp]) -> pl.DataFrame:
     return without(held[part], "at")
 
 
+def _in_place(held: pl.DataFrame) -> pl.DataFrame:
+    """The rows in the order of their column `at`, which goes."""
+    return _ordered(held, np.argsort(held["at"].to_numpy()))
+
+
 def _dealt_back(path: Path) -> pl.DataFrame:
     with pa.OSFile(str(path)) as file:
         table = pa.ipc.open_stream(file).read_all()
     path.unlink()
-    return pl.DataFrame(pl.from_arrow(table)).sort("at").drop("at")
+    return _in_place(joined(map(frame_of, table.to_batches())))
 
 
 def _together(pieces: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
@@ -270,17 +275,17 @@ def _together(pieces: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFram
     for piece in pieces:
         held.append(piece)
         if sum(one.estimated_size() for one in held) >= size:
-            yield pl.concat(held, rechunk=False)
+            yield joined(held)
             held = []
     if held:
-        yield pl.concat(held, rechunk=False)
+        yield joined(held)
 
 
 def _picked(
     file: Path, number: int, rows: NDArray[np.int64], at: NDArray[np.int64], columns: Sequence[str]
 ) -> pl.DataFrame:
     """Rows of one batch, with a column `at`."""
-    return pick(file, number, rows, columns).with_columns(at=pl.Series(at, dtype=pl.Int64))
+    return frame_of(pick(file, number, rows, columns).append_column("at", pa.array(at, pa.int64())))
 
 
 def refuse_too_bad(pool: Pool, most: float) -> None:

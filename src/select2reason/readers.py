@@ -1,7 +1,7 @@
 """Reading the files of a pool in batches that keep each row's place in its file.
 
 A row that cannot be read is handed to the caller with its place, the reason and the head of its text, and the reading
-goes on. Memory is bounded by the batch: 12 MB of text, or one row where that is longer.
+goes on. Memory is bounded by the batch: 12 MB of text, or two rows where those are longer.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import pyarrow.parquet as pq
 from select2reason import json_records
 from select2reason.arrow_texts import check_but_texts
 from select2reason.errors import PoolError
-from select2reason.frames import from_arrow, from_values, stacked
+from select2reason.frames import FEWEST_ROWS, from_arrow, from_values, stacked
 from select2reason.sources import SourceFile, packing_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BATCH_BYTES = 12 << 20  # of text in memory at once; a longer row is a batch of its own
+_BATCH_BYTES = 12 << 20  # of text in memory at once, or two rows where those are longer
 _BATCH_ROWS = 1024
 HEAD_CHARS = 200  # of a row that is set aside
 _HEAD_BYTES = 4 * HEAD_CHARS
@@ -129,7 +129,7 @@ def _read_json(source: SourceFile, on_bad: OnBad, columns: Sequence[str] | None,
             if record is not None:
                 records.append(record)
                 rows.append(place)
-            if records and (len(records) >= batch_rows or held >= _BATCH_BYTES):
+            if len(records) >= batch_rows or (held >= _BATCH_BYTES and len(records) >= FEWEST_ROWS):
                 yield RawBatch(_json_frame(records, columns), np.asarray(rows, np.int64), min(1.0, raw.tell() / size))
                 records, rows, held = [], [], 0
         if records:
@@ -210,7 +210,7 @@ def _wanted(names: Sequence[str], columns: Sequence[str] | None) -> list[str]:
 
 def _rows_within(held_bytes: int, rows: int, batch_rows: int) -> int:
     """How many of a table's rows hold as much text as a batch may."""
-    return max(1, min(batch_rows, int(_BATCH_BYTES * rows / max(1, held_bytes))))
+    return max(FEWEST_ROWS, min(batch_rows, int(_BATCH_BYTES * rows / max(1, held_bytes))))
 
 
 def _read_arrow(

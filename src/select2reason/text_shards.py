@@ -78,11 +78,11 @@ def read(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
             yield frame_of(_sound(file.get_batch(number), columns))
 
 
-def pick(path: Path, number: int, rows: NDArray[np.int64], columns: Sequence[str]) -> pl.DataFrame:
+def pick(path: Path, number: int, rows: NDArray[np.int64], columns: Sequence[str]) -> pa.RecordBatch:
     """Some rows of one batch, in the order given, copied: a view of them would keep all of it in memory."""
     with pa.memory_map(str(path)) as mapped:
         batch = _sound(_opened(mapped, columns, as_it_lies=True).get_batch(number), columns)
-        return frame_of(end_to_end(frame_of(batch)[rows]))
+        return end_to_end(frame_of(batch)[rows])
 
 
 def _opened(

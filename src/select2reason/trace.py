@@ -22,7 +22,7 @@ import polars as pl
 
 from select2reason.cache import key_of
 from select2reason.errors import UsageError
-from select2reason.frames import WHITE, blank
+from select2reason.frames import FEWEST_ROWS, WHITE, blank
 from select2reason.health.endings import damaged_tags, runs_on, unfinished
 from select2reason.health.language import switches
 from select2reason.health.loops import Loops, find_loops, number_tokens
@@ -136,7 +136,7 @@ class TraceScorer:
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
         """One row per example: lengths in tokens, rethinking tokens of the normalised trace; health, a key."""
         trace, cuts = Bytes.of(batch["trace"]), self.tokenizer.cuts_at_newlines
-        if len(trace.breaks) > _MOST_BREAKS and batch.height > 1:
+        if len(trace.breaks) > _MOST_BREAKS and batch.height > FEWEST_ROWS:
             half = batch.height // 2
             return pl.concat([self.score(batch[:half]), self.score(batch[half:])])
         repeats, edges = find_repeats(trace), _edges(batch)

@@ -13,6 +13,7 @@ from types import TracebackType
 import polars as pl
 import pyarrow as pa
 
+from select2reason.frames import joined
 from select2reason.pool import Pool
 from select2reason.scoring.base import RaySettings, Schema, Scorer, ScorerSpec, missing_shards, shard_path, write_shard
 
@@ -78,7 +79,7 @@ class Scoring:
     def _submit(self) -> None:
         if not self._held:
             return
-        self._under_way.append(self._threads.submit(_checked, self._scorer, pl.concat(self._held)))
+        self._under_way.append(self._threads.submit(_checked, self._scorer, joined(self._held)))
         self._held = []
         self._batches += 1
         self._take(all_but=self._spec.threads)
