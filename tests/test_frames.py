@@ -86,6 +86,7 @@ def arrow(values: list[Any], kind: pa.DataType) -> pa.Array:
         (arrow(["{}"], pa.json_()), pl.String, ["{}"]),
         (arrow([1], pa.decimal256(60, 2)), pl.String, ["1.00"]),
         (arrow([[("a", 1)]], pa.map_(pa.string(), pa.int64())), pl.String, ['[["a",1]]']),
+        (arrow([["a", "b"], None], pa.list_view(pa.string())), pl.String, ['["a","b"]', None]),
         (arrow([{}, None], pa.struct([])), pl.String, ["{}", None]),
         (arrow([1], pa.timestamp("s", "+05:30")), pl.String, ["1970-01-01 05:30:01+05:30"]),
         (pa.RunEndEncodedArray.from_arrays([2], ["a"]), pl.String, ["a", "a"]),

@@ -63,6 +63,26 @@ def test_layouts_are_found_by_names_and_types(row: dict[str, Any], layout: str) 
     assert str(found(row)) == layout
 
 
+LONG = "So it goes. " * 20
+REMARKS = {
+    "the same few": [("selected" if n % 2 else "ranked_below", "An answer.") for n in range(8)],
+    "far shorter": [(f"easy {n}", LONG * (n + 1)) for n in range(3)],
+    "beside tags": [(LONG, f"<think>{LONG}</think>{n}") for n in range(3)],
+}
+
+
+@pytest.mark.parametrize("kind", REMARKS)
+def test_remarks_on_examples_are_no_traces(kind: str) -> None:
+    rows = [
+        {"question": f"q{n}", "reason": reason, "response": response}
+        for n, (reason, response) in enumerate(REMARKS[kind])
+    ]
+    assert str(detect(pl.DataFrame(rows))) == "question-solution (question=question, response=response)"
+    assert detect(pl.DataFrame(rows), columns={"trace": "reason", "answer": "response"}).trace == "reason"
+    traces = [{"question": f"q{n}", "reason": f"{n}: {LONG}", "response": str(n)} for n in range(9)]
+    assert detect(pl.DataFrame([*traces, {**traces[0], "reason": None}])).trace == "reason"
+
+
 def test_flags_are_found_in_the_order_in_which_they_count() -> None:
     flags = {"correctness_llama": None, "correctness_math_verify": [True], "finish_reasons": None}
     layout = found({"problem": "q", "generations": ["r"], "is_reasoning_complete": [True], **flags})
@@ -202,6 +222,8 @@ def test_an_answer_needs_a_trace() -> None:
 def test_columns_as_they_are_typed() -> None:
     assert parse_columns("question=a, response = b ,") == {"question": "a", "response": "b"}
     assert parse_columns("gold=a=b") == {"gold": "a=b"}
+    with pytest.raises(UsageError, match="names question twice"):
+        parse_columns("question=a,response=b,question=c")
     for text in ("", "question", "question=", ","):
         with pytest.raises(UsageError, match="is not of the form question=COLUMN"):
             parse_columns(text)

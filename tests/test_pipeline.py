@@ -334,6 +334,22 @@ def test_a_folder_s_earlier_selection_is_not_its_pool(pool: Path, tmp_path: Path
         assert run(folder, folder / f"best-{weight}", replace(SAFE, weight=weight)).height == 10
 
 
+@pytest.mark.parametrize(("rates", "told"), [([0.5] * 8, 1), ([n / 9 for n in range(8)], 0)])
+def test_a_difficulty_that_is_the_same_throughout_is_told(
+    write_rows: WriteRows, tmp_path: Path, rates: list[float], told: int
+) -> None:
+    run(write_rows([question_row(n, pass_rate=rate) for n, rate in enumerate(rates)]), tmp_path / "out")
+    notes = json.loads((tmp_path / "out" / "manifest.json").read_text())["notes"]
+    assert sum("every difficulty is 0.5" in note for note in notes) == told
+
+
+def test_blank_categories_are_none(write_rows: WriteRows, tmp_path: Path) -> None:
+    kinds = ["x"] * 4 + ["", " ", None, ""]
+    pool = write_rows([question_row(n, length=n + 1, problem_type=kind) for n, kind in enumerate(kinds)])
+    run(pool, tmp_path / "out", replace(PAPER, fraction=None, rows=4, strategy="diverse"))
+    assert [kind for kind in data(tmp_path / "out")["category"] if kind == "x"] == ["x", "x"]
+
+
 def test_the_default_settings_are_the_paper_s_tenth(pool: Path, tmp_path: Path) -> None:
     run(pool, tmp_path / "out", SelectSettings())
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["parameters"]["fraction"] == "0.10"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 import subprocess
 import sys
@@ -49,8 +50,9 @@ BAD_LINES = {
     b'{"question": "q", "resp': "not valid JSON",
     b'{"question": "\xff\xfe"}': "not valid JSON",
     b'{"question": "\\ud800"}': "not valid JSON",
-    b'{"question": NaN}': "not valid JSON",
-    b'{"question": Infinity}': "not valid JSON",
+    b'{"question": NaN, "response": "\\ud800"}': "not valid JSON",
+    b'{"question": "NaN", "n": nan}': "not valid JSON",
+    b"NaN": "not valid JSON",
     b'{"question": "a\0b"}': "not valid JSON",
     b'{"question": ' + b"[" * 10_000 + b"]" * 10_000 + b"}": "not valid JSON",
     b'{"question": 1' + b"0" * 400 + b"}": "not valid JSON",
@@ -79,6 +81,13 @@ def test_numbers_keys_and_characters_come_through_as_they_are(tmp_path: Path) ->
     line = b'{"": 1, "own:x": 2, "row": 1.5, "__index__": 123456789012345678901, "a": 1, "a": 2, "nul": "\\u0000"}'
     assert rows_of(put(tmp_path, line)) == [
         {"": 1, "own:x": 2, "row": 1.5, "__index__": "123456789012345678901", "a": 2, "nul": "\0"}
+    ]
+
+
+def test_what_python_writes_for_a_missing_number_is_null(tmp_path: Path) -> None:
+    given = {"a": math.nan, "b": [math.inf, 1.5], "c": {"d": -math.inf}, "e": "NaN"}
+    assert rows_of(put(tmp_path, json.dumps(given).encode())) == [
+        {"a": None, "b": [None, 1.5], "c": {"d": None}, "e": "NaN"}
     ]
 
 

@@ -67,6 +67,28 @@ def test_thinking_spoken_of_inside_a_trace_does_not_cut_it() -> None:
     assert split(text) == ("<think>", "The tag <thinking> opens, [THINK] too.", "</think>4", True, True)
 
 
+@pytest.mark.parametrize(
+    ("text", "trace", "opened", "closed"),
+    [
+        ("[THINK]a. [/THINK]Put them in <think> tags.", "a. ", True, True),
+        ("<|begin_of_thought|>One <think> here.<|end_of_thought|>4", "One <think> here.", True, True),
+        ("[THINK]a </think> b[/THINK]4", "a </think> b", True, True),
+        ("[THINK]a[/THINK]b <think>c</think>", "a", True, True),
+        ("Not [THINK]: <think>a</think>4", "a", True, True),
+        ("a [THINK]b[/THINK] c</think>4", "a [THINK]b[/THINK] c", False, True),
+        ("a [THINK] b</think>4", "a [THINK] b", False, True),
+        ("[THINK]a</think>4", "[THINK]a", False, True),
+        ("[THINK]a, <think> b", "a, <think> b", True, False),
+    ],
+)
+def test_of_several_families_the_first_that_opens_and_closes_counts(
+    text: str, trace: str, opened: bool, closed: bool
+) -> None:
+    assert split(text)[1:2] + split(text)[3:] == (trace, opened, closed)
+    several = tags.split_response(pl.Series(["<think>x</think>", text, None, "y"]))
+    assert several["trace"].to_list() == ["x", trace, None, "y"]
+
+
 PIECES = st.sampled_from([tag for pair in tags.TAGS for tag in pair] + ["<thi", "nk>", "\n", "é", "十", "👩‍🔬", "\0"])
 TEXTS = st.lists(PIECES | st.text(max_size=5), max_size=8).map("".join)
 
@@ -105,6 +127,9 @@ def test_a_trace_that_brings_its_own_tags_keeps_them(opening: str, closing: str)
 def test_a_tag_that_a_trace_speaks_of_is_not_its_own() -> None:
     trace = "The user wants <think> tags."
     assert wrapped(trace, "4") == ("<think>\n", trace, "\n</think>\n\n4", True, True)
+    trace = "Then it writes </think> and stops. More of it."
+    assert wrapped(trace, "4") == ("<think>\n", trace, "\n</think>\n\n4", True, True)
+    assert wrapped("So.\n</think>\nIt is 4.", "4") == ("", "So.\n", "</think>\nIt is 4.\n\n4", True, True)
 
 
 @FAMILIES

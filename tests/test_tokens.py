@@ -40,6 +40,7 @@ PIECES = st.sampled_from(
         "\u1112\u1161",
         "😀",
         "<|im_end|>",
+        "<tool_call>\u0338x",  # NFC would join the mark to the token's last sign
         "12345",
         "it's",
         "\u00a0",

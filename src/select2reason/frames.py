@@ -25,6 +25,8 @@ _EXACT_FLOAT = 2**53  # whole numbers beyond it are not all a float
 _NOT_STORED = (
     pa.types.is_union,
     pa.types.is_run_end_encoded,
+    pa.types.is_list_view,
+    pa.types.is_large_list_view,
     pa.types.is_interval,
     pa.types.is_decimal256,
     pa.types.is_map,

@@ -93,6 +93,9 @@ def parse_columns(text: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
     if not pairs or any(not sep or not column.strip() for _, sep, column in pairs):
         raise UsageError(f"--columns {text} is not of the form question=COLUMN,response=COLUMN,...")
+    roles_named = [role.strip() for role, _, _ in pairs]
+    if twice := [role for role in roles_named if roles_named.count(role) > 1]:
+        raise UsageError(f"--columns {text} names {twice[0]} twice; give each role one column")
     return {role.strip(): column.strip() for role, _, column in pairs}
 
 
@@ -176,7 +179,7 @@ def _prompt_completion(sample: pl.DataFrame, _: tuple[str, ...]) -> Layout | Non
 
 def _trace_answer(sample: pl.DataFrame, question: tuple[str, ...]) -> Layout | None:
     trace, answer = roles.named(sample, roles.TRACE), roles.named(sample, roles.ANSWER)
-    if not (trace and answer and question):
+    if not (trace and answer and question) or roles.only_remarks(sample[trace], sample[answer]):
         return None
     return Layout("trace-answer", question=question, trace=trace, answer=answer)
 

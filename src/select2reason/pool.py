@@ -35,7 +35,7 @@ from select2reason.text_shards import heights, pick, read, text_file
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 2  # raised whenever the shards change shape or meaning: an older pool is then built again, never misread
+FORMAT = 3  # raised whenever the shards change shape or meaning: an older pool is then built again, never misread
 TEXT = ("question", "head", "trace", "tail", "gold")
 _CHUNK_BYTES = 8 << 20  # of text that `take` orders in memory at once
 _HELD_BYTES = 128 << 20  # of text that `take` holds rather than deals out

@@ -144,6 +144,8 @@ def _record(place: int, text: bytes, on_bad: OnBad) -> dict[str, object] | None:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
+        if record := _as_python_writes(text):
+            return record
         reason = f"not valid JSON: {error}"
     else:
         if isinstance(value, dict) and value:
@@ -151,6 +153,19 @@ def _record(place: int, text: bytes, on_bad: OnBad) -> dict[str, object] | None:
         reason = "an empty object" if value == {} else f"not a JSON object but {type(value).__name__}"
     on_bad(BadRow(place, reason, _shown(text)))
     return None
+
+
+def _as_python_writes(text: bytes) -> dict[str, object] | None:
+    """A record with NaN or Infinity, which Python writes for what is missing and JSON does not know: null. None where
+    that is not all that is wrong with it."""
+    if b"NaN" not in text and b"Infinity" not in text:
+        return None
+    try:
+        value = json.loads(text, parse_constant=lambda name: None)
+        orjson.dumps(value)  # whether all of its texts are texts
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _exact(record: dict[str, object], text: bytes) -> dict[str, object]:

@@ -33,6 +33,8 @@ COMPLETE = "is_reasoning_complete is_complete"
 FINISH = "finish_reasons finish_reason"
 _WIDE = "solution messages conversations text prompt"  # text that is not carried though no role took it
 WIDE_CHARS = 1_000  # a column whose texts are longer than this on average is text, not a property of the example
+_ENOUGH, _ALIKE = 8, 4  # texts that are looked at for repeats; each four times on average makes labels of them
+_SHORTER = 8  # times shorter than its answer, and a text is no trace that leads to it
 _TEXT = (pl.String,)
 TEXTS = (pl.String, pl.List(pl.String))  # one response, or several
 
@@ -55,6 +57,17 @@ def verdicts(sample: pl.DataFrame) -> tuple[str, ...]:
     names = [name for name in CORRECT.split() if name in sample.columns]
     score = named(sample, "score", [pl.Boolean, pl.List(pl.Boolean)])
     return (*names, score) if score else tuple(names)
+
+
+def only_remarks(traces: pl.Series, answers: pl.Series) -> bool:
+    """Whether texts called traces are remarks on the examples: the same again and again, far shorter than what they are
+    said to lead to, or beside responses that hold their reasoning between tags."""
+    texts = traces.drop_nulls()
+    if not len(texts):
+        return False
+    again = len(texts) >= _ENOUGH and _ALIKE * texts.n_unique() <= len(texts)
+    lengths = [float(column.str.len_chars().mean() or 0) for column in (traces, answers)]  # type: ignore[arg-type]
+    return again or _SHORTER * lengths[0] < lengths[1] or 2 * tags.has_tags(answers).sum() > len(answers)
 
 
 def turn_columns(sample: pl.DataFrame, role: str, text: str) -> list[str]:

@@ -179,11 +179,18 @@ def score_pool(opened: Opened, scorers: Scorers, settings: PoolSettings, checks:
     ceilings = length_ceilings(traces) if checks.health else None
     table = score_table(pool, measured, ceilings=ceilings, cutoff_tokens=checks.cutoff_tokens, dropping=checks.dropping)
     notes = [*estimator.notes(difficulty, _sample(pool))]
+    notes += _all_alike(difficulty["difficulty"])
     notes += verified.notes
     notes += _unasked(scorers, checks)
     if others := int(table["other_numbers"].sum()):
         notes.append(f"{others:,} questions are benchmark problems with other numbers; they were not left out for it")
     return Scored(opened, table, scorers, evidence, ceilings, tuple(notes))
+
+
+def _all_alike(difficulty: pl.Series) -> Iterator[str]:
+    known = difficulty.drop_nulls()
+    if len(known) > 1 and known.n_unique() == 1:
+        yield f"every difficulty is {known[0]:g}, so it ranks nothing: the joint rank goes by length alone"
 
 
 def _unasked(scorers: Scorers, checks: Checks) -> Iterator[str]:

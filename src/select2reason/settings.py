@@ -5,16 +5,17 @@ The same word is the command line's option, the field here and the manifest's pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from select2reason.backends import BackendSettings
 from select2reason.difficulty.judge import JudgePrompt
+from select2reason.errors import UsageError
 from select2reason.ranking import BEST_WEIGHT
-from select2reason.reasons import REASONS
+from select2reason.reasons import REASONS, ROW_RULES
 from select2reason.scoring import RaySettings
 from select2reason.selection import Ranked, Selection, Strategy, parse_fraction
 from select2reason.tokens import BUILTIN
@@ -54,7 +55,14 @@ class PoolSettings:
     def __post_init__(self) -> None:
         """One name alone is taken for a pool, and not for its letters."""
         names = (self.pools,) if isinstance(self.pools, str | Path) else self.pools
+        if not names:
+            raise UsageError("no pool is named; give a file, a folder, a glob or a Hub id")
         object.__setattr__(self, "pools", tuple(map(str, names)))
+
+
+def _refuse_unknown(name: str, value: object, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UsageError(f"{name} is not {value!r}; it can be {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,23 @@ class SelectSettings:
     verify: Verify = "auto"
     keep: tuple[str, ...] = ()
     checks: Look | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what the command line refuses too: words that are not known, and numbers that are none."""
+        words = {"preset": Preset, "strategy": Strategy, "verify": Verify}
+        for name, known in words.items():
+            _refuse_unknown(name, getattr(self, name), get_args(known))
+        if self.checks is not None:
+            _refuse_unknown("checks", self.checks, get_args(Look))
+        if isinstance(self.keep, str):
+            raise UsageError(f"keep takes several reasons; give ({self.keep!r},)")
+        for reason in self.keep:
+            _refuse_unknown("keep", reason, ROW_RULES)
+        for name in ("rows", "token_budget", "seed", "cutoff_len", "per_question"):
+            if not isinstance(getattr(self, name), int | None):
+                raise UsageError(f"{name} must be a whole number, not {getattr(self, name)!r}")
+        if isinstance(self.weight, str):
+            raise UsageError(f"weight must be a number, not {self.weight!r}")
 
     @property
     def look(self) -> Look:

@@ -14,7 +14,7 @@ import polars as pl
 
 from select2reason.contamination import closest
 from select2reason.contamination.overlap import OTHER_NUMBERS, SAME
-from select2reason.frames import repeated
+from select2reason.frames import blank, repeated
 from select2reason.health.endings import Ceiling, at_ceiling, ceilings
 from select2reason.health.loops import looping
 from select2reason.near_duplicates import question_groups
@@ -176,8 +176,9 @@ def _later_generations(own: pl.DataFrame, dropped: NDArray[np.int8], *, trusted:
 
 
 def _category_codes(pool: Pool) -> NDArray[np.int32]:
-    """Categories as numbers in the order of their names; -1 where a row has none."""
-    names = pool.narrow(["category"])["category"].cast(pl.String)
+    """Categories as numbers in the order of their names; -1 where a row has none, or a blank one."""
+    named = pl.col("category").cast(pl.String)
+    names = pool.narrow(["category"]).select(pl.when(~blank(named)).then(named)).to_series()
     order = {name: code for code, name in enumerate(sorted(names.drop_nulls().unique().to_list()))}
     return names.replace_strict(order, default=-1, return_dtype=pl.Int32).fill_null(-1).to_numpy()
 

@@ -92,7 +92,7 @@ def read_frame(
     for file in (file for name in names for file in _files(name, split, config, revision)):
         frames.append(_frame(file))
         for option, column in (needed or {}).items():
-            if column not in frames[-1].columns:
+            if frames[-1].height and column not in frames[-1].columns:
                 told = f"{option} {column}: {file.label} has no such column"
                 raise UsageError(f"{told}; it has {', '.join(frames[-1].columns[:20])}")
     frame = stacked(frames)

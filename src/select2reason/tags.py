@@ -6,10 +6,16 @@ closing one.
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 
 from select2reason.utf8 import Bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TAGS = (
     ("<think>", "</think>"),  # DeepSeek-R1, Qwen3, QwQ
@@ -27,6 +33,7 @@ OPENED, CLOSED = "<think>\n", "\n</think>"
 _EVERY_TAG = [tag for pair in TAGS for tag in pair]
 _OPENING = [opening for opening, _ in TAGS]
 _CLOSING = [close for _, close in TAGS]
+_OPENS = rf"\A\s*(?:{'|'.join(map(re.escape, _OPENING))})"
 _ANSWER_WRAPPERS = (
     ("<Output>", "</Output>"),
     ("<|begin_of_solution|>", "<|end_of_solution|>"),
@@ -43,26 +50,65 @@ def split_response(response: pl.Series) -> pl.DataFrame:
     """Cut each response into `head`, `trace`, `tail` (strings), `opened` and `closed` (tags found, Booleans).
 
     Opened and never closed: the trace runs to the end. Closed and never opened: it starts at the beginning. Neither:
-    the whole response is the trace. A null response gives nulls.
+    the whole response is the trace. Of several families the first that opens and closes counts, else one that
+    closes, else the first that opens: the others are spoken of. A null response gives nulls.
     """
-    length = pl.col("text").str.len_bytes().cast(pl.Int64)
-    frame = pl.DataFrame({"text": response})
-    begun = frame.lazy().with_columns(
-        length=length, start=pl.lit(0, pl.Int64), end=length, opened=pl.lit(False), closed=pl.lit(False)
-    )
-    for open_tag, close_tag in TAGS:
-        frame = _find(begun, open_tag, close_tag).collect()
+    placed = _placed(response)
+    parts = _parted(response, placed)
+    if len(rows := _opened_before(parts)):
+        again = _placed_of_several(response[rows])
+        placed = pl.DataFrame([column.scatter(rows, again[column.name]) for column in placed.iter_columns()])
+        parts = _parted(response, placed)
+    return parts
+
+
+def _placed(response: pl.Series) -> pl.DataFrame:
+    """Where each trace starts and ends, `opened` and `closed`, by the first family of which a text has a tag."""
+    begun = _begun(response)
+    for tags in TAGS:
+        frame = _find(begun, *tags).collect()
         begun = frame.lazy()
         free = response.filter(~frame["opened"] & ~frame["closed"])
         if free.is_empty() or not has_tags(free).any():
             break
-    ends = frame["end"].fill_null(0) if response.null_count() else frame["end"]
-    places = np.stack([frame["start"].to_numpy(), ends.to_numpy()], axis=1)
+    return frame.select("start", "end", "opened", "closed")
+
+
+def _begun(response: pl.Series) -> pl.LazyFrame:
+    length = pl.col("text").str.len_bytes().cast(pl.Int64)
+    frame = pl.LazyFrame({"text": response})
+    return frame.with_columns(start=pl.lit(0, pl.Int64), end=length, opened=pl.lit(False), closed=pl.lit(False))
+
+
+def _parted(response: pl.Series, placed: pl.DataFrame) -> pl.DataFrame:
+    ends = placed["end"].fill_null(0) if response.null_count() else placed["end"]
+    places = np.stack([placed["start"].to_numpy(), ends.to_numpy()], axis=1)
     parts = dict(zip(("head", "trace", "tail"), Bytes.of(response).parted(places), strict=True))
     if response.null_count():
         said = response.is_not_null()
         parts = {name: part.zip_with(said, pl.Series([None], dtype=pl.String)) for name, part in parts.items()}
-    return pl.DataFrame({**parts, "opened": frame["opened"], "closed": frame["closed"]})
+    return pl.DataFrame({**parts, "opened": placed["opened"], "closed": placed["closed"]})
+
+
+def _opened_before(parts: pl.DataFrame) -> NDArray[np.int64]:
+    """Rows where another family opens before the tag that was found: in the head, which ends with that tag if it opens,
+    or at the very beginning of a trace that is only closed."""
+    head, trace = pl.col("head").str.head(-1).str.contains_any(_OPENING), pl.col("trace").str.contains(_OPENS)
+    before = pl.when("opened").then(head).otherwise(trace & pl.col("closed")).fill_null(False)
+    return np.flatnonzero(parts.select(before).to_series().to_numpy())
+
+
+def _placed_of_several(response: pl.Series) -> pl.DataFrame:
+    """As `_placed` gives it, for texts with tags of several families."""
+    begun = _begun(response)
+    frames = [_find(begun, *tags).collect() for tags in TAGS]
+    starts, opened, closed = (
+        np.stack([frame[name].to_numpy() for frame in frames]) for name in ("start", "opened", "closed")
+    )
+    rank = np.select([opened & closed, closed, opened], [0, 1, 2], 3)
+    best: list[int] = np.lexsort((starts, rank), axis=0)[0].tolist()
+    chosen: pl.DataFrame = pl.concat([frames[family].slice(row, 1) for row, family in enumerate(best)])
+    return chosen.select("start", "end", "opened", "closed")
 
 
 def _find(frame: pl.LazyFrame, open_tag: str, close_tag: str) -> pl.LazyFrame:
@@ -98,13 +144,16 @@ def answer_of(tail: pl.Expr) -> pl.Expr:
 def wrap(trace: pl.Series, answer: pl.Series) -> pl.DataFrame:
     """Head, trace and tail for a pool that keeps trace and answer in columns of their own (the `<think>` convention).
 
-    A trace that brings its own tags keeps them; `closed` is true wherever an answer follows. A null trace beside an
-    answer is an empty one; where both are null, so is the trace.
+    A trace that brings its own tags keeps them: an opening one at its beginning, a closing one on a line of its own or
+    at its end; others are spoken of. `closed` is true wherever an answer follows. A null trace beside an answer is an
+    empty one; where both are null, so is the trace.
     """
     given = pl.coalesce("given", pl.when(pl.col("answer").is_not_null()).then(pl.lit("")))
     parts = split_response(trace).with_columns(given=trace, answer=answer)
-    leads = ~pl.col("opened") | pl.col("head").str.strip_chars().is_in(_OPENING)  # else the tag is only spoken of
-    opened, closed = pl.col("opened") & leads, pl.col("closed") & leads
+    leads = pl.col("head").str.strip_chars().is_in(_OPENING)
+    ends = pl.col("trace").str.ends_with("\n") | pl.col("tail").str.strip_chars().is_in(_CLOSING)
+    opened = pl.col("opened") & leads
+    closed = pl.col("closed") & pl.when("opened").then(leads).otherwise(ends)
     answered = pl.col("answer").fill_null("") != ""
     return parts.select(
         head=pl.when(opened | closed).then("head").otherwise(pl.lit(OPENED)),

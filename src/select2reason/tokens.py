@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +38,8 @@ _QWEN_SPECIALS = (  # ids from 151,643 on, in this order (the Qwen2.5 tokenizer'
     "<|quad_start|> <|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|> "
     "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
 )
+_SPECIALS = re.compile(f"({'|'.join(map(re.escape, _QWEN_SPECIALS.split()))})")
+_STRUCK = ">\u0338"  # what NFC would join where a special token ends
 _FIRST_SPECIAL_ID = 151_643
 _FRESH_AFTER_BYTES = 1 << 30  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
 _GROWN_BYTES = 1 << 29  # likewise, where the process has grown so much since: by words that never come again, say
@@ -134,7 +138,7 @@ class FastTokenizer:
         array = held.array
         if self._nfc and len(rows := _maybe_not_nfc(held)):
             whole = taken_over(array)
-            array = Bytes.of(whole.scatter(rows, whole[rows].str.normalize("NFC"))).array
+            array = Bytes.of(whole.scatter(rows, _in_nfc(whole[rows]))).array
         return self._workers.submit(self._encode, array, array.nbytes + _HIGH_BYTES * len(held.high)).result()
 
     def wake(self) -> None:
@@ -242,6 +246,16 @@ def _memory() -> int:
     except OSError:
         return 0
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _in_nfc(texts: pl.Series) -> pl.Series:
+    """Texts in NFC, but special tokens are told apart first, so that their last sign is joined with nothing."""
+    normal = texts.str.normalize("NFC")
+    struck = np.flatnonzero(texts.str.contains(_STRUCK, literal=True).to_numpy())
+    if not len(struck):
+        return normal
+    pieces = [_SPECIALS.split(text) for text in texts[struck]]
+    return normal.scatter(struck, ["".join(unicodedata.normalize("NFC", piece) for piece in one) for one in pieces])
 
 
 def _maybe_not_nfc(texts: Bytes) -> NDArray[np.int64]:

@@ -76,6 +76,7 @@ def test_labels_tell_how_well_it_ranks(
     ("options", "error", "message"),
     [
         (["--labels", "nope"], UsageError, "--labels nope: no such column; the table has problem, level"),
+        (["--labels", "level", "--pass-rates"], UsageError, "--labels level: pass rates must lie in 0..1; found 3"),
         (["--pass-rates"], UsageError, "name their column with --labels COLUMN"),
         (["--difficulty", "column:level"], UsageError, "is the table's own"),
         (["--difficulty", "oracle"], UsageError, "--difficulty oracle is not known; it can be builtin, judge"),
@@ -105,7 +106,9 @@ def test_a_fitted_model_scores_tables_and_pools(
     run("reward", "eval", tmp_path / "model", write_rows(rated, "rated.jsonl"), "--json")
     assert json.loads(capsys.readouterr().out)["seen"] == 108
     named = ["--difficulty", f"reward:{tmp_path / 'model'}"]
-    run("difficulty", write_rows(rated, "rated.jsonl"), *named, "--out", tmp_path / "out.parquet")
+    labels = ["--labels", "pass_rate", "--pass-rates"]
+    run("difficulty", write_rows(rated, "rated.jsonl"), *named, *labels, "--out", tmp_path / "out.parquet")
+    assert "the model was fitted on 108 of these 120 questions" in capsys.readouterr().out
     scored = pl.read_parquet(tmp_path / "out.parquet")
     hard, easy = (scored.filter(pl.col("pass_rate") == rate)["difficulty"] for rate in (0.1, 0.9))
     assert hard.min() > easy.max()  # type: ignore[operator]

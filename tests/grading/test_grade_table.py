@@ -70,6 +70,14 @@ def test_the_answer_that_was_taken_is_written_where_it_is_wanted(tmp_path: Path)
     assert written["correct"].to_list() == [True, False, False]
 
 
+@pytest.mark.parametrize("name", ["correct", "", " "])
+def test_a_column_of_taken_answers_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
+    frame = pl.DataFrame({"said": ["4"], "gold": ["4"]})
+    with pytest.raises(UsageError, match="a name of its own"):
+        grade_table(frame, tmp_path / "out.parquet", prediction="said", gold="gold", taken=name)
+    assert not (tmp_path / "out.parquet").exists()
+
+
 def test_a_box_in_words_is_no_marker(tmp_path: Path) -> None:
     frame = pl.DataFrame({"said": ["boxed", "crated"], "gold": ["boxed", "boxed"]})
     grades = grade_table(frame, tmp_path / "out.parquet", prediction="said", gold="gold", workers=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -115,7 +116,7 @@ def export(
         echo(f"note: {note}")
     print_paths([out / name for name in written.files])
     if written.commands:
-        echo("\n".join(["run", f"  cd {out}", *(f"  {command}" for command in written.commands)]))
+        echo("\n".join(["run", f"  cd {shlex.quote(str(out))}", *(f"  {command}" for command in written.commands)]))
 
 
 def _to_hub(selection: Path, repo: str | None, *, public: bool, told: tuple[object, ...], as_json: bool) -> None:

@@ -65,6 +65,14 @@ def builtin_notes(scores: pl.DataFrame, questions: pl.Series) -> Iterator[str]:
         )
 
 
+def builtin_seen(questions: pl.Series) -> str:
+    """What is to be known of its figures on labels: it keeps no list of the questions that it was fitted on."""
+    return (
+        "the built-in model was fitted on questions of DeepScaleR, MATH, Omni-MATH and GSM8K with their labels, which "
+        "flatters these figures where they are among these; its card has those of questions that it never saw"
+    )
+
+
 def refuse_unknown_column(name: str, own: Sequence[str]) -> None:
     """For --difficulty column:NAME: raise UsageError where the pool's own columns lack it."""
     if name not in own:

@@ -14,7 +14,13 @@ from pathlib import Path
 import polars as pl
 
 from select2reason.backends import BackendSettings
-from select2reason.difficulty.base import builtin_notes, builtin_spec, column_difficulty, refuse_unknown_column
+from select2reason.difficulty.base import (
+    builtin_notes,
+    builtin_seen,
+    builtin_spec,
+    column_difficulty,
+    refuse_unknown_column,
+)
 from select2reason.difficulty.judge import JudgePrompt, judge_notes, judge_spec
 from select2reason.errors import UsageError
 from select2reason.pool import Pool
@@ -32,16 +38,23 @@ def _no_notes(scores: pl.DataFrame, questions: pl.Series) -> Iterator[str]:
     return iter(())
 
 
+def _nothing_seen(questions: pl.Series) -> str | None:
+    """It was fitted on no question."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Estimator:
     """Where difficulty comes from: `spec` scores, `of_questions` knows what was measured before, or `of_pool` reads
     what a pool brings. They give `difficulty` (Float64) and what stands beside it, row for row; `notes` takes these
-    and a sample of the questions, `check` the names of the pool's own columns before it is read."""
+    and a sample of the questions, `check` the names of the pool's own columns before it is read; `seen` says
+    why labels of these questions prove less: the model was fitted on some of them."""
 
     name: str
     spec: ScorerSpec | None = None
     of_questions: Callable[[pl.Series], pl.DataFrame] | None = None
     of_pool: Callable[[Pool], pl.DataFrame] | None = None
+    seen: Callable[[pl.Series], str | None] = _nothing_seen
     check: Callable[[Sequence[str]], None] = _no_check
     notes: Callable[[pl.DataFrame, pl.Series], Iterator[str]] = _no_notes
 
@@ -52,7 +65,7 @@ def find_estimator(
     """The estimator of a --difficulty. Raises UsageError for one that is not known, or that is not there."""
     kind, _, where = choice.partition(":")
     if choice == "builtin":
-        return Estimator("builtin", builtin_spec(), notes=builtin_notes)
+        return Estimator("builtin", builtin_spec(), notes=builtin_notes, seen=builtin_seen)
     if choice == "judge":
         return _judge(engine, prompt or JudgePrompt())
     if kind == "column" and where:
@@ -62,9 +75,10 @@ def find_estimator(
 
         return Estimator(choice, of_questions=partial(rollout_difficulty, Path(where)))
     if kind == "reward" and where:
+        from select2reason.difficulty.reward_fit import reward_seen
         from select2reason.difficulty.reward_scoring import reward_spec
 
-        return Estimator("reward", reward_spec(Path(where)))
+        return Estimator("reward", reward_spec(Path(where)), seen=partial(reward_seen, Path(where)))
     raise UsageError(f"--difficulty {choice} is not known; it can be {', '.join(CHOICES)}")
 
 

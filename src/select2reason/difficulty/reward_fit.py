@@ -234,6 +234,15 @@ def _labels_and_tokens(questions: pl.DataFrame) -> tuple[NDArray[np.float64], ND
     return questions["difficulty"].to_numpy(), load_tokenizer().count(questions["question"]).astype(np.float64)
 
 
+def reward_seen(folder: Path, questions: pl.Series) -> str | None:
+    """How many of these questions the saved model was fitted on, in words; None where it is none."""
+    known = np.isin(_hashes(strip_tail(questions.fill_null(""))), read_reward(folder).trained_on())
+    if not known.any():
+        return None
+    told = f"the model was fitted on {known.sum():,} of these {len(known):,} questions, which flatters these figures"
+    return f"{told}; `select2reason reward eval` leaves them out"
+
+
 def _hashes(stripped: pl.Series) -> NDArray[np.uint64]:
     """64 bits of each cleaned text."""
     digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in clean(stripped)]

@@ -64,8 +64,10 @@ def assess(
         tokens = load_tokenizer().count(table.question).astype(np.float64)
         checked = validate(difficulty.fill_null(np.nan).to_numpy(), known, tokens)
     sample = table.question.gather_every(max(1, len(table.question) // _SAMPLE)).head(_SAMPLE)
-    notes = tuple(estimator.notes(scores, sample))
-    return Assessment(out, table.frame.height, difficulty.count(), notes, checked)
+    notes = [*estimator.notes(scores, sample)]
+    if known is not None and (seen := estimator.seen(table.question)):
+        notes.append(seen)
+    return Assessment(out, table.frame.height, difficulty.count(), tuple(notes), checked)
 
 
 def _labels(table: Table, name: str | None, pass_rates: bool) -> NDArray[np.float64] | None:
@@ -73,7 +75,10 @@ def _labels(table: Table, name: str | None, pass_rates: bool) -> NDArray[np.floa
         if pass_rates:
             raise UsageError("--pass-rates says what --labels are; name their column with --labels COLUMN")
         return None
-    values = table.column(name, "--labels").fill_null(np.nan).to_numpy()
+    column = table.column(name, "--labels")
+    if pass_rates and len(wrong := column.drop_nulls().filter(~column.drop_nulls().is_between(0, 1))):
+        raise UsageError(f"--labels {name}: pass rates must lie in 0..1; found {wrong[0]:g}")
+    values = column.fill_null(np.nan).to_numpy()
     return np.asarray(1 - values if pass_rates else values)
 
 

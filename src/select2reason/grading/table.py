@@ -59,6 +59,8 @@ def grade_table(
     name that is written becomes NAME_input. Raises UsageError where a column is missing, or holds no text, number or
     list of these.
     """
+    if taken is not None and (not taken.strip() or taken == CORRECT):
+        raise UsageError(f"--taken {taken!r}: give the column of taken answers a name of its own, other than {CORRECT}")
     check_file(out, force=force)
     given, golds = _column(frame, prediction, "--prediction"), _column(frame, gold, "--gold")
     if golds.dtype == pl.List(pl.String):
