@@ -285,7 +285,8 @@ def _picked(
     file: Path, number: int, rows: NDArray[np.int64], at: NDArray[np.int64], columns: Sequence[str]
 ) -> pl.DataFrame:
     """Rows of one batch, with a column `at`."""
-    return frame_of(pick(file, number, rows, columns).append_column("at", pa.array(at, pa.int64())))
+    places = pl.Series(at, dtype=pl.Int64).to_arrow()  # pa.array would import pandas, where there is one
+    return frame_of(pick(file, number, rows, columns).append_column("at", places))
 
 
 def refuse_too_bad(pool: Pool, most: float) -> None:
