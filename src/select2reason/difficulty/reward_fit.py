@@ -29,6 +29,7 @@ from select2reason.difficulty.reward_folder import (
     NGRAM,
     SEEN,
     Predict,
+    SavedReward,
     digests,
     fingerprint,
     opened,
@@ -119,7 +120,7 @@ def evaluate_reward(folder: Path, table: pl.DataFrame, *, device: str | None = N
     """Check a saved model on `table` (as in `fit_reward`); questions that it was fitted on are left out and counted."""
     saved = read_reward(folder)
     questions = _one_row_each(table)
-    new = ~np.isin(_hashes(questions["question"]), saved.trained_on())
+    new = ~_seen(saved, questions["question"])
     model = saved.load(device=device)
     fresh = questions.filter(pl.Series(new))
     validation = _measure(model.predict_stripped, fresh, Baselines(**saved.about["baselines"]))
@@ -236,11 +237,16 @@ def _labels_and_tokens(questions: pl.DataFrame) -> tuple[NDArray[np.float64], ND
 
 def reward_seen(folder: Path, questions: pl.Series) -> str | None:
     """How many of these questions the saved model was fitted on, in words; None where it is none."""
-    known = np.isin(_hashes(strip_tail(questions.fill_null(""))), read_reward(folder).trained_on())
+    known = _seen(read_reward(folder), strip_tail(questions.fill_null("")))
     if not known.any():
         return None
     told = f"the model was fitted on {known.sum():,} of these {len(known):,} questions, which flatters these figures"
     return f"{told}; `select2reason reward eval` leaves them out"
+
+
+def _seen(saved: SavedReward, stripped: pl.Series) -> NDArray[np.bool_]:
+    """Which of these questions the saved model was fitted on."""
+    return np.isin(_hashes(stripped), saved.trained_on())
 
 
 def _hashes(stripped: pl.Series) -> NDArray[np.uint64]:

@@ -76,7 +76,7 @@ def _labels(table: Table, name: str | None, pass_rates: bool) -> NDArray[np.floa
             raise UsageError("--pass-rates says what --labels are; name their column with --labels COLUMN")
         return None
     column = table.column(name, "--labels")
-    if pass_rates and len(wrong := column.drop_nulls().filter(~column.drop_nulls().is_between(0, 1))):
+    if pass_rates and len(wrong := column.filter(~column.is_between(0, 1))):
         raise UsageError(f"--labels {name}: pass rates must lie in 0..1; found {wrong[0]:g}")
     values = column.fill_null(np.nan).to_numpy()
     return np.asarray(1 - values if pass_rates else values)
