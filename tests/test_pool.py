@@ -235,7 +235,7 @@ def test_too_many_bad_rows_are_refused_with_the_first(write_rows: WriteRows) -> 
     with pytest.raises(PoolError) as refused:
         pool_of(path, max_bad_fraction=0.05)
     assert str(refused.value) == (
-        f"1 of 10 rows cannot be used (first: {path} row 9: no question (null, empty, or a chat that is not one "
+        f"1 of 10 rows cannot be used (first: {path} line 10: no question (null, empty, or a chat that is not one "
         "question and one reply)); mend them, name other columns with --columns, or allow it with "
         "--max-bad-fraction 0.11"
     )
@@ -243,7 +243,7 @@ def test_too_many_bad_rows_are_refused_with_the_first(write_rows: WriteRows) -> 
 
 def test_a_pool_without_examples_is_refused(write_rows: WriteRows) -> None:
     path = write_rows([{"question": " ", "response": "r"}] * 2)
-    with pytest.raises(PoolError, match=r"the pool holds no example \(first: .* row 0: no question \(.*\)\); give"):
+    with pytest.raises(PoolError, match=r"the pool holds no example \(first: .* line 1: no question \(.*\)\); give"):
         pool_of(path)
 
 

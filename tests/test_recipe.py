@@ -99,6 +99,11 @@ def test_what_is_no_recipe_is_one_line(text: str, told: str, tmp_path: Path) -> 
     [
         ("[select]\npool='p'\nfractoin='0.1'", "select main cannot be run: No such option: --fractoin"),
         ("[select]\npool='p'\nstrategy='best'", "select main cannot be run"),
+        ("[select]\npool='p'\n[variants.x]\nselect.keep='loping'", "select x cannot be run: --keep knows no reason"),
+        ("[select]\npool='p'\nfraction='0.1'\nrows=5", "select main cannot be run: give only one of --fraction"),
+        ("[select]\npool='p'\ncolumns='q=a'", "select main cannot be run: --columns"),
+        ("[select]\npool='p'\ndifficulty='guess'", "select main cannot be run: --difficulty guess is not known"),
+        ("[select]\npool='p'\ndifficulty='reward:/nowhere/r'", "select main cannot be run: there is no /nowhere/r"),
         ("[select]\npool='p'\n[train]\nmodel='m/m'\n[evaluate]\nbenchmarks='maths500'", "there is no maths500"),
         ("[select]\npool='p'\n[train]\nmodel='/nowhere/m'", "train main cannot be run: there is no /nowhere/m"),
         ("[select]\npool='p'\nout='x'", "select has no out; the run gives it"),
@@ -130,6 +135,12 @@ def test_what_is_here_may_be_named_in_any_way(tmp_path: Path, monkeypatch: pytes
 def run(out: Path, *words: str, recipe: str = "tiny") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "select2reason", "run", recipe, "--out", str(out), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_recipe_is_shown_in_toml_alone() -> None:
+    done = CliRunner().invoke(whole_app(), ["run", "tiny", "--show", "--json"])
+    assert isinstance(done.exception, UsageError)
+    assert "leave --json out" in str(done.exception)
 
 
 def test_the_small_recipe_runs_from_end_to_end_and_then_does_nothing(tmp_path: Path) -> None:
@@ -179,4 +190,4 @@ def test_a_stage_that_fails_ends_the_run_with_its_code_and_the_rest_is_kept(tmp_
     file.write_text(file.read_text().replace("'paper'", "'safe'"))
     changed = run(out, recipe=str(file))
     assert changed.returncode == 2
-    assert "holds select main made otherwise (paper, not safe)" in changed.stderr
+    assert "holds select main made otherwise (--preset paper, not --preset safe)" in changed.stderr

@@ -166,7 +166,7 @@ def test_rows_set_aside_are_counted_where_they_are_seen(
     assert "set aside" not in capsys.readouterr().err
     pool.write_bytes(pool.read_bytes() + b'{"problem": broken\n')
     run(pool, tmp_path / "out")
-    assert f"set aside: 1 rows or generations that cannot be used (first: {pool} row 30: " in capsys.readouterr().err
+    assert f"set aside: 1 rows or generations that cannot be used (first: {pool} line 31: " in capsys.readouterr().err
 
 
 def test_chosen_benchmark_problems_are_told_where_no_rule_leaves_them_out(

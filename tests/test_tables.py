@@ -41,7 +41,7 @@ def test_a_pool_of_chats_has_its_questions_from_its_layout(write_rows: WriteRows
     chat = [{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}]
     table = read_table([str(write_rows([{"messages": chat}, {"messages": chat}]))])
     assert table.question.to_list() == ["2+2?", "2+2?"]
-    assert table.question_column is None
+    assert table.asking == ("messages",)
 
 
 def test_several_files_stand_below_one_another(write_rows: WriteRows) -> None:
@@ -51,9 +51,23 @@ def test_several_files_stand_below_one_another(write_rows: WriteRows) -> None:
     assert table.frame["b"].to_list() == [None, 1]
 
 
+def test_files_that_ask_in_other_columns_are_refused(write_rows: WriteRows) -> None:
+    asked = str(write_rows([{"question": "2+2?", "id": 1}], "asked.jsonl"))
+    posed = str(write_rows([{"problem": "3+3?", "id": 2}], "posed.jsonl"))
+    chat = [{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}]
+    chats = str(write_rows([{"messages": chat}], "chats.jsonl"))
+    for both in ([asked, posed], [posed, asked]):
+        with pytest.raises(PoolError, match=r"stand in question, and .*posed.jsonl has .* it has problem, id; give"):
+            read_table(both)
+    with pytest.raises(PoolError, match=r"stand in question, and .*chats.jsonl has no such column"):
+        read_table([asked, chats])
+    with pytest.raises(PoolError, match=r"stand in id, and .*chats.jsonl has no such column"):
+        read_table([asked, posed, chats], columns={"question": "id"})
+
+
 def test_a_row_that_cannot_be_read_stops_it(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"question": "a"}\n{"question": \n')
-    with pytest.raises(PoolError, match=r"row 2 cannot be read .* mend it or leave it out"):
+    with pytest.raises(PoolError, match=r"line 2 cannot be read .* mend it or leave it out"):
         read_table([str(tmp_path / "t.jsonl")])
 
 

@@ -13,7 +13,7 @@ import json
 import re
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -289,11 +289,17 @@ def _picked(
     return frame_of(pick(file, number, rows, columns).append_column("at", places))
 
 
+def told_of(aside: Mapping[str, object]) -> str:
+    """One of `Pool.quarantine`, in a line: where it stands, as an editor counts lines and a table rows, and why."""
+    place = f"line {aside['line']}" if "line" in aside else f"row {aside['source_row']}"
+    return f"{aside['source_file']} {place}: {aside['reason']}"
+
+
 def refuse_too_bad(pool: Pool, most: float) -> None:
     """Raise PoolError where no example is left, or more than the fraction `most` of the rows could not be used."""
     rows, bad = sum(part.rows for part in pool.parts), pool.bad_rows
     worst = next(pool.quarantine(), None)
-    first = f" (first: {worst['source_file']} row {worst['source_row']}: {worst['reason']})" if worst else ""
+    first = f" (first: {told_of(worst)})" if worst else ""
     if not pool.rows:
         raise PoolError(f"the pool holds no example{first}; give a file with rows, or name its columns with --columns")
     if bad > most * rows:

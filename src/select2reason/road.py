@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -73,7 +74,16 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _differing(one: Sequence[str], other: Sequence[str]) -> str:
-    return shlex.join(word for word in one if word not in other) or "less"
+    known = set(_told(other))
+    return shlex.join(word for words in _told(one) if words not in known for word in words) or "less"
+
+
+def _told(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """A command's words, each option with what is given to it."""
+    ends = [
+        at for at, word in enumerate(words) if at == 0 or word.startswith("--") or not words[at - 1].startswith("--")
+    ]
+    return [tuple(words[start:end]) for start, end in pairwise([*ends, len(words)])]
 
 
 def _run_missing(recipe: Recipe, out: Path, done: dict[str, list[str]]) -> Run:

@@ -17,7 +17,7 @@ from select2reason.errors import PoolError, UsageError
 from select2reason.health.endings import Ceiling
 from select2reason.hub import is_hub_id
 from select2reason.opening import Opened
-from select2reason.pool import Pool
+from select2reason.pool import Pool, told_of
 from select2reason.progress import say, stage
 from select2reason.scoring import ScorerSpec, read_scores, score
 from select2reason.scoring.base import missing_shards
@@ -232,8 +232,8 @@ def _say_plan(pool: Pool, specs: Sequence[ScorerSpec], meanwhile: Collection[str
     say(f"pool: {pool.rows:,} examples of {len(pool.labels)} files, in {len(pool.shards)} shards")
     aside = pool.quarantine()
     if first := next(aside, None):
-        count, of = 1 + sum(1 for _ in aside), f"{first['source_file']} row {first['source_row']}"
-        say(f"set aside: {count:,} rows or generations that cannot be used (first: {of}: {first['reason']})")
+        count = 1 + sum(1 for _ in aside)
+        say(f"set aside: {count:,} rows or generations that cannot be used (first: {told_of(first)})")
     for spec in specs:
         missing = len(missing_shards(pool, spec))
         done = "scored while reading" if spec.name in meanwhile else "scored already"

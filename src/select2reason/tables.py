@@ -26,12 +26,13 @@ ROLES = ("question", "gold", "category", "pass_rate")
 @dataclass(frozen=True, slots=True)
 class Table:
     """`frame` holds the rows as they came, `question` and `gold` (null where there is none) are texts beside them.
-    `question_column` and `gold_column` name the columns they stand in, None where it is a chat, or none."""
+    `asking` names the columns that the questions stand in, `gold_column` that of the gold answers, None where it is a
+    chat, or none."""
 
     frame: pl.DataFrame
     question: pl.Series
     gold: pl.Series
-    question_column: str | None
+    asking: Sequence[str]
     gold_column: str | None = None
 
     def column(self, name: str, option: str) -> pl.Series:
@@ -63,16 +64,23 @@ def read_table(
     """Read files, folders, globs or Hub datasets, in order, as one table.
 
     `columns` maps ROLES to column names. Raises PoolError for a row that cannot be read (nothing may be lost here), and
-    where no column asks anything.
+    where no column asks anything, or not in every file.
     """
     columns = columns or {}
     if unknown := [role for role in columns if role not in ROLES]:
         raise UsageError(f"--columns knows no role {unknown[0]} here; roles are {', '.join(ROLES)}")
-    frame = read_frame(names, split=split, config=config, revision=revision)
+    files = _frames(names, split, config, revision)
+    frame = _one(files, names)
     for role, column in columns.items():
         if column not in frame.columns:
             raise UsageError(f"{names[0]} has no column {column} for {role}; it has {', '.join(frame.columns[:20])}")
-    return _asking(frame, columns, names[0])
+    table = _asking(frame, columns, names[0])
+    for label, own in files:
+        if own.height and (lacking := [name for name in table.asking if name not in own.columns]):
+            told = f"the questions stand in {lacking[0]}, and {label} has no such column"
+            hint = "give tables that ask in one way, or one at a time"
+            raise PoolError(f"{told}; it has {', '.join(own.columns[:20])}; {hint}")
+    return table
 
 
 def read_frame(
@@ -88,14 +96,24 @@ def read_frame(
     `needed` maps what named a column to that column. Raises PoolError for a row that cannot be read, and where there is
     none; UsageError where a file lacks a needed column.
     """
-    frames = []
-    for file in (file for name in names for file in _files(name, split, config, revision)):
-        frames.append(_frame(file))
+    files = _frames(names, split, config, revision)
+    for label, own in files:
         for option, column in (needed or {}).items():
-            if frames[-1].height and column not in frames[-1].columns:
-                told = f"{option} {column}: {file.label} has no such column"
-                raise UsageError(f"{told}; it has {', '.join(frames[-1].columns[:20])}")
-    frame = stacked(frames)
+            if own.height and column not in own.columns:
+                told = f"{option} {column}: {label} has no such column"
+                raise UsageError(f"{told}; it has {', '.join(own.columns[:20])}")
+    return _one(files, names)
+
+
+def _frames(
+    names: Sequence[str], split: str | None, config: str | None, revision: str | None
+) -> list[tuple[str, pl.DataFrame]]:
+    """The label of each file, and its rows."""
+    return [(file.label, _frame(file)) for name in names for file in _files(name, split, config, revision)]
+
+
+def _one(files: Sequence[tuple[str, pl.DataFrame]], names: Sequence[str]) -> pl.DataFrame:
+    frame = stacked([own for _, own in files])
     if not frame.height:
         raise PoolError(f"{names[0]} holds no row; give a table that has some")
     return frame
@@ -108,8 +126,11 @@ def _files(name: str, split: str | None, config: str | None, revision: str | Non
 
 
 def _frame(file: sources.SourceFile) -> pl.DataFrame:
+    has_lines = readers.has_lines(file)
+
     def refuse(row: readers.BadRow) -> None:
-        raise PoolError(f"{file.label} row {row.source_row + 1} cannot be read ({row.reason}); mend it or leave it out")
+        place = f"line {row.source_row + 1}" if has_lines else f"row {row.source_row}"
+        raise PoolError(f"{file.label} {place} cannot be read ({row.reason}); mend it or leave it out")
 
     return stacked([batch.frame for batch in readers.read(file, on_bad=refuse)])
 
@@ -127,8 +148,7 @@ def _asking(frame: pl.DataFrame, columns: Mapping[str, str], where: str) -> Tabl
     )
     say(f"questions: {'|'.join(asking)}{f', gold: {gold}' if gold else ''}, {frame.height:,} rows")
     answers = texts(frame[gold]).rename("gold") if gold else nothing
-    named = asking[0] if len(asking) == 1 else None
-    return Table(frame, texts(question).rename("question"), answers, named, gold)
+    return Table(frame, texts(question).rename("question"), answers, asking, gold)
 
 
 def _joined(frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
@@ -146,7 +166,8 @@ def _from_layout(frame: pl.DataFrame, where: str) -> Table:
         raise PoolError(f"{told}; name it: --columns question=COLUMN,gold=COLUMN") from error
     read = canonical(found, frame).unique("position", keep="first", maintain_order=True)
     say(f"questions: from the layout {found}, {frame.height:,} rows")
-    return Table(frame, read["question"], read["gold"], None)
+    asking = found.question or found.turns or tuple(filter(None, [found.chat]))
+    return Table(frame, read["question"], read["gold"], asking)
 
 
 def beside(frame: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:

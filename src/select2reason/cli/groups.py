@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, get_type_hints
+from typing import TYPE_CHECKING, TypeVar, get_type_hints
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+_Group = TypeVar("_Group", bound="DataclassInstance")
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -27,13 +29,17 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: object) -> None:
-        for name, group in groups.items():
-            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
-        command(**given)
+        filled = {name: taken(group, given) for name, group in groups.items()}
+        command(**{name: given[name] for name in plain if name not in groups}, **filled)
 
     run.__signature__ = inspect.Signature(spread)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in spread}
     return run
+
+
+def taken(group: type[_Group], given: Mapping[str, object]) -> _Group:
+    """The group with what was given to its options, among those of a whole command."""
+    return group(**{field.name: given[field.name] for field in fields(group)})
 
 
 def _spread(group: type[DataclassInstance]) -> list[inspect.Parameter]:

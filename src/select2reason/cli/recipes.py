@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glob import has_magic
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,8 +14,11 @@ from select2reason.cli.options import MOST, OUT, AsJson, echo, print_json, print
 from select2reason.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from select2reason.recipe import Stage
 
+_OF_FOLDERS = ("reward:", "rollout:")  # difficulties that come out of a folder
 _PLACES = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[3] / "recipes")  # installed, or a checkout's
 
 
@@ -57,6 +60,8 @@ def run(
     from select2reason.road import run_recipe
 
     file = _file(recipe)
+    if show and as_json:
+        raise UsageError("--show prints the recipe as it is, in TOML; leave --json out")
     if show:
         typer.echo(file.read_text(encoding="utf-8"), nl=False)
         return
@@ -96,11 +101,34 @@ def _check(stage: Stage) -> None:
         given = command.make_context(name, list(rest), resilient_parsing=False).params
     except TyperException as error:
         raise UsageError(f"{stage.name} cannot be run: {error.format_message()}") from error
+    if name == "select":
+        _check_selecting(stage, given)
     if name == "evaluate":
         for benchmark in (one for part in given["benchmarks"] or [] for one in words(part)):
             _check_benchmark(stage, benchmark)
     if name == "train" and given["model"].startswith(("/", ".", "~")):
         _check_made(stage, given["model"])
+
+
+def _check_selecting(stage: Stage, given: Mapping[str, Any]) -> None:
+    """Whether what its options say can be, each by itself and together."""
+    from select2reason.cli.choosing import Choosing
+    from select2reason.cli.groups import taken
+    from select2reason.cli.model_options import Checking, Engine, Judging
+    from select2reason.cli.options import Machines, Reading
+    from select2reason.difficulty import find_estimator
+
+    checking, difficulty = taken(Checking, given), given["difficulty"]
+    try:
+        scores = checking.score_settings(given["tokenizer"], difficulty, taken(Engine, given), taken(Judging, given))
+        taken(Choosing, given).settings(checking, given["strategy"])
+        taken(Reading, given).settings(given["pools"], ray=taken(Machines, given).settings(), carry=given["carry"])
+        if scores.engine is None and not difficulty.startswith(_OF_FOLDERS):  # which are opened when their turn comes
+            find_estimator(difficulty)
+    except UsageError as error:
+        raise UsageError(f"{stage.name} cannot be run: {error}") from error
+    if difficulty.startswith(_OF_FOLDERS):
+        _check_made(stage, difficulty.partition(":")[2])
 
 
 def _check_benchmark(stage: Stage, name: str) -> None:
