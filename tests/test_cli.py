@@ -156,6 +156,12 @@ def test_the_second_run_scores_nothing(write_rows: WriteRows, tmp_path: Path) ->
     assert "plan: trace: scored already" in select(pool, tmp_path / "b", "--weight", "0.9").stderr
 
 
+def test_a_shell_completes_the_installed_command_however_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")  # of the process that started this one
+    for done in (cli("--show-completion", "bash"), process("--show-completion", "bash")):
+        assert done.stdout.rstrip().endswith("complete -o default -F _select2reason_completion select2reason")
+
+
 def test_version() -> None:
     assert cli("--version").stdout.startswith("select2reason 0.")
 

@@ -101,7 +101,7 @@ def test_what_is_no_recipe_is_one_line(text: str, told: str, tmp_path: Path) -> 
         ("[select]\npool='p'\nstrategy='best'", "select main cannot be run"),
         ("[select]\npool='p'\n[variants.x]\nselect.keep='loping'", "select x cannot be run: --keep knows no reason"),
         ("[select]\npool='p'\nfraction='0.1'\nrows=5", "select main cannot be run: give only one of --fraction"),
-        ("[select]\npool='p'\ncolumns='q=a'", "select main cannot be run: --columns"),
+        ("[select]\npool='p'\ncolumns='q'", "select main cannot be run: --columns"),
         ("[select]\npool='p'\ndifficulty='guess'", "select main cannot be run: --difficulty guess is not known"),
         ("[select]\npool='p'\ndifficulty='reward:/nowhere/r'", "select main cannot be run: there is no /nowhere/r"),
         ("[select]\npool='p'\n[train]\nmodel='m/m'\n[evaluate]\nbenchmarks='maths500'", "there is no maths500"),

@@ -128,6 +128,11 @@ class Samples:
         return len(self._held)
 
     @property
+    def most(self) -> int:
+        """How many answers are kept of the question that has most."""
+        return max((number + 1 for _, number in self._held), default=0)
+
+    @property
     def max_tokens(self) -> int:
         """The largest limit that a kept answer was drawn with; 0 where there is none."""
         return max((one.max_tokens for one in self._held.values()), default=0)

@@ -88,7 +88,14 @@ def test_again_nothing_is_asked_and_a_larger_limit_asks_for_the_cut_off_ones_alo
         assert server.asked == []
         assert (out / RATES).read_bytes() == first
         assert rolled(server, table, out, replace(HOW, max_tokens=1000)).drawn == 4
-    assert {body["messages"][-1]["content"] for body in server.asked} == {"long"}
+        assert {body["messages"][-1]["content"] for body in server.asked} == {"long"}
+        fewer = rolled(server, table, out, replace(HOW, n=2, max_tokens=1000))
+    assert "holds up to 4 answers a question; these pass rates are of the first 2 of each" in fewer.notes[-1]
+    assert pl.read_parquet(out / RATES)["n"].to_list() == [2, 2, 2, 2, 0]
+    with serving(answering) as server:
+        assert not any(
+            "holds up to" in note for note in rolled(server, table, out, replace(HOW, max_tokens=1000)).notes
+        )
     assert pl.read_parquet(out / RATES)["pass_rate"].to_list() == [1.0, 0.5, 0.0, 1.0, None]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Run the command line. Of a command that is named first of all, as commands are, its own module is loaded."""
+    """Run the command line. Of a command that is named first of all, as commands are, its own module is loaded. The
+    program has one name, also where it runs as `python -m select2reason`: a shell completes by it."""
     home = HOMES.get(sys.argv[1]) if len(sys.argv) > 1 else None
     if home:
         _load(home)
-    run(app if home else whole_app())
+    run(partial(app if home else whole_app(), prog_name=app.info.name))
 
 
 def whole_app() -> typer.Typer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,9 +88,13 @@ def roll_out(
         claim(out / SETTINGS, settings, holds_answers=holds_answers(out / COMPLETIONS))
         with Samples(out / COMPLETIONS) as kept:
             drawn = draw_missing(engine, [Drawing("", distinct(questions), sampling, kept)])
-            rates = _graded(chosen, questions, kept, sampling.n)
+            rates, most = _graded(chosen, questions, kept, sampling.n), kept.most
         write_table(rates, out / RATES)
-    return _outcome(out, table, rates, drawn, sampling)
+    outcome = _outcome(out, table, rates, drawn, sampling)
+    if most <= sampling.n:
+        return outcome
+    told = f"{out} holds up to {most} answers a question; these pass rates are of the first {sampling.n} of each"
+    return replace(outcome, notes=(*outcome.notes, f"{told}, and -n {most} takes them all in"))
 
 
 def _chosen(table: Table, sample: int | None, seed: int) -> pl.DataFrame:
