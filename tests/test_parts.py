@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from select2reason import parts
 from select2reason.export import folder
 from select2reason.files import write_json
 from select2reason.parts import exchanged, part_file, part_folder
@@ -90,7 +91,7 @@ def test_an_earlier_result_is_replaced_and_nothing_is_left(
     can: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not can:
-        monkeypatch.setattr(folder, "exchanged", lambda part, place: False)
+        monkeypatch.setattr(parts, "exchanged", lambda part, place: False)
     for text in ("first", "second"):
         with folder.whole_folder(tmp_path / "out", force=True, kind="export") as part:
             (part / "rows").write_text(text)

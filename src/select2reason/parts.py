@@ -7,6 +7,7 @@ the next one that makes the same removes it. Another machine's parts, and those 
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import glob
 import itertools
@@ -16,6 +17,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from select2reason.errors import OutputError
 
 _ENDING = ".part"
 _NUMBERS = itertools.count()  # no name comes twice in a process: a thread that outlived its part does not find another
@@ -50,6 +53,47 @@ def _part(place: Path, make: Callable[[Path], None]) -> Iterator[Path]:
 def hidden(place: Path) -> Path:
     """The place whose parts nobody sees: for what is put where its user looks."""
     return place.with_name(f".{place.name}")
+
+
+def refuse_unwritable(out: Path) -> None:
+    """Before any work: raise OutputError where nothing can be put at `out`, as a user names it."""
+    try:
+        with part_folder(hidden(out.expanduser().resolve())):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
+
+
+@contextmanager
+def folder_put_at(out: Path, refuse: Callable[[], None]) -> Iterator[Path]:
+    """A folder to be filled, put at `out` when the block ends well. What stands there by then is replaced, unless
+    `refuse` raises: in one step; where a disk cannot do that, it is set aside first and, should the renaming fail, put
+    back."""
+    with part_folder(hidden(out)) as part:
+        yield part
+        while not _renamed(part, out):  # something is there, and may have come there meanwhile
+            refuse()
+            if exchanged(part, out):
+                return
+            with part_folder(hidden(out)) as aside, suppress(FileNotFoundError):
+                old = out.rename(aside / "old")
+                try:
+                    if _renamed(part, out):
+                        return
+                except BaseException:
+                    old.rename(out)
+                    raise
+
+
+def _renamed(part: Path, out: Path) -> bool:
+    """Whether `part` could take the place of nothing, or of an empty folder."""
+    try:
+        part.rename(out)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        return False
+    return True
 
 
 def exchanged(part: Path, place: Path) -> bool:

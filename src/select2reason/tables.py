@@ -17,7 +17,7 @@ from select2reason.canonical import canonical
 from select2reason.errors import OutputError, PoolError, UsageError
 from select2reason.files import named
 from select2reason.frames import stacked, texts
-from select2reason.parts import hidden, part_file
+from select2reason.parts import hidden, part_file, refuse_unwritable
 from select2reason.progress import say
 
 ROLES = ("question", "gold", "category", "pass_rate")
@@ -195,11 +195,7 @@ def check_file(out: Path, *, force: bool, reads: Sequence[str] = ()) -> None:
         raise OutputError(f"--out {out} is a file that is read; choose another --out")
     if not out.parent.is_dir():
         raise OutputError(f"there is no folder {out.parent}; make it, or choose another --out")
-    try:
-        with part_file(hidden(out)):
-            pass
-    except OSError as error:
-        raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
+    refuse_unwritable(out)
 
 
 def write_table(frame: pl.DataFrame, out: Path) -> None:

@@ -152,6 +152,7 @@ def test_an_earlier_model_is_replaced_only_when_asked(tmp_path: Path) -> None:
     (tmp_path / "mine/file").touch()
     with pytest.raises(OutputError, match="no reward model"):
         fit_reward(table(60), tmp_path / "mine", force=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "out"]
 
 
 def test_a_fit_that_fails_leaves_nothing(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ the questions it was fitted on).
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -24,6 +22,7 @@ from select2reason.difficulty.reward import NgramModel
 from select2reason.difficulty.validation import Baselines
 from select2reason.errors import OutputError, UsageError
 from select2reason.files import ARRAY_DAMAGE, file_digest
+from select2reason.parts import folder_put_at, refuse_unwritable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -136,32 +135,16 @@ def fingerprint(kind: str, files: Mapping[str, str]) -> str:
 def whole_folder(out: Path, *, force: bool) -> Iterator[Path]:
     """A folder to write into, put at `out` when the block ends well; an earlier model is replaced with `force` only."""
     real = out.expanduser().resolve()
-    if real.exists() and not (real.is_dir() and not any(real.iterdir())):
+
+    def refuse() -> None:
+        if not real.exists() or (real.is_dir() and not any(real.iterdir())):
+            return
         if not force:
             raise OutputError(f"{out} exists; choose another --out, or replace it with --force")
         if not (real / ABOUT).is_file():
             raise OutputError(f"{out} is no reward model; choose another --out")
-    part, old = (real.with_name(f".{real.name}.{os.getpid()}.{suffix}") for suffix in ("part", "old"))
-    try:
-        part.mkdir(parents=True)
-    except OSError as error:
-        raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
-    try:
+
+    refuse()
+    refuse_unwritable(out)
+    with folder_put_at(real, refuse) as part:
         yield part
-        _put_in_place(part, real, old)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _put_in_place(part: Path, real: Path, old: Path) -> None:
-    """Rename; what stands there is set aside first and, should the renaming fail, put back."""
-    if not real.exists():
-        part.rename(real)
-        return
-    real.rename(old)
-    try:
-        part.rename(real)
-    except BaseException:
-        old.rename(real)
-        raise
-    shutil.rmtree(old)

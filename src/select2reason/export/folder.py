@@ -6,9 +6,9 @@ It is written under another name and put in place when whole; an earlier result 
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ import orjson
 
 from select2reason.errors import OutputError
 from select2reason.files import file_digest, named
-from select2reason.parts import exchanged, hidden, part_folder
+from select2reason.parts import folder_put_at, refuse_unwritable
 
 Kind = Literal["selection", "analysis", "comparison", "export", "model", "trial"]
 """What a folder holds; its manifest says so, and one kind never takes the place of another."""
@@ -29,9 +29,8 @@ def whole_folder(out: Path, *, force: bool, kind: Kind) -> Iterator[Path]:
     """A folder to write into, put at `out` when the block ends well; see `check_out`."""
     check_out(out, force=force, kind=kind)
     out = _real(out)
-    with part_folder(hidden(out)) as part:
+    with folder_put_at(out, partial(_refuse_existing, out, force=force, kind=kind)) as part:
         yield part
-        _put_in_place(part, out, force=force, kind=kind)
 
 
 def check_out(out: Path, *, force: bool, kind: Kind, reads: Sequence[str] = ()) -> None:
@@ -43,11 +42,7 @@ def check_out(out: Path, *, force: bool, kind: Kind, reads: Sequence[str] = ()) 
         held = next((name for name, place in named(reads) if real in (place, *place.parents)), None)
         if held is not None:
             raise OutputError(f"{out} would be replaced, and holds {held}, which is to be read; choose another --out")
-    try:
-        with part_folder(hidden(_real(out))):
-            pass
-    except OSError as error:
-        raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error
+    refuse_unwritable(out)
 
 
 def _real(out: Path) -> Path:
@@ -79,34 +74,6 @@ def _kind(manifest: Mapping[str, Any]) -> str:
     """What a manifest is of; those of the first days did not say so."""
     early = "analysis" if "study.json" in manifest["outputs"] else "selection"
     return str(manifest.get("kind", early if "pool" in manifest else ""))
-
-
-def _put_in_place(part: Path, out: Path, *, force: bool, kind: Kind) -> None:
-    """Rename, or change places with what stands there, in one step; where a disk cannot do that, it is set aside first
-    and, should the renaming fail, put back."""
-    while not _renamed(part, out):  # something is there, and may have come there meanwhile
-        _refuse_existing(out, force=force, kind=kind)
-        if exchanged(part, out):
-            return
-        with part_folder(hidden(out)) as aside, suppress(FileNotFoundError):
-            old = out.rename(aside / "old")
-            try:
-                if _renamed(part, out):
-                    return
-            except BaseException:
-                old.rename(out)
-                raise
-
-
-def _renamed(part: Path, out: Path) -> bool:
-    """Whether `part` could take the place of nothing, or of an empty folder."""
-    try:
-        part.rename(out)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise
-        return False
-    return True
 
 
 def file_digests(folder: Path) -> dict[str, str]:
