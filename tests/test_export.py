@@ -26,6 +26,17 @@ def select(pool: Path, out: Path) -> pl.DataFrame:
     return pl.read_parquet(out / "data" / "*.parquet")
 
 
+@pytest.mark.parametrize(
+    ("megabytes", "files"), [(1, 1), (64, 1), (65, 2), (150, 4), (320, 8), (4_000, 8), (5_000, 10)]
+)
+def test_files_are_as_many_as_cores_share_evenly(megabytes: int, files: int) -> None:
+    chunks = [pools.Chunk(start, 1, 1 << 20, pl.DataFrame) for start in range(megabytes)]
+    cut = [own for _, own in data._files(Path("data"), chunks)]
+    assert len(cut) == files
+    assert [chunk.start for own in cut for chunk in own] == [*range(megabytes)]
+    assert max(map(len, cut)) - min(map(len, cut)) <= 1
+
+
 def test_data_is_cut_into_files_and_stays_in_order(
     write_rows: WriteRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

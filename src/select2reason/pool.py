@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from select2reason.canonical import OWN as OWN
 from select2reason.errors import PoolError, RunError
 from select2reason.frames import frame_of, joined, stacked, without
-from select2reason.text_shards import heights, pick, read, text_file
+from select2reason.text_shards import end_to_end, heights, pick, read, text_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -195,11 +195,13 @@ class Pool:
             writers: dict[int, pa.RecordBatchWriter] = {}
             for piece in _together(self._gather(rows, columns), _DEALT_BYTES):
                 chunks = chunk_of[piece["at"].to_numpy()]
-                for number in np.unique(chunks):
-                    table = piece.filter(pl.Series(chunks == number)).to_arrow(compat_level=pl.CompatLevel.oldest())
+                order = np.argsort(chunks, kind="stable")
+                batch = end_to_end(piece[order])
+                numbers, starts = np.unique(chunks[order], return_index=True)
+                for number, start, end in zip(numbers, starts, [*starts[1:], len(order)], strict=True):
                     if number not in writers:
-                        writers[number] = stack.enter_context(pa.ipc.new_stream(str(paths[number]), table.schema))
-                    writers[number].write_table(table)
+                        writers[number] = stack.enter_context(pa.ipc.new_stream(str(paths[number]), batch.schema))
+                    writers[number].write_batch(batch.slice(start, end - start))
         writers.clear()  # a file is closed with its writer's last name, and its space is free once it is unlinked
         return paths
 

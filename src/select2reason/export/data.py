@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FILE_BYTES = 512 << 20  # of text in one data file, the customary size on the Hub
 _LESS_BYTES = 64 << 20  # where that gives few files: compressing takes longest, and cores share files
-_FEW_FILES = 8
+_FEW_FILES = 8  # up to which there are 1, 2, 4 or 8, which two and four cores share evenly
 _WRITERS = max(1, min(4, os.cpu_count() or 1))  # files written at once, each with a chunk in memory
 _SCORES = ("difficulty", "trace_tokens", "total_tokens", "rank_joint")
 _MADE = (
@@ -97,7 +97,8 @@ def write_data(
 def _files(data: Path, chunks: Sequence[Chunk]) -> Iterator[tuple[Path, Sequence[Chunk]]]:
     """The files and their chunks, alike in bytes."""
     ends = np.cumsum([chunk.text_bytes for chunk in chunks], dtype=np.int64)
-    wanted = max(min(_FEW_FILES, -(-int(ends[-1]) // _LESS_BYTES)), -(-int(ends[-1]) // _FILE_BYTES))
+    few, many = (-(-int(ends[-1]) // size) for size in (_LESS_BYTES, _FILE_BYTES))
+    wanted = max(min(_FEW_FILES, 1 << (few - 1).bit_length()), many)
     cuts = np.searchsorted(ends[:-1], ends[-1] * np.arange(1, wanted) / wanted) + 1
     parts = np.split(np.arange(len(chunks)), np.unique(cuts[cuts < len(chunks)]))
     for number, part in enumerate(parts):

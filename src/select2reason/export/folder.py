@@ -6,7 +6,9 @@ It is written under another name and put in place when whole; an earlier result 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,7 @@ Kind = Literal["selection", "analysis", "comparison", "export", "model", "trial"
 """What a folder holds; its manifest says so, and one kind never takes the place of another."""
 CONTAMINATION = "contamination.parquet"
 """The file of evidence, where benchmarks were looked for: one row a hit."""
+_READERS = max(1, min(4, os.cpu_count() or 1))  # files digested at once
 
 
 @contextmanager
@@ -79,4 +82,6 @@ def _kind(manifest: Mapping[str, Any]) -> str:
 def file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file in a folder, by its path within, sorted."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
+    with ThreadPoolExecutor(_READERS) as threads:
+        digests = threads.map(file_digest, files)
+        return {path.relative_to(folder).as_posix(): digest for path, digest in zip(files, digests, strict=True)}
