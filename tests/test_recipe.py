@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from select2reason.cli import whole_app
 from select2reason.cli.recipes import _check
 from select2reason.errors import UsageError
-from select2reason.recipe import read_recipe
+from select2reason.recipe import SWITCHES, read_recipe
 
 RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.toml"))
 
@@ -102,6 +104,22 @@ def test_what_is_no_recipe_is_one_line(text: str, told: str, tmp_path: Path) -> 
         ("[select]\npool='p'\n[variants.x]\nselect.keep='loping'", "select x cannot be run: --keep knows no reason"),
         ("[select]\npool='p'\nfraction='0.1'\nrows=5", "select main cannot be run: give only one of --fraction"),
         ("[select]\npool='p'\ncolumns='q'", "select main cannot be run: --columns"),
+        ("[select]\npool='p'\nverify=false", "select: verify = false, but it is no switch; give its value as text"),
+        ("[select]\npool='p'\nstrategy=true", "select: strategy = true, but it is no switch"),
+        (
+            "[select]\npool='p'\n[train]\nmodel='m/m'\nepochs=1\n[variants.x]\ntrain.max_steps=2",
+            "train x cannot be run: give only one of --epochs and --max-steps",
+        ),
+        ("[select]\npool='p'\n[train]\nmodel='m/m'\nlora_rank=4", "train main cannot be run: --lora-rank is for"),
+        ("[select]\npool='p'\n[train]\nmodel='m'", "train main cannot be run: there is no m"),
+        (
+            "[select]\npool='p'\n[train]\nmodel='m/m'\n[evaluate]\nbenchmarks='math500'\nbackend='vllm'\nbase_url='http://a/v1'",
+            "cannot be run: --base-url is for --backend openai",
+        ),
+        (
+            "[select]\npool='p'\n[train]\n[evaluate]\nbase=true\nbenchmarks='math500'\n[variants.x]\ntrain.model='m/m'",
+            "evaluate base cannot be run: name the model",
+        ),
         ("[select]\npool='p'\ndifficulty='guess'", "select main cannot be run: --difficulty guess is not known"),
         ("[select]\npool='p'\ndifficulty='reward:/nowhere/r'", "select main cannot be run: there is no /nowhere/r"),
         ("[select]\npool='p'\n[train]\nmodel='m/m'\n[evaluate]\nbenchmarks='maths500'", "there is no maths500"),
@@ -137,6 +155,20 @@ def run(out: Path, *words: str, recipe: str = "tiny") -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def test_options_that_are_true_or_false_are_known() -> None:
+    """Every switch of the commands of a recipe, but those that the run gives itself."""
+    group = get_command(whole_app())
+    assert isinstance(group, TyperGroup)
+    flags = {
+        option
+        for command in ("select", "train", "evaluate")
+        for parameter in group.commands[command].params
+        if getattr(parameter, "is_flag", False)
+        for option in parameter.opts
+    }
+    assert {option.removeprefix("--") for option in flags} - {"force", "json"} == {*SWITCHES}
+
+
 def test_a_recipe_is_shown_in_toml_alone() -> None:
     done = CliRunner().invoke(whole_app(), ["run", "tiny", "--show", "--json"])
     assert isinstance(done.exception, UsageError)
@@ -163,6 +195,15 @@ def test_the_small_recipe_runs_from_end_to_end_and_then_does_nothing(tmp_path: P
     again = run(out, "--json")
     assert (json.loads(again.stdout)["done_now"], json.loads(again.stdout)["done_before"]) == (0, 8)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
+    shown = CliRunner().invoke(whole_app(), ["run", "tiny", "--show"]).stdout
+    changed = tmp_path / "changed.toml"
+    changed.write_text(
+        shown.replace("about = ", 'about = "Other words." #').replace("base = true", 'base = true\nagainst = "random"')
+    )
+    assert json.loads(run(out, "--json", recipe=str(changed)).stdout)["done_now"] == 0
+    page = (out / "report.md").read_text()
+    assert "Other words." in page
+    assert "## Against random" in page
 
 
 def test_a_first_stage_that_fails_leaves_the_folder_usable(tmp_path: Path) -> None:

@@ -29,9 +29,13 @@ _DIGESTED_BYTES = 8 << 20  # at once: between two pieces the digest may wait for
 def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Indented JSON, keys in the order given, in the place of what stood there."""
     part = path.with_name(path.name + ".part")
-    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
-    part.write_bytes(orjson.dumps(value, option=options, default=str) + b"\n")
+    part.write_bytes(json_bytes(value))
     part.replace(path)
+
+
+def json_bytes(value: Mapping[str, object]) -> bytes:
+    """What `write_json` writes."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY, default=str) + b"\n"
 
 
 def named(names: Iterable[str]) -> Iterator[tuple[str, Path]]:

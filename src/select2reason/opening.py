@@ -94,6 +94,8 @@ def _own_columns(files: Sequence[SourceFile], layout_of: Mapping[str, Layout]) -
 def _files(name: str, settings: PoolSettings) -> list[SourceFile]:
     if hub.is_hub_id(name):
         return hub.fetch_dataset(name, config=settings.config, split=settings.split, revision=settings.revision)
+    if settings.config is not None or settings.revision is not None:
+        say(f"--config and --revision are for the Hub: {name} is read as it is")
     return sources.find_files(name, split=settings.split)
 
 

@@ -27,6 +27,7 @@ BASE = "base"  # the model before training, among the evaluations
 _SECTIONS = ("make", "select", "train", "evaluate")
 _GIVEN = ("out", "force", "json")
 _SWITCHED_OFF = ("gradient-checkpointing",)  # options that are on by themselves
+SWITCHES = ("lora", "trust-remote-code", *_SWITCHED_OFF)  # options that are true or false; every other has a value
 _OWN = {"evaluate": ("base", "against")}  # keys that are no options
 
 
@@ -165,6 +166,11 @@ def _options(command: str, section: Mapping[str, Any], out: Path) -> Iterator[st
             continue
         option = key.replace("_", "-")
         if isinstance(value, bool):
+            if option not in SWITCHES:
+                told = f"{command}: {key} = {str(value).lower()}"
+                raise UsageError(
+                    f'{told}, but it is no switch; give its value as text, as in {key} = "off", or leave it out'
+                )
             if value or option in _SWITCHED_OFF:
                 yield f"--{option}" if value else f"--no-{option}"
         else:

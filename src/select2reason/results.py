@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 
 from select2reason.evaluation.comparison import PROBLEMS, Comparison, Paired, compare, read_other
-from select2reason.files import refuse_other_format, write_json
+from select2reason.files import json_bytes, refuse_other_format
 from select2reason.recipe import BASE, Recipe
 
 FILES = ("report.md", "report.json")
@@ -40,12 +40,15 @@ class Variant:
 
 
 def write_results(recipe: Recipe, out: Path) -> None:
-    """Write both files."""
+    """Write both files, where they do not say it already."""
     names = [BASE, *recipe.variants] if recipe.base else list(recipe.variants)
     variants = [_variant(name, recipe, out) for name in names]
     told = {"name": recipe.name, "about": recipe.about, "against": recipe.against}
-    write_json(out / FILES[1], told | {"variants": [asdict(one) for one in variants]})
-    (out / FILES[0]).write_text("\n".join(_page(recipe, variants)) + "\n", encoding="utf-8")
+    page = ("\n".join(_page(recipe, variants)) + "\n").encode()
+    figures = json_bytes(told | {"variants": [asdict(one) for one in variants]})
+    for name, content in zip(FILES, (page, figures), strict=True):
+        if not (file := out / name).is_file() or file.read_bytes() != content:
+            file.write_bytes(content)
 
 
 def _variant(name: str, recipe: Recipe, out: Path) -> Variant:
@@ -119,6 +122,8 @@ def _page(recipe: Recipe, variants: Sequence[Variant]) -> Iterator[str]:
         yield from _table(("model", "benchmark", "problems", "pass@1, difference and 95% interval"), _pairs(compared))
         yield ""
         yield "Where an interval holds 0, these problems do not tell the two apart."
+        for one in compared:
+            yield from (f"\n{one.name}: {note}" for note in (one.against.notes if one.against else ()))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

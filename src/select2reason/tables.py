@@ -122,6 +122,8 @@ def _one(files: Sequence[tuple[str, pl.DataFrame]], names: Sequence[str]) -> pl.
 def _files(name: str, split: str | None, config: str | None, revision: str | None) -> list[sources.SourceFile]:
     if hub.is_hub_id(name):
         return hub.fetch_dataset(name, config=config, split=split, revision=revision)
+    if config is not None or revision is not None:
+        say(f"--config and --revision are for the Hub: {name} is read as it is")
     return sources.find_files(name, split=split)
 
 

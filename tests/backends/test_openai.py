@@ -303,10 +303,28 @@ def test_answers_drawn_later_are_no_copies_of_earlier_ones(tmp_path: Path) -> No
     assert len(set(texts)) == 8
 
 
+@pytest.mark.parametrize("ended", ["length", "content_filter"])
+def test_a_reply_whose_text_was_used_up_or_held_back_is_an_empty_answer(ended: str) -> None:
+    def answer(body: Mapping[str, Any], number: int) -> Reply:
+        message = {"content": None, "reasoning_content": ""}
+        return Reply({"choices": [{"message": message, "finish_reason": ended}], "usage": {"completion_tokens": 9}})
+
+    with asking(plain(answer)) as (backend, server):
+        ((one,),) = backend.generate(CHATS[:1], Sampling())
+    assert (one.text, one.tokens, one.cut_off) == ("", 9, ended == "length")
+    assert len(server.asked) == 1
+
+
 def test_a_reply_without_text_is_asked_for_again_and_never_made_up() -> None:
     def answer(body: Mapping[str, Any], number: int) -> Reply:
         return Reply({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]})
 
-    with asking(plain(answer)) as (backend, server), pytest.raises(RunError, match="no answers"):
+    with (
+        asking(plain(answer)) as (backend, server),
+        pytest.raises(
+            RunError,
+            match=r"to the question that begins '.*' are no answers .*; mend the server, or leave the question out",
+        ),
+    ):
         backend.generate(CHATS[:1], Sampling())
     assert len(server.asked) == 3

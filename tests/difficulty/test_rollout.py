@@ -140,18 +140,21 @@ def test_a_sample_is_spread_over_every_difficulty() -> None:
 
 def test_rollouts_are_difficulty_by_question(tmp_path: Path) -> None:
     rates = {
-        "question": ["a", "b", "b", "c", "c"],
-        "difficulty": [0.25, 0.5, 0.5, 0.1, 0.9],
-        "pass_rate": [0.75, 0.5, 0.5, 0.9, 0.1],
-        "pass_rate_stderr": [0.1] * 5,
-        "never_solved": [False] * 5,
+        "question": ["a", "b", "b", "c", "c", "a", "d"],
+        "difficulty": [0.25, 0.5, 0.5, 0.1, 0.9, None, None],
+        "pass_rate": [0.75, 0.5, 0.5, 0.9, 0.1, None, None],
+        "pass_rate_stderr": [0.1] * 5 + [None] * 2,
+        "never_solved": [False] * 5 + [None] * 2,
     }
     pl.DataFrame(rates).write_parquet(tmp_path / RATES)
-    found = rollout_difficulty(tmp_path, pl.Series(["b", "x", "a", "c", "b"]))
-    assert found["difficulty"].to_list() == [0.5, None, 0.25, None, 0.5]
+    found = rollout_difficulty(tmp_path, pl.Series(["b", "x", "a", "c", "b", "d"]))
+    assert found["difficulty"].to_list() == [0.5, None, 0.25, None, 0.5, None]
     assert found.columns == ["difficulty", "pass_rate", "pass_rate_stderr", "never_solved"]
     with pytest.raises(UsageError, match="none of these questions was asked"):
         rollout_difficulty(tmp_path, pl.Series(["x"]))
     with pytest.raises(UsageError, match="give a folder that `select2reason rollout` wrote"):
         rollout_difficulty(tmp_path / "nowhere", pl.Series(["x"]))
     assert math.isclose(sum(found["pass_rate"].drop_nulls()), 1.75)
+    (tmp_path / RATES).write_bytes((tmp_path / RATES).read_bytes()[:200])
+    with pytest.raises(UsageError, match=r"pass_rates.parquet is damaged .* run the same rollout again"):
+        rollout_difficulty(tmp_path, pl.Series(["a"]))

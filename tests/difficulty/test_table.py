@@ -72,13 +72,23 @@ def test_labels_tell_how_well_it_ranks(
     assert "| length of the question alone |" in capsys.readouterr().out
 
 
+def test_a_column_of_ones_own_is_compared_with_labels(
+    write_rows: WriteRows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ("--difficulty", "column:level", "--labels", "rate", "--pass-rates", "--json")
+    run("difficulty", write_rows(ROWS), "--out", tmp_path / "out.parquet", *own)
+    assert json.loads(capsys.readouterr().out)["validation"]["n"] > 0
+    table = pl.read_parquet(tmp_path / "out.parquet")
+    assert table["difficulty"].to_list() == table["level"].cast(pl.Float64).to_list()
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
         (["--labels", "nope"], UsageError, "--labels nope: no such column; the table has problem, level"),
         (["--labels", "level", "--pass-rates"], UsageError, "--labels level: pass rates must lie in 0..1; found 3"),
         (["--pass-rates"], UsageError, "name their column with --labels COLUMN"),
-        (["--difficulty", "column:level"], UsageError, "is the table's own"),
+        (["--difficulty", "column:no"], UsageError, "--difficulty column no: no such column; the table has problem"),
         (["--difficulty", "oracle"], UsageError, "--difficulty oracle is not known; it can be builtin, judge"),
         (["--difficulty", "reward:nowhere"], UsageError, "give a folder that `select2reason reward fit` wrote"),
         (["--model", "m"], UsageError, "--difficulty builtin asks no model"),

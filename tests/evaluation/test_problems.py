@@ -117,7 +117,16 @@ def test_a_choice_may_be_given_by_its_text(grader: Grader, write_rows: WriteRows
 
 
 @pytest.mark.parametrize(
-    ("gold", "letter"), [(2, "C"), ("C", "C"), ("blue", "C"), (["B", "C"], "B, C"), ([0, 2], "AC"), ("x", "x")]
+    ("gold", "letter"),
+    [
+        (2, "C"),
+        ("C", "C"),
+        ("blue", "C"),
+        (["B", "C"], "B, C"),
+        ([0, 2], "AC"),
+        ("Blue.", "C"),
+        ("(b)", "(b)"),
+    ],
 )
 def test_golds_of_choices_become_letters(gold: object, letter: str, write_rows: WriteRows, tmp_path: Path) -> None:
     rows = [
@@ -126,6 +135,37 @@ def test_golds_of_choices_become_letters(gold: object, letter: str, write_rows: 
     (problem,) = read_problems(str(write_rows(rows, "own.jsonl")), columns={"gold": "gold"}).problems
     assert problem.gold == letter
     assert "A. red\nB. S. aureus\nC. blue" in problem.question
+
+
+@pytest.mark.parametrize(
+    ("golds", "letters"),
+    [
+        (["Rome", "Paris", "Berne", "Oslo"], ["A", "B", None, "C"]),  # one is no option, and the others are
+        (["rome", "$Paris$", "Bern.", "Oslo"], ["A", "B", "D", "C"]),
+        (["1", "2", "4", "3"], ["A", "B", "D", "C"]),  # from 1, as no reading from 0 has a fourth
+        (["1", "2", "0", "3"], ["B", "C", "A", "D"]),
+        (["A", "2", "Oslo", "4"], ["A", "B", "C", "D"]),
+        (["A", "(B)", "A, C", "Z"], ["A", "(B)", "A, C", None]),
+    ],
+)
+def test_golds_of_choices_are_read_by_the_table_and_else_by_the_row(
+    golds: list[str], letters: list[str | None], write_rows: WriteRows, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"question": f"q{n}", "options": ["Rome", "Paris", "Oslo", "Bern"], "answer": one}
+        for n, one in enumerate(golds)
+    ]
+    assert [one.gold for one in read_problems(str(write_rows(rows))).problems] == letters
+    assert ("1 gold answers are none of their row's options" in capsys.readouterr().err) == (None in letters)
+
+
+def test_labels_of_options_say_which_is_meant(write_rows: WriteRows) -> None:
+    rows = [
+        {"question": f"q{n}", "choices": {"text": ["red", "green"], "label": labels}, "answerKey": gold}
+        for n, (labels, gold) in enumerate([(["1", "2"], "2"), (["A", "B"], "A"), (["1", "2"], "1")])
+    ]
+    found = read_problems(str(write_rows(rows)), columns={"gold": "answerKey"}).problems
+    assert [one.gold for one in found] == ["B", "A", "A"]
 
 
 def test_what_cannot_be_a_problem_is_refused(write_rows: WriteRows) -> None:

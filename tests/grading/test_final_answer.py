@@ -70,6 +70,8 @@ def test_boxes(text: str, answer: str) -> None:
         ("Answer: 12\n\nThe answer is important because it is even.", "12"),
         ("The answer is found below.\n\n## Problem\nx\n\nThe answer is 2.", "2"),
         ("So.\n#### B", "B"),
+        ("He gets 9 + 9 = 18. #### 18", "18"),
+        ("Thus 2 #### 3. Next we say nothing.", None),
         ("So.\n#### **5**", "5"),
         ("#### 1. Compute\nAnswer: 5\n#### 2. Verify\nIt holds.", "5"),
         ("The answer is approximately 3.14.", "3.14"),

@@ -196,14 +196,19 @@ class OpenaiBackend:
             try:
                 return await self._client.ask(body, _completion, timeout_s=self._timeout_s or _ANSWER_TIMEOUT_S)
             except RefusedError as error:
-                fix = "leave it out, or raise the server's context" if error.of_the_question else "mend the request"
-                head = prompt[-1]["content"][:60]
-                raise UsageError(f"the server refused the question that begins {head!r}: {error}; {fix}") from error
+                shorter = "give a smaller --max-tokens, leave the question out, or raise the server's context"
+                fix = shorter if error.of_the_question else "mend the request"
+                raise UsageError(f"the server refused {_named(prompt)}: {error}; {fix}") from error
             except BadReplyError as error:
-                raise RunError(f"the server's replies are no answers ({error}); mend it and run again") from error
+                told = f"the server's replies to {_named(prompt)} are no answers ({error})"
+                raise RunError(f"{told}; mend the server, or leave the question out, and run again") from error
 
         await _all(one(at, number) for at in range(len(prompts)) for number in range(sampling.n))
         return [[answer for answer in some if answer is not None] for some in answers]
+
+
+def _named(prompt: Messages) -> str:
+    return f"the question that begins {prompt[-1]['content'][:60]!r}"
 
 
 class _Asking:
@@ -269,7 +274,10 @@ def _completion(reply: Mapping[str, Any]) -> Completion:
         tokens = (reply.get("usage") or {}).get("completion_tokens")
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise BadReplyError("no message in the reply") from error
-    if not all(isinstance(part, str | None) for part in (thought, content)) or (thought is None and content is None):
+    silenced = ended in ("length", "content_filter")  # thoughts that are not shown took all tokens, or it was held back
+    if not all(isinstance(part, str | None) for part in (thought, content)) or (
+        not thought and content is None and not silenced
+    ):
         raise BadReplyError("a message without text")
     text = (f"<think>\n{thought}\n</think>\n\n" if thought else "") + (content or "")
     return Completion(text, tokens if isinstance(tokens, int) else None, ended == "length")

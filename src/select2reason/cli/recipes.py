@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from select2reason.cli.options import MOST, OUT, AsJson, echo, print_json, print
 from select2reason.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from select2reason.recipe import Stage
 
@@ -94,6 +95,8 @@ def _check(stage: Stage) -> None:
     from typer.main import get_command
 
     from select2reason.cli import whole_app
+    from select2reason.cli.groups import taken
+    from select2reason.cli.model_options import Engine
 
     name, *rest = stage.words
     command = get_command(whole_app()).commands[name]  # type: ignore[attr-defined]
@@ -103,10 +106,34 @@ def _check(stage: Stage) -> None:
         raise UsageError(f"{stage.name} cannot be run: {error.format_message()}") from error
     if name == "select":
         _check_selecting(stage, given)
+    if name == "train":
+        _check_training(stage, given)
     if name == "evaluate":
+        with _telling(stage):
+            taken(Engine, given).settings()
         for benchmark in (one for part in given["benchmarks"] or [] for one in words(part)):
             _check_benchmark(stage, benchmark)
-    if name == "train" and given["model"].startswith(("/", ".", "~")):
+
+
+@contextmanager
+def _telling(stage: Stage) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{stage.name} cannot be run: {error}") from error
+
+
+def _check_training(stage: Stage, given: Mapping[str, Any]) -> None:
+    """The same of a training; a model that is no Hub id is a folder."""
+    from select2reason.cli.exporting import Extending
+    from select2reason.cli.groups import taken
+    from select2reason.cli.training import Computing, Tuning
+    from select2reason.hub import is_hub_id
+
+    with _telling(stage):
+        taken(Tuning, given).settings(given["model"], taken(Extending, given))
+        taken(Computing, given).settings()
+    if not is_hub_id(given["model"]):
         _check_made(stage, given["model"])
 
 
@@ -119,14 +146,12 @@ def _check_selecting(stage: Stage, given: Mapping[str, Any]) -> None:
     from select2reason.difficulty import find_estimator
 
     checking, difficulty = taken(Checking, given), given["difficulty"]
-    try:
+    with _telling(stage):
         scores = checking.score_settings(given["tokenizer"], difficulty, taken(Engine, given), taken(Judging, given))
         taken(Choosing, given).settings(checking, given["strategy"])
         taken(Reading, given).settings(given["pools"], ray=taken(Machines, given).settings(), carry=given["carry"])
         if scores.engine is None and not difficulty.startswith(_OF_FOLDERS):  # which are opened when their turn comes
             find_estimator(difficulty)
-    except UsageError as error:
-        raise UsageError(f"{stage.name} cannot be run: {error}") from error
     if difficulty.startswith(_OF_FOLDERS):
         _check_made(stage, difficulty.partition(":")[2])
 

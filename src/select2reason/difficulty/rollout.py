@@ -19,7 +19,7 @@ import polars as pl
 from select2reason.answering import Drawing, claim, draw_missing, folder_of_answers, same_draws, same_model
 from select2reason.backends import BackendSettings
 from select2reason.backends.base import Completion, Sampling
-from select2reason.errors import UsageError
+from select2reason.errors import UsageError, in_a_line
 from select2reason.grading import Grader, final_answer, verdicts
 from select2reason.progress import say, stage
 from select2reason.sampling import PAPER_SYSTEM, Asked, Samples, asked, distinct, holds_answers
@@ -172,9 +172,10 @@ def _rate(
 
 
 def _outcome(out: Path, table: Table, rates: pl.DataFrame, drawn: int, sampling: Sampling) -> RolloutOutcome:
-    answers = rates.height * sampling.n
+    asked = rates.unique("question")  # once, however many gold answers it has
+    answers = asked.height * sampling.n
     mean = rates["pass_rate"].mean()
-    cut = int(rates["cut_off"].sum())
+    cut = int(asked["cut_off"].sum())
     unsolved = int(rates["never_solved"].sum())
     return RolloutOutcome(
         out=out,
@@ -209,7 +210,12 @@ def read_rates(folder: Path) -> pl.DataFrame:
     file = folder / RATES
     if not file.is_file():
         raise UsageError(f"no {RATES} in {folder}; give a folder that `select2reason rollout` wrote")
-    rates = pl.read_parquet(file)
+    try:
+        rates = pl.read_parquet(file)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UsageError(
+            f"{file} is damaged ({in_a_line(error)}); run the same rollout again: its answers are kept"
+        ) from error
     if missing := [name for name in ("question", "difficulty", *_BESIDE) if name not in rates.columns]:
         told = f"{file} has no column {missing[0]}, so another version of select2reason wrote it"
         raise UsageError(f"{told}; run the same rollout again: its answers are kept")
@@ -219,7 +225,8 @@ def read_rates(folder: Path) -> pl.DataFrame:
 def rollout_difficulty(folder: Path, questions: pl.Series) -> pl.DataFrame:
     """`difficulty` and what rollouts say beside it, question for question; null where it was not asked, or was asked
     with several gold answers that gave several pass rates. Raises UsageError where none was asked."""
-    one = read_rates(folder).unique(["question", "pass_rate"], keep="first", maintain_order=True)
+    known = read_rates(folder).filter(pl.col("pass_rate").is_not_null())  # a gold answer that nothing is graded by
+    one = known.unique(["question", "pass_rate"], keep="first", maintain_order=True)
     alone = one.filter(~pl.col("question").is_duplicated()).select("question", "difficulty", *_BESIDE)
     joined = pl.DataFrame({"question": questions}).join(alone, on="question", how="left", maintain_order="left")
     if not joined["difficulty"].count():

@@ -52,7 +52,7 @@ def assess(
     """Score every question and write the table with `difficulty` (null where there is none) and what the scorer adds.
 
     An own column of a name that is written becomes NAME_input. `labels` names a column to compare with: higher =
-    harder, with `pass_rates` lower = harder. Raises UsageError where the estimator needs a pool, or a label is missing.
+    harder, with `pass_rates` lower = harder. Raises UsageError where a column of difficulties or labels is missing.
     """
     check_file(out, force=force)
     known = _labels(table, labels, pass_rates)
@@ -85,9 +85,8 @@ def _labels(table: Table, name: str | None, pass_rates: bool) -> NDArray[np.floa
 def _scores(table: Table, estimator: Estimator, cache_root: Path, ray: RaySettings | None) -> pl.DataFrame:
     if estimator.of_questions is not None:
         return estimator.of_questions(table.question)
-    if estimator.spec is None:
-        raise UsageError(
-            f"{estimator.name} is the table's own; give --difficulty builtin, judge, reward:DIR or rollout:DIR"
-        )
+    if estimator.spec is None:  # the table's own
+        own = table.column(estimator.name.removeprefix("column:"), "--difficulty column")
+        return pl.DataFrame(own.cast(pl.Float64).alias("difficulty"))
     golds = table.gold if "gold" in estimator.spec.inputs else None
     return ask(questions.of_column(table.question, cache_root, golds=golds), estimator.spec, ray=ray)

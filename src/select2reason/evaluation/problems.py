@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -183,10 +184,16 @@ def _rows(
     answers = [
         next((one for one in map(_gold, values) if one is not None), None) for values in zip(*golds, strict=True)
     ]
+    labels: list[list[str]] = [[]] * frame.height if options is None else [_labels(value) for value in options]
+    letters = as_letters(answers, listed, labels) if any(listed) else answers
+    lost = [row for row, (one, letter) in enumerate(zip(answers, letters, strict=True)) if one and letter is None]
+    if lost:
+        first = f"row {lost[0] + 1}: {answers[lost[0]]!r:.80}"
+        say(f"note: {len(lost):,} gold answers are none of their row's options and cannot be graded by ({first})")
     return pl.DataFrame(
         {
             "question": question,
-            "gold": as_letters(answers, listed) if any(listed) else answers,
+            "gold": letters,
             "options": listed or [None] * frame.height,
         },
         schema={"question": pl.String, "gold": pl.String, "options": pl.List(pl.String)},
@@ -209,23 +216,67 @@ def _options(value: object, row: int) -> list[str] | None:
     return options
 
 
-def as_letters(golds: Sequence[str | None], options: Sequence[Sequence[str] | None]) -> list[str | None]:
-    """Gold answers of choices as letters, whether they were letters, the options' texts, or their numbers from 0."""
-    both = list(zip(golds, options, strict=True))
-    for letters_of in (_letter_of_text, _letters_of_numbers):
-        told = {(gold, tuple(shown)): letters_of(gold, shown) for gold, shown in both if gold is not None and shown}
-        if all(told.values()):
-            return [gold if gold is None or not shown else told[gold, tuple(shown)] for gold, shown in both]
-    return list(golds)
+def _labels(value: object) -> list[str]:
+    """What the options' own labels are, in their order; none where the column does not say it."""
+    held = value.get("label") if isinstance(value, Mapping) and "text" in value else None
+    listed = held.to_list() if isinstance(held, pl.Series) else held
+    return [(as_text(one) or "").strip() for one in listed] if isinstance(listed, list) else []
 
 
-def _letter_of_text(gold: str, shown: Sequence[str]) -> str | None:
-    return LETTERS[list(shown).index(gold)] if gold in shown else None
+def as_letters(
+    golds: Sequence[str | None], options: Sequence[Sequence[str] | None], labels: Sequence[Sequence[str]]
+) -> list[str | None]:
+    """Gold answers of choices as letters, whether they were letters, the options' own labels or texts, or their numbers
+    from 0 or 1; null for one that is none of these. What one reading makes of all of a table is what it means; where
+    none fits all, each is read by itself."""
+    asked = list(zip(golds, options, labels, strict=True))
+    of_choices = [(gold, shown, own) for gold, shown, own in asked if gold is not None and shown]
+    numbers = [int(gold) for gold, _, _ in of_choices if re.fullmatch(r"\d{1,3}", gold)]
+    most = max((len(shown) for _, shown, _ in of_choices), default=0)
+    by_number = partial(_letters_of_numbers, first=int(0 not in numbers and most in numbers))
+    readings = (_letter_of_label, _letter_of_text, by_number, _letters, _letter_of_like_text)
+    whole = next((read for read in readings if all(read(*one) for one in of_choices)), None)
+
+    def letters(gold: str | None, shown: Sequence[str] | None, own: Sequence[str]) -> str | None:
+        if gold is None or not shown:
+            return gold
+        return next((found for read in ([whole] if whole else readings) if (found := read(gold, shown, own))), None)
+
+    return [letters(*one) for one in asked]
 
 
-def _letters_of_numbers(gold: str, shown: Sequence[str]) -> str | None:
-    numbers = [int(number) for number in gold.split(", ")] if re.fullmatch(r"\d+(?:, \d+)*", gold) else []
-    return "".join(LETTERS[n] for n in numbers) if all(n < len(shown) for n in numbers) else None
+def _letter_of_label(gold: str, shown: Sequence[str], labels: Sequence[str]) -> str | None:
+    return LETTERS[labels.index(gold)] if gold in labels[: len(shown)] else None
+
+
+def _letter_of_text(gold: str, shown: Sequence[str], labels: Sequence[str]) -> str | None:
+    return LETTERS[shown.index(gold)] if gold in shown else None
+
+
+def _letters_of_numbers(gold: str, shown: Sequence[str], labels: Sequence[str], *, first: int) -> str | None:
+    numbers = (
+        [int(number) - first for number in gold.split(", ")] if re.fullmatch(r"\d{1,3}(?:, \d{1,3})*", gold) else []
+    )
+    return "".join(LETTERS[n] for n in numbers) if all(0 <= n < len(shown) for n in numbers) else None
+
+
+def _letters(gold: str, shown: Sequence[str], labels: Sequence[str]) -> str | None:
+    """As it stands, where it is letters of options, or one with its text: "B", "(b)", "A, C", "ACD", "B. Rome"."""
+    named = re.match(r"\(?([A-K])[).．:：、]\s*\S", gold) or re.fullmatch(
+        r"\W*([A-Ka-k]|[A-K]+(?:\W+(?:and\W+)?[A-K]+)*)\W*", gold
+    )
+    own = set(re.findall(r"[A-K]", named[1].upper())) if named else set()
+    return gold if own and own <= set(LETTERS[: len(shown)]) else None
+
+
+def _letter_of_like_text(gold: str, shown: Sequence[str], labels: Sequence[str]) -> str | None:
+    """The one option whose text is the same but for case, a full stop and dollar signs."""
+    alike = [at for at, text in enumerate(shown) if _plain(text) == _plain(gold)]
+    return LETTERS[alike[0]] if len(alike) == 1 else None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("$", "").casefold().split()).rstrip(".。")
 
 
 def _gold(value: object) -> str | None:
