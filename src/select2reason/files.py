@@ -28,8 +28,13 @@ _DIGESTED_BYTES = 8 << 20  # at once: between two pieces the digest may wait for
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Indented JSON, keys in the order given, in the place of what stood there."""
+    write_whole(path, json_bytes(value))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Bytes in the place of what stood there."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(json_bytes(value))
+    part.write_bytes(content)
     part.replace(path)
 
 

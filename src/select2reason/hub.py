@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 from select2reason.errors import PoolError, UsageError
-from select2reason.sources import SourceFile, kind_of, split_names
+from select2reason.progress import say
+from select2reason.sources import SourceFile, find_files, kind_of, split_names
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
@@ -25,6 +26,17 @@ def is_hub_id(pool: str) -> bool:
     """
     local = Path(pool).parent.exists() or kind_of(Path(pool)) is not None
     return bool(HUB_ID.fullmatch(pool)) and not local
+
+
+def files_of(
+    name: str, *, config: str | None = None, split: str | None = None, revision: str | None = None
+) -> list[SourceFile]:
+    """The data files of what a user names: a dataset on the Hub, which is fetched, or a file, a folder or a glob."""
+    if is_hub_id(name):
+        return fetch_dataset(name, config=config, split=split, revision=revision)
+    if config is not None or revision is not None:
+        say(f"--config and --revision are for the Hub: {name} is read as it is")
+    return find_files(name, split=split)
 
 
 def fetch_dataset(name: str, *, config: str | None, split: str | None, revision: str | None) -> list[SourceFile]:

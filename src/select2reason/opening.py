@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from select2reason import cache, hub, layouts, readers, sources
+from select2reason import cache, hub, layouts, readers
 from select2reason import pool as pools
 from select2reason.building import build
 from select2reason.errors import PoolError, UsageError
@@ -44,7 +44,8 @@ def open_pool(
 
         check_ray(settings.ray)
     root = cache.cache_root(settings.cache_dir, written=True)
-    files = _once([file for name in settings.pools for file in _files(name, settings)])
+    which = {"config": settings.config, "split": settings.split, "revision": settings.revision}
+    files = _once([file for name in settings.pools for file in hub.files_of(name, **which)])
     layout_of = _layouts(files, settings)
     for layout, label in {str(layout): label for label, layout in reversed(layout_of.items())}.items():
         say(f"layout: {layout}{f' in {label}' if len(set(layout_of.values())) > 1 else ''}")
@@ -89,14 +90,6 @@ def _refuse_changed(marks: Mapping[str, tuple[Path, tuple[int, int]]]) -> None:
 def _own_columns(files: Sequence[SourceFile], layout_of: Mapping[str, Layout]) -> list[str]:
     """The columns that the pool will carry; JSON files tell theirs only at their end."""
     return list(dict.fromkeys(name for f in files for name in layout_of[f.label].carried(readers.column_names(f))))
-
-
-def _files(name: str, settings: PoolSettings) -> list[SourceFile]:
-    if hub.is_hub_id(name):
-        return hub.fetch_dataset(name, config=settings.config, split=settings.split, revision=settings.revision)
-    if settings.config is not None or settings.revision is not None:
-        say(f"--config and --revision are for the Hub: {name} is read as it is")
-    return sources.find_files(name, split=settings.split)
 
 
 def _once(files: Sequence[SourceFile]) -> list[SourceFile]:

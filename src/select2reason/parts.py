@@ -55,10 +55,10 @@ def hidden(place: Path) -> Path:
     return place.with_name(f".{place.name}")
 
 
-def refuse_unwritable(out: Path) -> None:
-    """Before any work: raise OutputError where nothing can be put at `out`, as a user names it."""
+def refuse_unwritable(place: Path, out: Path) -> None:
+    """Before any work: raise OutputError where nothing can be put at a place, which its user calls `out`."""
     try:
-        with part_folder(hidden(out.expanduser().resolve())):
+        with part_folder(hidden(place)):
             pass
     except OSError as error:
         raise OutputError(f"cannot write to {out.parent} ({error.strerror}); choose another --out") from error

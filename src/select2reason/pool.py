@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from select2reason.canonical import OWN as OWN
 from select2reason.errors import PoolError, RunError
 from select2reason.frames import frame_of, joined, stacked, without
+from select2reason.readers import place_of
 from select2reason.text_shards import end_to_end, heights, pick, read, text_file
 
 if TYPE_CHECKING:
@@ -291,9 +292,9 @@ def _picked(
     return frame_of(pick(file, number, rows, columns).append_column("at", places))
 
 
-def told_of(aside: Mapping[str, object]) -> str:
-    """One of `Pool.quarantine`, in a line: where it stands, as an editor counts lines and a table rows, and why."""
-    place = f"line {aside['line']}" if "line" in aside else f"row {aside['source_row']}"
+def told_of(aside: Mapping[str, Any]) -> str:
+    """One of `Pool.quarantine`, in a line: where it stands and why."""
+    place = place_of(aside["source_row"], has_lines="line" in aside)
     return f"{aside['source_file']} {place}: {aside['reason']}"
 
 

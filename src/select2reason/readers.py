@@ -73,6 +73,11 @@ def column_names(source: SourceFile) -> list[str]:
             return list(_arrow_reader(mapped).schema.names)
 
 
+def place_of(row: int, *, has_lines: bool) -> str:
+    """Where a row stands, for people: its line as an editor counts, or its row from 0, as in `source_row`."""
+    return f"line {row + 1}" if has_lines else f"row {row}"
+
+
 def has_lines(source: SourceFile) -> bool:
     """Whether a row is a line of its file, so that its number can be told as a line's."""
     if source.kind != "jsonl":

@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 
 from select2reason.evaluation.comparison import PROBLEMS, Comparison, Paired, compare, read_other
-from select2reason.files import json_bytes, refuse_other_format
+from select2reason.files import json_bytes, refuse_other_format, write_whole
 from select2reason.recipe import BASE, Recipe
 
 FILES = ("report.md", "report.json")
@@ -48,7 +48,7 @@ def write_results(recipe: Recipe, out: Path) -> None:
     figures = json_bytes(told | {"variants": [asdict(one) for one in variants]})
     for name, content in zip(FILES, (page, figures), strict=True):
         if not (file := out / name).is_file() or file.read_bytes() != content:
-            file.write_bytes(content)
+            write_whole(file, content)
 
 
 def _variant(name: str, recipe: Recipe, out: Path) -> Variant:

@@ -80,10 +80,10 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> str:
 
 def _told(words: Sequence[str]) -> list[tuple[str, ...]]:
     """A command's words, each option with what is given to it."""
-    ends = [
+    starts = [
         at for at, word in enumerate(words) if at == 0 or word.startswith("--") or not words[at - 1].startswith("--")
     ]
-    return [tuple(words[start:end]) for start, end in pairwise([*ends, len(words)])]
+    return [tuple(words[start:end]) for start, end in pairwise([*starts, len(words)])]
 
 
 def _run_missing(recipe: Recipe, out: Path, done: dict[str, list[str]]) -> Run:

@@ -14,7 +14,7 @@ import polars as pl
 
 from select2reason import hub, layouts, readers, roles, sources
 from select2reason.canonical import canonical
-from select2reason.errors import OutputError, PoolError, UsageError
+from select2reason.errors import OutputError, PoolError, UsageError, in_a_line
 from select2reason.files import named
 from select2reason.frames import stacked, texts
 from select2reason.parts import hidden, part_file, refuse_unwritable
@@ -109,7 +109,8 @@ def _frames(
     names: Sequence[str], split: str | None, config: str | None, revision: str | None
 ) -> list[tuple[str, pl.DataFrame]]:
     """The label of each file, and its rows."""
-    return [(file.label, _frame(file)) for name in names for file in _files(name, split, config, revision)]
+    found = (hub.files_of(name, config=config, split=split, revision=revision) for name in names)
+    return [(file.label, _frame(file)) for files in found for file in files]
 
 
 def _one(files: Sequence[tuple[str, pl.DataFrame]], names: Sequence[str]) -> pl.DataFrame:
@@ -119,19 +120,9 @@ def _one(files: Sequence[tuple[str, pl.DataFrame]], names: Sequence[str]) -> pl.
     return frame
 
 
-def _files(name: str, split: str | None, config: str | None, revision: str | None) -> list[sources.SourceFile]:
-    if hub.is_hub_id(name):
-        return hub.fetch_dataset(name, config=config, split=split, revision=revision)
-    if config is not None or revision is not None:
-        say(f"--config and --revision are for the Hub: {name} is read as it is")
-    return sources.find_files(name, split=split)
-
-
 def _frame(file: sources.SourceFile) -> pl.DataFrame:
-    has_lines = readers.has_lines(file)
-
     def refuse(row: readers.BadRow) -> None:
-        place = f"line {row.source_row + 1}" if has_lines else f"row {row.source_row}"
+        place = readers.place_of(row.source_row, has_lines=readers.has_lines(file))
         raise PoolError(f"{file.label} {place} cannot be read ({row.reason}); mend it or leave it out")
 
     return stacked([batch.frame for batch in readers.read(file, on_bad=refuse)])
@@ -197,7 +188,15 @@ def check_file(out: Path, *, force: bool, reads: Sequence[str] = ()) -> None:
         raise OutputError(f"--out {out} is a file that is read; choose another --out")
     if not out.parent.is_dir():
         raise OutputError(f"there is no folder {out.parent}; make it, or choose another --out")
-    refuse_unwritable(out)
+    refuse_unwritable(out, out)
+
+
+def read_own(file: Path, *, fix: str) -> pl.DataFrame:
+    """A table that this program wrote. Raises UsageError, which names the file and the `fix`, where it is damaged."""
+    try:
+        return pl.read_parquet(file)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UsageError(f"{file} is damaged ({in_a_line(error)}); {fix}") from error
 
 
 def write_table(frame: pl.DataFrame, out: Path) -> None:

@@ -11,7 +11,10 @@ import typer
 
 from select2reason.cli import interrupts
 from select2reason.cli.app import app
-from select2reason.cli.options import MOST, OUT, AsJson, echo, print_json, print_paths, words
+from select2reason.cli.choosing import Choosing
+from select2reason.cli.groups import taken
+from select2reason.cli.model_options import Checking, Engine, Judging
+from select2reason.cli.options import MOST, OUT, AsJson, Machines, Reading, echo, print_json, print_paths, words
 from select2reason.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -91,19 +94,14 @@ def _file(recipe: str) -> Path:
 
 def _check(stage: Stage) -> None:
     """Whether its command takes these words, and knows what they name: they are parsed, and nothing is run."""
-    from typer.exceptions import TyperException
     from typer.main import get_command
 
     from select2reason.cli import whole_app
-    from select2reason.cli.groups import taken
-    from select2reason.cli.model_options import Engine
 
     name, *rest = stage.words
     command = get_command(whole_app()).commands[name]  # type: ignore[attr-defined]
-    try:
+    with _telling(stage):
         given = command.make_context(name, list(rest), resilient_parsing=False).params
-    except TyperException as error:
-        raise UsageError(f"{stage.name} cannot be run: {error.format_message()}") from error
     if name == "select":
         _check_selecting(stage, given)
     if name == "train":
@@ -117,16 +115,19 @@ def _check(stage: Stage) -> None:
 
 @contextmanager
 def _telling(stage: Stage) -> Iterator[None]:
+    """What is wrong with a command's words is told with its stage."""
+    from typer.exceptions import TyperException
+
     try:
         yield
-    except UsageError as error:
-        raise UsageError(f"{stage.name} cannot be run: {error}") from error
+    except (UsageError, TyperException) as error:
+        told = error.format_message() if isinstance(error, TyperException) else error
+        raise UsageError(f"{stage.name} cannot be run: {told}") from error
 
 
 def _check_training(stage: Stage, given: Mapping[str, Any]) -> None:
     """The same of a training; a model that is no Hub id is a folder."""
     from select2reason.cli.exporting import Extending
-    from select2reason.cli.groups import taken
     from select2reason.cli.training import Computing, Tuning
     from select2reason.hub import is_hub_id
 
@@ -139,10 +140,6 @@ def _check_training(stage: Stage, given: Mapping[str, Any]) -> None:
 
 def _check_selecting(stage: Stage, given: Mapping[str, Any]) -> None:
     """Whether what its options say can be, each by itself and together."""
-    from select2reason.cli.choosing import Choosing
-    from select2reason.cli.groups import taken
-    from select2reason.cli.model_options import Checking, Engine, Judging
-    from select2reason.cli.options import Machines, Reading
     from select2reason.difficulty import find_estimator
 
     checking, difficulty = taken(Checking, given), given["difficulty"]

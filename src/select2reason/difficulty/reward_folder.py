@@ -145,6 +145,6 @@ def whole_folder(out: Path, *, force: bool) -> Iterator[Path]:
             raise OutputError(f"{out} is no reward model; choose another --out")
 
     refuse()
-    refuse_unwritable(out)
+    refuse_unwritable(real, out)
     with folder_put_at(real, refuse) as part:
         yield part

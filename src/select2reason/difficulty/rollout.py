@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,11 @@ import polars as pl
 from select2reason.answering import Drawing, claim, draw_missing, folder_of_answers, same_draws, same_model
 from select2reason.backends import BackendSettings
 from select2reason.backends.base import Completion, Sampling
-from select2reason.errors import UsageError, in_a_line
+from select2reason.errors import UsageError
 from select2reason.grading import Grader, final_answer, verdicts
 from select2reason.progress import say, stage
 from select2reason.sampling import PAPER_SYSTEM, Asked, Samples, asked, distinct, holds_answers
-from select2reason.tables import Table, write_table
+from select2reason.tables import Table, read_own, write_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,11 +90,7 @@ def roll_out(
             drawn = draw_missing(engine, [Drawing("", distinct(questions), sampling, kept)])
             rates, most = _graded(chosen, questions, kept, sampling.n), kept.most
         write_table(rates, out / RATES)
-    outcome = _outcome(out, table, rates, drawn, sampling)
-    if most <= sampling.n:
-        return outcome
-    told = f"{out} holds up to {most} answers a question; these pass rates are of the first {sampling.n} of each"
-    return replace(outcome, notes=(*outcome.notes, f"{told}, and -n {most} takes them all in"))
+    return _outcome(out, table, rates, drawn, sampling, most=most)
 
 
 def _chosen(table: Table, sample: int | None, seed: int) -> pl.DataFrame:
@@ -171,7 +167,10 @@ def _rate(
     )
 
 
-def _outcome(out: Path, table: Table, rates: pl.DataFrame, drawn: int, sampling: Sampling) -> RolloutOutcome:
+def _outcome(
+    out: Path, table: Table, rates: pl.DataFrame, drawn: int, sampling: Sampling, *, most: int
+) -> RolloutOutcome:
+    """`most`: answers that are kept of one question, which may be more than are asked for."""
     asked = rates.unique("question")  # once, however many gold answers it has
     answers = asked.height * sampling.n
     mean = rates["pass_rate"].mean()
@@ -187,8 +186,14 @@ def _outcome(out: Path, table: Table, rates: pl.DataFrame, drawn: int, sampling:
         never_solved=unsolved,
         cut_off=cut,
         mean_pass_rate=float(mean) if isinstance(mean, float) else None,
-        notes=tuple(_notes(rates, answers, cut, unsolved, sampling.max_tokens)),
+        notes=(*_notes(rates, answers, cut, unsolved, sampling.max_tokens), *_more_kept(out, most, sampling.n)),
     )
+
+
+def _more_kept(out: Path, most: int, n: int) -> Iterator[str]:
+    if most > n:
+        told = f"{out} holds up to {most} answers a question; these pass rates are of the first {n} of each"
+        yield f"{told}, and -n {most} takes them all in"
 
 
 def _notes(rates: pl.DataFrame, answers: int, cut: int, unsolved: int, max_tokens: int) -> Iterator[str]:
@@ -210,15 +215,11 @@ def read_rates(folder: Path) -> pl.DataFrame:
     file = folder / RATES
     if not file.is_file():
         raise UsageError(f"no {RATES} in {folder}; give a folder that `select2reason rollout` wrote")
-    try:
-        rates = pl.read_parquet(file)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UsageError(
-            f"{file} is damaged ({in_a_line(error)}); run the same rollout again: its answers are kept"
-        ) from error
+    fix = "run the same rollout again: its answers are kept"
+    rates = read_own(file, fix=fix)
     if missing := [name for name in ("question", "difficulty", *_BESIDE) if name not in rates.columns]:
         told = f"{file} has no column {missing[0]}, so another version of select2reason wrote it"
-        raise UsageError(f"{told}; run the same rollout again: its answers are kept")
+        raise UsageError(f"{told}; {fix}")
     return rates
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from select2reason.errors import UsageError, in_a_line
+from select2reason.errors import UsageError
 from select2reason.evaluation.metrics import Difference, difference
 from select2reason.evaluation.scoring import PROBLEM_COLUMNS
+from select2reason.tables import read_own
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,16 +69,10 @@ def read_other(folder: Path, ours: Path) -> Other:
         raise UsageError(f"--against {folder}: that is this evaluation itself; give the folder of another one")
     if not file.is_file():
         raise UsageError(f"--against {folder}: no {PROBLEMS} there; give a folder that `select2reason evaluate` wrote")
-    try:
-        frame = pl.read_parquet(file)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UsageError(
-            f"--against {folder}: {PROBLEMS} is damaged ({in_a_line(error)}); make it anew with --from-samples"
-        ) from error
+    fix = "make it anew with --from-samples"
+    frame = read_own(file, fix=fix)
     if missing := set(PROBLEM_COLUMNS) - set(frame.columns):
-        raise UsageError(
-            f"--against {folder}: it has no {', '.join(sorted(missing))}; make it anew with --from-samples"
-        )
+        raise UsageError(f"--against {folder}: it has no {', '.join(sorted(missing))}; {fix}")
     return Other(folder, frame)
 
 

@@ -184,8 +184,9 @@ def _rows(
     answers = [
         next((one for one in map(_gold, values) if one is not None), None) for values in zip(*golds, strict=True)
     ]
-    labels: list[list[str]] = [[]] * frame.height if options is None else [_labels(value) for value in options]
-    letters = as_letters(answers, listed, labels) if any(listed) else answers
+    letters = answers
+    if options is not None and any(listed):
+        letters = as_letters(answers, listed, [_labels(value) for value in options])
     lost = [row for row, (one, letter) in enumerate(zip(answers, letters, strict=True)) if one and letter is None]
     if lost:
         first = f"row {lost[0] + 1}: {answers[lost[0]]!r:.80}"
@@ -204,8 +205,8 @@ def _options(value: object, row: int) -> list[str] | None:
     """The texts of the options, in the order of their letters; null where there are none."""
     if isinstance(value, Mapping):
         value = value["text"] if "text" in value else [value[one] for one in sorted(value) if value[one] is not None]
-    listed = value.to_list() if isinstance(value, pl.Series) else value
-    if not isinstance(listed, list) or not listed:
+    listed = _list(value)
+    if not listed:
         return None
     if len(listed) > len(LETTERS):
         raise PoolError(f"row {row + 1} has {len(listed)} options; at most {len(LETTERS)} can be told by letters")
@@ -219,8 +220,13 @@ def _options(value: object, row: int) -> list[str] | None:
 def _labels(value: object) -> list[str]:
     """What the options' own labels are, in their order; none where the column does not say it."""
     held = value.get("label") if isinstance(value, Mapping) and "text" in value else None
-    listed = held.to_list() if isinstance(held, pl.Series) else held
-    return [(as_text(one) or "").strip() for one in listed] if isinstance(listed, list) else []
+    return [(as_text(one) or "").strip() for one in _list(held)]
+
+
+def _list(value: object) -> list[object]:
+    """A list as it is or as a column of its own; empty for all else."""
+    listed = value.to_list() if isinstance(value, pl.Series) else value
+    return listed if isinstance(listed, list) else []
 
 
 def as_letters(

@@ -45,7 +45,7 @@ def check_out(out: Path, *, force: bool, kind: Kind, reads: Sequence[str] = ()) 
         held = next((name for name, place in named(reads) if real in (place, *place.parents)), None)
         if held is not None:
             raise OutputError(f"{out} would be replaced, and holds {held}, which is to be read; choose another --out")
-    refuse_unwritable(out)
+    refuse_unwritable(real, out)
 
 
 def _real(out: Path) -> Path:
