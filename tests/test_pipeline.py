@@ -272,6 +272,22 @@ def test_analyze_writes_the_study(pool: Path, tmp_path: Path) -> None:
     assert "selected" not in pl.read_parquet(tmp_path / "out" / "scores.parquet").columns
 
 
+def test_what_a_strategy_does_not_go_by_is_told(pool: Path, tmp_path: Path) -> None:
+    """By a comparison nothing is: it has every strategy in it."""
+    longest = replace(SAFE, strategy="longest", weight=0.5, seed=3)
+
+    def told(out: Path) -> list[str]:
+        return [note for note in json.loads((out / "manifest.json").read_text())["notes"] if note.startswith("--")]
+
+    run(pool, tmp_path / "out", longest)
+    assert told(tmp_path / "out") == [
+        "--weight is used by the strategy joint alone, not by longest",
+        "--seed is used by the strategies random and diverse, not by longest",
+    ]
+    pipeline.compare(PoolSettings(pools=(str(pool),)), ScoreSettings(), longest, tmp_path / "compared")
+    assert told(tmp_path / "compared") == []
+
+
 def test_compare_writes_what_select_would_take(pool: Path, tmp_path: Path) -> None:
     scores, settings = ScoreSettings(difficulty="column:pass_rate"), PoolSettings(pools=(str(pool),))
     compared = pipeline.compare(settings, scores, SAFE, tmp_path / "out")

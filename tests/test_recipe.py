@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -204,6 +205,21 @@ def test_the_small_recipe_runs_from_end_to_end_and_then_does_nothing(tmp_path: P
     page = (out / "report.md").read_text()
     assert "Other words." in page
     assert "## Against random" in page
+    assert "the difference is of the models" not in page
+    changed.write_text(
+        changed.read_text()
+        + '\n[variants.other]\nselect.strategy = "random"\nselect.seed = 3\ntrain.model = "{out}/other"\n'
+    )
+    shutil.copytree(out / "made" / "model", out / "other")
+    assert run(out, recipe=str(changed)).returncode == 0
+    of_both = f"other was tuned from {out}/other, and random was tuned from {out}/made/model"
+    assert of_both in (out / "report.md").read_text()
+    problems = out / "evaluate" / "other" / "problems.parquet"
+    problems.write_bytes(problems.read_bytes()[:100])
+    assert f"{problems} is damaged" in run(out, recipe=str(changed)).stderr
+    (out / "train" / "joint" / "manifest.json").write_text("{")
+    damaged = run(out, recipe=str(changed))
+    assert (damaged.returncode, "joint/manifest.json is damaged" in damaged.stderr) == (2, True)
 
 
 def test_a_first_stage_that_fails_leaves_the_folder_usable(tmp_path: Path) -> None:

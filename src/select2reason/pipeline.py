@@ -178,7 +178,10 @@ def _outcome(
             for name, side in {"pool": tokens, "eligible": eligible, "selected": chosen}.items()
         },
         counts=_counts(table),
-        notes=(*scored.notes, *_notes(table, selection), *(_no_categories(ranked) if diverse else ())),
+        notes=(
+            *(*scored.notes, *_unused(selection), *_notes(table, selection)),
+            *(_no_categories(ranked) if diverse else ()),
+        ),
     )
 
 
@@ -188,9 +191,15 @@ def _counts(table: pl.DataFrame) -> dict[str, int]:
     return {reason: found[reason] for reason in OUTCOMES if reason in found}
 
 
-def _notes(table: pl.DataFrame, selection: Selection) -> Iterator[str]:
+def _unused(selection: Selection) -> Iterator[str]:
+    """What was given, and the strategy does not go by."""
     if selection.strategy != "joint" and selection.params["weight"] != BEST_WEIGHT:
         yield f"--weight is used by the strategy joint alone, not by {selection.strategy}"
+    if selection.strategy not in ("random", "diverse") and selection.params["seed"]:
+        yield f"--seed is used by the strategies random and diverse, not by {selection.strategy}"
+
+
+def _notes(table: pl.DataFrame, selection: Selection) -> Iterator[str]:
     if selection.asked is not None and len(selection.rows) < selection.asked:
         yield f"{selection.asked:,} rows were asked for, {len(selection.rows):,} could be taken"
     if missing := table["difficulty"].null_count():

@@ -42,13 +42,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """`stages` in the order that they run; `against` is a variant or BASE, None: nothing is compared."""
+    """`stages` in the order that they run; `against` is a variant or BASE, None: nothing is compared; `models` are
+    those that training begins from, by variant and BASE, as they are named."""
 
     name: str
     about: str
     variants: tuple[str, ...]
     against: str | None
     base: bool
+    models: Mapping[str, str]
     stages: tuple[Stage, ...]
 
 
@@ -73,12 +75,14 @@ def read_recipe(file: Path, out: Path) -> Recipe:
     if "evaluate" in text and "train" not in text:
         raise UsageError(f"{file}: [evaluate] needs a [train], whose model it asks")
     base = bool(evaluate.get("base")) or against == BASE
+    of_all = {name: _merged(text, own, "train").get("model", "") for name, own in {BASE: {}, **variants}.items()}
     return Recipe(
         name=str(text.get("name", file.stem)),
         about=str(text.get("about", "")),
         variants=tuple(variants),
         against=against,
         base=base,
+        models={name: _filled(model, out) for name, model in of_all.items()},
         stages=tuple(_stages(text, variants, out, base=base)),
     )
 

@@ -13,9 +13,11 @@ from typing import Any
 import orjson
 import polars as pl
 
+from select2reason.errors import UsageError, in_a_line
 from select2reason.evaluation.comparison import PROBLEMS, Comparison, Paired, compare, read_other
 from select2reason.files import json_bytes, refuse_other_format, write_whole
 from select2reason.recipe import BASE, Recipe
+from select2reason.tables import read_own
 
 FILES = ("report.md", "report.json")
 _NONE = "–"
@@ -75,7 +77,8 @@ def _variant(name: str, recipe: Recipe, out: Path) -> Variant:
 
 def _compared(out: Path, name: str, against: str) -> Comparison:
     ours = out / "evaluate" / name
-    return compare(pl.read_parquet(ours / PROBLEMS), read_other(out / "evaluate" / against, ours))
+    problems = read_own(ours / PROBLEMS, fix="make it anew with evaluate --from-samples")
+    return compare(problems, read_other(out / "evaluate" / against, ours))
 
 
 def _tokens(selection: Path) -> int | None:
@@ -86,9 +89,14 @@ def _tokens(selection: Path) -> int | None:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    held: dict[str, Any] = orjson.loads(file.read_bytes()) if file.is_file() else {}
-    if "format" in held:
-        refuse_other_format(file, held, 1, "choose another --out")
+    if not file.is_file():
+        return {}
+    try:
+        held: dict[str, Any] = orjson.loads(file.read_bytes())
+        if "format" in held:
+            refuse_other_format(file, held, 1, "choose another --out")
+    except (orjson.JSONDecodeError, TypeError) as error:
+        raise UsageError(f"{file} is damaged ({in_a_line(error)}); remove its folder and run again") from error
     return held
 
 
@@ -123,7 +131,16 @@ def _page(recipe: Recipe, variants: Sequence[Variant]) -> Iterator[str]:
         yield ""
         yield "Where an interval holds 0, these problems do not tell the two apart."
         for one in compared:
-            yield from (f"\n{one.name}: {note}" for note in (one.against.notes if one.against else ()))
+            yield from (f"\n{note}" for note in _notes(one, recipe))
+
+
+def _notes(one: Variant, recipe: Recipe) -> Iterator[str]:
+    """What was not alike."""
+    sides = one.name, str(recipe.against)
+    if len({recipe.models[name] for name in sides}) > 1:
+        ours, theirs = (f"{name} {'is' if name == BASE else 'was tuned from'} {recipe.models[name]}" for name in sides)
+        yield f"{ours}, and {theirs}: the difference is of the models, too"
+    yield from (f"{one.name}: {note}" for note in (one.against.notes if one.against else ()))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

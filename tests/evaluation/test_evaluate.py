@@ -285,6 +285,9 @@ def test_the_command(data: Path, tmp_path: Path) -> None:
         ):
             failed = CliRunner().invoke(whole_app(), [*command, *wrong, "--out", str(tmp_path / "out")])
             assert isinstance(failed.exception, UsageError) and what in str(failed.exception)
+        own = ["evaluate", "--benchmarks", str(data / "math500.jsonl"), *command[3:]]
+        failed = CliRunner().invoke(whole_app(), [*own, "--out", str(tmp_path / "own")])
+        assert "is a table of your own: leave --data out" in str(failed.exception)
     again = ["evaluate", "--from-samples", str(tmp_path / "out"), "--out", str(tmp_path / "again"), "--json"]
     told = CliRunner().invoke(whole_app(), again)
     assert orjson.loads(told.stdout)["benchmarks"][0]["pass_at_1"]["value"] == 0.5

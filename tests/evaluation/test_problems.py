@@ -170,10 +170,10 @@ def test_labels_of_options_say_which_is_meant(write_rows: WriteRows) -> None:
 
 def test_what_cannot_be_a_problem_is_refused(write_rows: WriteRows) -> None:
     table = write_rows([{"question": "q", "options": list("abcdefghijkl"), "answer": "A"}], "many.jsonl")
-    with pytest.raises(PoolError, match="row 1 has 12 options; at most 11"):
+    with pytest.raises(PoolError, match="row 0 has 12 options; at most 11"):
         read_problems(str(table))
     table = write_rows([{"question": "q", "answer": "A"}, {"question": " ", "answer": "A"}], "blank.jsonl")
-    with pytest.raises(PoolError, match="row 2 asks nothing"):
+    with pytest.raises(PoolError, match="row 1 asks nothing"):
         read_problems(str(table))
     with pytest.raises(UsageError, match="--columns is for tables of your own"):
         read_problems("aime24", columns={"gold": "answer"})

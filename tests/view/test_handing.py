@@ -97,6 +97,25 @@ def test_any_path_and_any_value_stands_in_a_recipe_as_it_is(pools: list[str], va
     assert tomllib.loads(text)["select"] == {"pool": absolute, "columns": value, "weight": 0.5}
 
 
+def test_what_options_name_here_is_found_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rates").mkdir()
+    (tmp_path / "own").mkdir()
+    given = {"difficulty": "rollout:rates", "benchmark_files": "a.jsonl,o/hub", "tokenizer": "own", "layout": "own"}
+    text = Recorded(("p.jsonl",), given, 1).recipe(Asked(weight=0.5))
+    assert tomllib.loads(text)["select"] == {
+        "pool": [str(tmp_path / "p.jsonl")],
+        "difficulty": f"rollout:{tmp_path}/rates",
+        "benchmark_files": f"{tmp_path}/a.jsonl,o/hub",
+        "tokenizer": f"{tmp_path}/own",
+        "layout": "own",
+        "weight": 0.5,
+    }
+    text = Recorded(("p.jsonl",), {"difficulty": "column:rates", "tokenizer": "builtin"}, 1).recipe(Asked(weight=0.5))
+    assert (read := tomllib.loads(text)["select"])["difficulty"] == "column:rates"
+    assert read["tokenizer"] == "builtin"
+
+
 def test_the_recipe_can_be_run(tmp_path: Path) -> None:
     file = tmp_path / "choice.toml"
     file.write_text(_recorded({"command": COMMAND, "selected": 12}, None).recipe(Asked(weight=0.5)))

@@ -76,6 +76,7 @@ def evaluate(
     """Put benchmarks to a model: pass@1 and maj@n with standard errors, every sample kept."""
     from select2reason.evaluation import Overrides, read_problems, regrade
     from select2reason.evaluation import evaluate as run
+    from select2reason.evaluation.problems import known
     from select2reason.evaluation.results import FILES, render
     from select2reason.layouts import parse_columns
 
@@ -94,6 +95,8 @@ def evaluate(
         settings = engine.settings()
         roles = parse_columns(columns) if columns is not None else {}
         found = [read_problems(name, data=data, columns=roles, limit=limit) for name in names]
+        if data is not None and not any(map(known, names)):
+            raise UsageError(f"--data is where benchmarks are; {names[0]} is a table of your own: leave --data out")
         overrides = Overrides(**drawing.given(), seed=drawing.seed)  # type: ignore[arg-type]
         done = run(found, out, engine=settings, overrides=overrides, system=drawing.system_text, against=against)
     if as_json:

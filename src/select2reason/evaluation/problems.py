@@ -189,7 +189,7 @@ def _rows(
         letters = as_letters(answers, listed, [_labels(value) for value in options])
     lost = [row for row, (one, letter) in enumerate(zip(answers, letters, strict=True)) if one and letter is None]
     if lost:
-        first = f"row {lost[0] + 1}: {answers[lost[0]]!r:.80}"
+        first = f"row {lost[0]}: {answers[lost[0]]!r:.80}"
         say(f"note: {len(lost):,} gold answers are none of their row's options and cannot be graded by ({first})")
     return pl.DataFrame(
         {
@@ -209,7 +209,7 @@ def _options(value: object, row: int) -> list[str] | None:
     if not listed:
         return None
     if len(listed) > len(LETTERS):
-        raise PoolError(f"row {row + 1} has {len(listed)} options; at most {len(LETTERS)} can be told by letters")
+        raise PoolError(f"row {row} has {len(listed)} options; at most {len(LETTERS)} can be told by letters")
     options = [(as_text(one) or "").strip() for one in listed]
     labelled = [re.match(rf"\(?{letter}[).．:：、]\s*", text) for letter, text in zip(LETTERS, options, strict=False)]
     if all(labelled):
@@ -306,7 +306,7 @@ def _is_object(text: str) -> bool:
 def _problems(form: Form, rows: pl.DataFrame, limit: int | None) -> Iterator[Problem]:
     for row, (question, gold, options) in enumerate(rows.head(limit or rows.height).iter_rows()):
         if not (question or "").strip():
-            raise PoolError(f"row {row + 1} asks nothing; mend it, or leave it out")
+            raise PoolError(f"row {row} asks nothing; mend it, or leave it out")
         asked = _asked(question.strip(), options or [], form)
         yield Problem(row, key_of(asked, gold), asked, gold, tuple(options or ()))
 

@@ -21,6 +21,7 @@ from select2reason.view.explored import Asked
 
 _CHOSEN_HERE = ("strategy", "weight", "seed", "out", "force", "json")
 _KEY = "OPENAI_API_KEY"  # which server a recorded command asks is said by a file: it is not sent there from here
+_PLACES = ("tokenizer", "model", "cache_dir", "ray_storage")  # options that can name something here
 _SIZES = ("fraction", "rows", "token_budget")
 Options = Mapping[str, object]
 
@@ -62,8 +63,9 @@ class Recorded:
 
     def recipe(self, asked: Asked) -> str:
         """A recipe with a [select] alone, to which [train] and [evaluate] can be added."""
-        options = {"pool": [_from_anywhere(pool) for pool in self._pools()], **self.with_choice(asked)}
-        lines = [f"{name} = {_toml(value)}" for name, value in options.items()]
+        options = {name: _placed(name, value) for name, value in self.with_choice(asked).items()}
+        pools = [_from_anywhere(pool) for pool in self._pools()]
+        lines = [f"{name} = {_toml(value)}" for name, value in {"pool": pools, **options}.items()]
         about = "# A choice made in the explorer. Add [train] and [evaluate] as the program's own recipes have them.\n"
         return about + "\n".join(["", "[select]", *lines, ""])
 
@@ -76,6 +78,17 @@ class Recorded:
 def _from_anywhere(pool: str) -> str:
     """A pool's name that leads to it from every folder: a recipe is taken elsewhere."""
     return pool if is_hub_id(pool) or not Path(pool).parent.exists() else str(Path(pool).absolute())
+
+
+def _placed(name: str, value: object) -> object:
+    """An option's value, a path in it leading there from every folder."""
+    if name == "benchmark_files":
+        return ",".join(map(_from_anywhere, str(value).split(",")))
+    if name == "difficulty" and str(value).startswith(("reward:", "rollout:")):
+        kind, _, folder = str(value).partition(":")
+        return f"{kind}:{_from_anywhere(folder)}"
+    here = name in _PLACES and Path(str(value)).exists()  # else it names one that comes with the program, or the Hub's
+    return str(Path(str(value)).absolute()) if here else value
 
 
 def _toml(value: object) -> str:
