@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from select2reason.comparing import WEIGHTS, Comparison, Flagged, Overlap, compare_choices
 from select2reason.cost import gpu_hours
+from select2reason.errors import UsageError
 from select2reason.reasons import ELIGIBLE
 from select2reason.selection import STRATEGIES, Candidates, Ranked, rank
 
@@ -196,3 +197,8 @@ def test_a_comparison_is_plain_data() -> None:
     plain = asdict(compare(SEVEN, LOOPS, rows=2))
     assert plain["choices"][0]["overlap"]["joint"] == {"n": 2, "jaccard": 1}
     assert len(plain["sweep"]["points"]) == len(plain["sweep"]["weights"]) * len(plain["sweep"]["sizes"])
+
+
+def test_a_strategy_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="there is no strategy 'nope'; it can be joint"):
+        compare(SEVEN, LOOPS, rows=2).choice("nope")

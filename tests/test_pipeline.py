@@ -244,6 +244,20 @@ def test_what_is_no_finite_number_is_no_difficulty(write_rows: WriteRows, tmp_pa
     assert "4 rows have no difficulty; they rank last in difficulty" in outcome.notes
 
 
+@pytest.mark.parametrize("step", [1, 1e285])
+def test_a_difficulty_of_any_size_is_drawn(step: float, write_rows: WriteRows, tmp_path: Path) -> None:
+    """Numbers so close that they are one as floats, or so far apart that their distance is hardly one."""
+    rows = [question_row(n, pass_rate=10**18 + n if step == 1 else (n - 4) * step * 1e14) for n in range(9)]
+    pool = write_rows([*rows, question_row(9, pass_rate=1.7e308)])
+    table = run(pool, tmp_path / "out", replace(SAFE, strategy="hardest"))
+    assert table["difficulty"].null_count() == 1  # a number that stands for none
+    pipeline.compare(
+        PoolSettings((str(pool),)), ScoreSettings(difficulty="column:pass_rate"), SAFE, tmp_path / "compared"
+    )
+    for out in ("out", "compared"):
+        assert "nan" not in (tmp_path / out / "report.html").read_text().partition("<svg")[2].partition("</svg>")[0]
+
+
 def test_the_built_in_difficulty_orders_easy_before_hard(write_rows: WriteRows, tmp_path: Path) -> None:
     hard = "Find the number of functions f from the integers to the integers with f(f(n)) = n + 2025 for all n."
     rows = [question_row(1, problem="What is 2 plus 3?"), question_row(2, problem=hard)]

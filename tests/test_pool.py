@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from select2reason import building, pool
-from select2reason.errors import PoolError, RunError
+from select2reason.errors import PoolError, RunError, UsageError
 from select2reason.pool import TEXT, Pool, refuse_too_bad
 from select2reason.text_shards import TextWriter, text_file
 from tests.reading import content, pool_of, texts
@@ -255,3 +255,20 @@ def test_an_empty_pool_can_be_asked(tmp_path: Path) -> None:
         assert chunks == []
     with pytest.raises(PoolError, match=r"^the pool holds no example; give a file with rows"):
         refuse_too_bad(empty, 1.0)
+
+
+def test_what_a_pool_does_not_hold_is_refused_and_is_no_damage(write_rows: WriteRows) -> None:
+    made = pool_of(write_rows(rows_of(5)))
+    for rows in ([5], [-1], [10**6]):
+        with pytest.raises(UsageError, match=rf"the pool has 5 rows, counted from 0; there is no {rows[0]:,}"):
+            made.few(np.array(rows), ["question"])
+        with pytest.raises(UsageError, match="there is no"):
+            made.narrow(["source"], rows=np.array(rows))
+    with pytest.raises(UsageError, match="qestion is no column of text; there are question, head"):
+        made.few(np.array([0], np.uint32), ["qestion"])
+    with pytest.raises(UsageError, match="the pool has 1 shards, counted from 0; there is no 1"):
+        next(made.batches(["question"], shard=1))
+    with pytest.raises(UsageError, match=r"give \['bob'\]"):
+        made.asking("bob")
+    assert made.asking([]).tolist() == [True] * 5
+    assert Pool.open(str(made.root), made.labels) == made  # type: ignore[arg-type]

@@ -115,3 +115,9 @@ def test_the_joint_order_is_the_stable_sort_of_exact_sums(halves: list[tuple[int
 def test_sums_too_large_to_carry_their_place_are_ordered_as_well() -> None:
     last = floats(2**32, 2**31, 2**31, 1)
     assert joint_order(last, last, weight=0.123456789).tolist() == [3, 1, 2, 0]
+
+
+def test_arrays_of_unlike_shapes_are_refused() -> None:
+    for lengths in ([1.0], [1.0, 2.0], [[1.0, 2.0, 3.0]]):
+        with pytest.raises(UsageError, match="arrays of one dimension, a value for each row"):
+            joint_rank(np.array([0.1, 0.5, 0.3]), np.array(lengths))

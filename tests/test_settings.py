@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 
 from select2reason.errors import UsageError
-from select2reason.settings import PoolSettings, SelectSettings
+from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,18 @@ from select2reason.settings import PoolSettings, SelectSettings
         ({"rows": 2.5}, "rows must be a whole number, not 2.5"),
         ({"per_question": 1.5}, "per_question must be a whole number"),
         ({"weight": "0.5"}, "weight must be a number, not '0.5'"),
+        ({"weight": None}, "weight must be a number, not None"),
+        ({"weight": True}, "weight must be a number, not True"),
+        ({"weight": 3}, "weight must be between 0 and 1"),
+        ({"weight": float("nan")}, "weight must be between 0 and 1"),
+        ({"fraction": 2}, "fraction must be above 0 and at most 1"),
+        ({"fraction": 0.1, "rows": 3}, "give one of fraction, rows and token_budget"),
+        ({"rows": 0}, "rows must be at least 1"),
+        ({"rows": True}, "rows must be a whole number, not True"),
+        ({"per_question": -1}, "per_question must be a whole number from 0"),
+        ({"cutoff_len": -1}, "cutoff_len must be a whole number from 0"),
+        ({"strategy": "random", "seed": None}, "seed must be a whole number, not None"),
+        ({"seed": 2**70}, "seed must be a whole number from 0 to"),
     ],
 )
 def test_settings_are_checked_like_options(wrong: Mapping[str, Any], words: str) -> None:
@@ -33,3 +46,43 @@ def test_settings_are_checked_like_options(wrong: Mapping[str, Any], words: str)
 def test_a_pool_is_named() -> None:
     with pytest.raises(UsageError, match="no pool is named"):
         PoolSettings(())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"carry": None}, "give a name, or several; got None"),
+        ({"columns": "question=problem"}, "columns maps roles to columns"),
+        ({"max_bad_fraction": -1}, "max_bad_fraction must be between 0 and 1"),
+        ({"max_bad_fraction": float("nan")}, "max_bad_fraction must be between 0 and 1"),
+    ],
+)
+def test_how_a_pool_is_read_is_checked(wrong: Mapping[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        PoolSettings(("p",), **wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"contamination": "off"}, "contamination must be True, False or None, not 'off'"),
+        ({"difficulty": None}, "difficulty must be a name, not None"),
+        ({"tokenizer": 3}, "tokenizer must be a name, not 3"),
+    ],
+)
+def test_how_a_pool_is_scored_is_checked(wrong: Mapping[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        ScoreSettings(**wrong)
+
+
+def test_one_name_alone_is_no_letters() -> None:
+    assert PoolSettings(("p",), carry="uuid").carry == ("uuid",)  # type: ignore[arg-type]
+    assert PoolSettings(("p",), carry=["a", "b"]).carry == ("a", "b")  # type: ignore[arg-type]
+    assert ScoreSettings(benchmark_files="own.jsonl").benchmark_files == ("own.jsonl",)  # type: ignore[arg-type]
+
+
+def test_settings_that_mean_the_same_are_the_same() -> None:
+    kept = {SelectSettings(keep=keep) for keep in (("looping", "cut_off"), ("cut_off", "looping"))}
+    assert len(kept) == 1
+    assert SelectSettings(keep={"cut_off", "looping"}) in kept  # type: ignore[arg-type]
+    assert type(SelectSettings(weight=np.float32(0.25)).weight) is float  # type: ignore[arg-type]

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from select2reason.backends import BackendSettings
     from select2reason.comparing import Comparison
-    from select2reason.evaluation import evaluate
+    from select2reason.evaluation import evaluate, read_problems
     from select2reason.grading import Grader, final_answer
+    from select2reason.opening import open_pool
     from select2reason.pipeline import SelectOutcome, analyze, compare, select
     from select2reason.pool import Pool
     from select2reason.ranking import joint_rank
-    from select2reason.selection import Candidates, Selection
+    from select2reason.selection import Candidates, Selection, rank
     from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
     from select2reason.training import TrainSettings, train
 
 __all__ = [
+    "BackendSettings",
     "Candidates",
     "Comparison",
     "Grader",
@@ -36,10 +39,14 @@ __all__ = [
     "evaluate",
     "final_answer",
     "joint_rank",
+    "open_pool",
+    "rank",
+    "read_problems",
     "select",
     "train",
 ]
 _HOME = {
+    "BackendSettings": "backends",
     "Candidates": "selection",
     "Comparison": "comparing",
     "Grader": "grading",
@@ -54,6 +61,9 @@ _HOME = {
     "evaluate": "evaluation",
     "final_answer": "grading",
     "joint_rank": "ranking",
+    "open_pool": "opening",
+    "rank": "selection",
+    "read_problems": "evaluation",
     "TrainSettings": "training",
     "select": "pipeline",
     "train": "training",

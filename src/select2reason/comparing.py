@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from select2reason.cost import gpu_hours
+from select2reason.errors import UsageError
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.reasons import ROW_RULES
 from select2reason.selection import STRATEGIES, Ranked, Selection, Strategy, rows_of_fraction
@@ -115,8 +116,11 @@ class Comparison:
     sweep: Sweep
 
     def choice(self, strategy: str) -> Choice:
-        """That of one strategy."""
-        return next(choice for choice in self.choices if choice.strategy == strategy)
+        """That of one strategy. Raises UsageError where there is none of this name."""
+        found = {choice.strategy: choice for choice in self.choices}
+        if strategy not in found:
+            raise UsageError(f"there is no strategy {strategy!r}; it can be {', '.join(found)}")
+        return found[strategy]
 
 
 def compare_choices(ranked: Ranked, selection: Selection, table: pl.DataFrame, *, cutoff_tokens: int) -> Comparison:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from types import NoneType
 
+import numpy as np
 import orjson
 import polars as pl
 import pyarrow as pa
@@ -20,7 +21,9 @@ import pyarrow as pa
 WHITE = "".join(chr(c) for c in range(0x3001) if chr(c).isspace())  # what str.strip trims, for Polars too
 _NOT_WHITE = f"[^{re.escape(WHITE)}]"
 _MOST_LEVELS = 16  # of nesting that stays typed: Polars took 16 s for one value nested 500 deep, and crashed at 1,000
+_SHOWN = 16  # values of a column that comes late
 FEWEST_ROWS = 2  # of a frame with long texts: of a row alone Polars makes scalars, and copied 200 MB up to four times
+LARGEST = 1e300  # a number beyond it stands for none, as infinity does: sums and differences of such are no floats
 _EXACT_FLOAT = 2**53  # whole numbers beyond it are not all a float
 _NOT_STORED = (
     pa.types.is_union,
@@ -141,6 +144,26 @@ def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     unlike = {name for name, parts in columns.items() if not _agree(parts)}
     alike = [_worded_in(frame, unlike) for frame in frames] if unlike else frames
     return pl.concat(alike, how="diagonal_relaxed") if alike else pl.DataFrame()
+
+
+def telling(frames: Sequence[pl.DataFrame], rows: int) -> pl.DataFrame:
+    """The first rows of a table that comes in pieces and, for a column that is null in all of these, the first ones
+    where it is not. Types are those of the first rows: an odd value further on changes none."""
+    heights = np.cumsum([len(frame) for frame in frames])
+    head = stacked(frames[: int(np.searchsorted(heights, rows)) + 1]).head(rows)
+    whole = stacked(frames)
+    known = {name for name in head.columns if head[name].null_count() < head.height}
+    late = {row for name in whole.columns if name not in known for row in _first_known(whole[name])}
+    if not late:
+        return head
+    shown = whole[[*range(head.height), *sorted(late)]]
+    kept = {name: head[name] for name in known if shown.schema[name] != head.schema[name]}
+    nulls = {name: pl.repeat(None, len(late), dtype=column.dtype, eager=True) for name, column in kept.items()}
+    return shown.with_columns([column.append(nulls[name]) for name, column in kept.items()])
+
+
+def _first_known(column: pl.Series) -> list[int]:
+    return column.is_not_null().arg_true().head(_SHOWN).to_list()
 
 
 def _worded_in(frame: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from select2reason import cache, hub, layouts, readers
+from select2reason import cache, hub, layouts, readers, roles
 from select2reason import pool as pools
 from select2reason.building import build
 from select2reason.errors import PoolError, UsageError
 from select2reason.layouts import Layout
 from select2reason.pool import Pool
 from select2reason.progress import say, stage
+from select2reason.readers import BadRow
 from select2reason.scoring import ScorerSpec, Scoring
 from select2reason.settings import PoolSettings
 from select2reason.sources import SourceFile
@@ -28,6 +29,8 @@ class Opened:
     sources: list[dict[str, object]]
     meanwhile: frozenset[str]
     """The scorers that ran while it was built."""
+    notes: tuple[str, ...] = ()
+    """What its user should know of how it was read."""
 
 
 def open_pool(
@@ -46,7 +49,8 @@ def open_pool(
     root = cache.cache_root(settings.cache_dir, written=True)
     which = {"config": settings.config, "split": settings.split, "revision": settings.revision}
     files = _once([file for name in settings.pools for file in hub.files_of(name, **which)])
-    layout_of = _layouts(files, settings)
+    seen: set[str] = set()
+    layout_of = _layouts(files, settings, seen)
     for layout, label in {str(layout): label for label, layout in reversed(layout_of.items())}.items():
         say(f"layout: {layout}{f' in {label}' if len(set(layout_of.values())) > 1 else ''}")
     if check and all(file.kind != "jsonl" for file in files):
@@ -66,7 +70,18 @@ def open_pool(
         {"path": file.label, "sha256": sha, **asdict(part)}
         for file, sha, part in zip(files, digests, pool.parts, strict=True)
     ]
-    return Opened(pool, described, frozenset(spec.name for spec in light))
+    notes = tuple(_late(pool, layout_of.values(), seen))
+    return Opened(pool, described, frozenset(spec.name for spec in light), notes)
+
+
+def _late(pool: Pool, found: Collection[Layout], seen: Collection[str]) -> Iterator[str]:
+    """Columns that would have played a role, had they been seen when the layout was told: JSON shows them late."""
+    own = pool.own_columns()
+    for role, names in roles.BESIDE.items():
+        late = [name for name in names.split() if name in own and name not in seen]
+        if late and not all(getattr(layout, role) for layout in found):
+            fix = f"to have it read as {role}: --columns {role}={late[0]}"
+            yield f"the column {late[0]} comes late in the pool, and says nothing here; {fix}"
 
 
 def _wake(specs: Sequence[ScorerSpec]) -> None:
@@ -103,23 +118,37 @@ def _once(files: Sequence[SourceFile]) -> list[SourceFile]:
     return [file for file, place in zip(files, places, strict=True) if first[place] is file]
 
 
-def _layouts(files: Sequence[SourceFile], settings: PoolSettings) -> dict[str, Layout]:
-    """Each file's layout, by label; a file without a readable row is read like the first that has one."""
-    found = {file.label: layout for file in files if (layout := _layout(file, settings))}
+def _layouts(files: Sequence[SourceFile], settings: PoolSettings, seen: set[str]) -> dict[str, Layout]:
+    """Each file's layout, by label; a file without a readable row is read like the first that has one. The columns that
+    were looked at are added to `seen`."""
+    found: dict[str, Layout] = {}
+    for file in files:
+        sample = readers.probe(file, having=settings.columns.values())
+        if sample.height:
+            found[file.label] = layouts.detect(
+                sample, layout=settings.layout, columns=settings.columns, where=file.label
+            )
+            seen.update(sample.columns)
     if not found:
-        raise UsageError(
-            f"{files[0].label} has no readable row; give JSONL, JSON, Parquet or Arrow with one object a row"
-        )
-    return {file.label: found.get(file.label, next(iter(found.values()))) for file in files}
+        raise UsageError(f"{files[0].label} has no readable row{_why(files[0])}")
+    wide = frozenset[str]().union(*(layout.wide for layout in found.values()))
+    wanted = frozenset(settings.carry if isinstance(settings.carry, tuple) else ())
+    left = sorted(wide - wanted)
+    if left and settings.carry == "all":
+        say(f"not carried, for they are long texts: {', '.join(left)}; --carry COLUMN,... takes those that it names")
+    alike = {label: replace(one, wide=wide - wanted - one.used) for label, one in found.items()}
+    return {file.label: alike.get(file.label, next(iter(alike.values()))) for file in files}
 
 
-def _layout(file: SourceFile, settings: PoolSettings) -> Layout | None:
-    sample = readers.probe(file)
-    if sample.is_empty():
-        return None
-    found = layouts.detect(sample, layout=settings.layout, columns=settings.columns, where=file.label)
-    wanted = frozenset(settings.carry) if isinstance(settings.carry, tuple) else frozenset()
-    return replace(found, wide=found.wide - wanted)
+def _why(file: SourceFile) -> str:
+    """What is wrong with the first row of a file that has none."""
+    bad: list[BadRow] = []
+    for _ in readers.read(file, on_bad=bad.append):
+        pass
+    if not bad:
+        return "; give JSONL, JSON, Parquet or Arrow with one object a row"
+    place = readers.place_of(bad[0].source_row, has_lines=readers.has_lines(file))
+    return f" ({place}: {bad[0].reason}); give JSONL, JSON, Parquet or Arrow with one object a row"
 
 
 def _stable(layout: Layout) -> dict[str, object]:

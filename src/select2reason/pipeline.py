@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import polars as pl
@@ -31,7 +31,14 @@ from select2reason.ranking import BEST_WEIGHT
 from select2reason.reasons import OUTCOMES, ROW_RULES
 from select2reason.scored import Checks, Scored, find_scorers, score_pool
 from select2reason.selection import Ranked, Selection, rank
-from select2reason.settings import DROPPING, PAPER_CUTOFF_LEN, PoolSettings, ScoreSettings, SelectSettings
+from select2reason.settings import (
+    DROPPING,
+    PAPER_CUTOFF_LEN,
+    PoolSettings,
+    ScoreSettings,
+    SelectSettings,
+    refuse_no_count,
+)
 from select2reason.table import candidates, with_selection
 from select2reason.verification import Verify
 
@@ -293,6 +300,9 @@ def analyze(
 ) -> dict[str, object]:
     """The rethinking study (METHOD 1) and the health of a pool, without choosing; the study as plain data."""
     out = Path(out)
+    if verify not in get_args(Verify):
+        raise UsageError(f"verify is not {verify!r}; it can be {', '.join(get_args(Verify))}")
+    refuse_no_count("cutoff_tokens", cutoff_tokens)
     export.check_out(out, force=force, kind="analysis", reads=pool.pools)
     checks = Checks(verify, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"])
     scorers = find_scorers(scores, checks)

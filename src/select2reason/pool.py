@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from select2reason.canonical import OWN as OWN
-from select2reason.errors import PoolError, RunError
+from select2reason.errors import PoolError, RunError, UsageError
 from select2reason.frames import frame_of, joined, stacked, without
 from select2reason.readers import place_of
 from select2reason.text_shards import end_to_end, heights, pick, read, text_file
@@ -82,6 +82,7 @@ class Pool:
     @classmethod
     def open(cls, root: Path, labels: Sequence[str]) -> Pool:
         """Open built shards. Raises RunError where they are damaged or of another format."""
+        root = Path(root)
         try:
             held = json.loads((root / "pool.json").read_text())
             if held["format"] != FORMAT:
@@ -103,12 +104,19 @@ class Pool:
         return np.concatenate([[0], np.cumsum(self.shards, dtype=np.int64)])
 
     def batches(self, columns: Sequence[str], *, shard: int) -> Iterator[pl.DataFrame]:
-        """The text of one shard in order, some at a time (at most 1,024 rows)."""
+        """The text of one shard in order, some at a time (at most 1,024 rows). Raises UsageError where there is no such
+        shard, or a column is none of TEXT."""
+        if not 0 <= shard < len(self.shards):
+            raise UsageError(f"the pool has {len(self.shards)} shards, counted from 0; there is no {shard}")
+        _refuse_no_text(columns)
         with sound(self.root):
             yield from read(text_file(self.root, shard), columns)
 
     def narrow(self, columns: Sequence[str], *, rows: NDArray[np.uint32] | None = None) -> pl.DataFrame:
-        """Narrow columns of all rows, or of some in the order given; a column that a shard lacks is null there."""
+        """Narrow columns of all rows, or of some in the order given; a column that a shard lacks is null there. Carried
+        columns have the prefix OWN before the names that `own_columns` gives. Raises UsageError for a row that is not
+        there."""
+        rows = None if rows is None else self._placed(rows)
         order = np.arange(0) if rows is None else np.argsort(rows, kind="stable")
         frames = []
         for shard, start in enumerate(self.starts[:-1]):
@@ -153,8 +161,11 @@ class Pool:
         """The text of these rows in the order given, in chunks of some 8 MB.
 
         The pool is read once. What is more than can be held is dealt out to one file per chunk in `spill` (made and
-        removed here), then each chunk is put in order by itself.
+        removed here), then each chunk is put in order by itself. Raises UsageError for a row that is not there, or a
+        column that is none of TEXT.
         """
+        rows = self._placed(rows)
+        _refuse_no_text(columns)
         if not len(rows):
             yield []
             return
@@ -176,16 +187,28 @@ class Pool:
             shutil.rmtree(spill, ignore_errors=True)
 
     def few(self, rows: NDArray[np.uint32], columns: Sequence[str]) -> pl.DataFrame:
-        """The text of a few rows, in the order given, all in memory."""
+        """The text of a few rows, in the order given, all in memory. Raises as `take` does."""
+        rows = self._placed(rows)
+        _refuse_no_text(columns)
         return _in_place(joined([_nothing(columns), *self._gather(rows, columns)]))
 
     def asking(self, words: Sequence[str]) -> NDArray[np.bool_]:
         """Of each row whether its question holds all these words, in any case; the questions are read for it."""
+        if isinstance(words, str):
+            raise UsageError(f"asking takes several words; give [{words!r}]")
         held = [pl.col("question").str.contains(pl.lit(f"(?i){re.escape(word)}")) for word in words]
-        asked = pl.all_horizontal(pl.lit(True), *held).fill_null(False).alias("")
+        asked = pl.all_horizontal(pl.col("question").is_not_null(), *held).fill_null(False).alias("")
         batches = (batch for shard in range(len(self.shards)) for batch in self.batches(["question"], shard=shard))
         found = [batch.select(asked).to_series().to_numpy() for batch in batches]
         return np.concatenate([np.empty(0, np.bool_), *found])
+
+    def _placed(self, rows: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Rows that are there."""
+        given = np.asarray(rows)
+        if len(given) and not (given.min() >= 0 and given.max() < self.rows):
+            gone = next(int(row) for row in given if not 0 <= row < self.rows)
+            raise UsageError(f"the pool has {self.rows:,} rows, counted from 0; there is no {gone:,}")
+        return given.astype(np.uint32)
 
     def _dealt(
         self, rows: NDArray[np.uint32], columns: Sequence[str], chunk_of: NDArray[np.intp], spill: Path
@@ -250,6 +273,11 @@ def _chunks(
     ends = np.append(starts[1:], len(sizes))
     facts = zip(starts, ends - starts, np.diff(sizes[ends - 1], prepend=0), loads, strict=True)
     return [Chunk(int(start), int(rows), int(size), load) for start, rows, size, load in facts]
+
+
+def _refuse_no_text(columns: Sequence[str]) -> None:
+    if other := [name for name in columns if name not in TEXT]:
+        raise UsageError(f"{other[0]} is no column of text; there are {', '.join(TEXT)}")
 
 
 def _nothing(columns: Sequence[str]) -> pl.DataFrame:

@@ -21,10 +21,15 @@ _FINEST_WEIGHT = 10**9  # 10**9 * (2 * 2**32 rows) < 2**63, so the sums of any p
 def joint_rank(
     difficulty: NDArray[Number], length: NDArray[Number], *, weight: float = BEST_WEIGHT
 ) -> NDArray[np.float64]:
-    """The paper's joint rank of each row, smallest is best.
+    """The paper's joint rank of each row, smallest is best; both arrays are (rows,).
 
-    A difficulty of NaN (no score) ranks last in difficulty. Raises UsageError for a weight outside [0, 1].
+    A difficulty of NaN (no score) ranks last in difficulty, as a length of NaN does in length. Raises UsageError for a
+    weight outside [0, 1], and for arrays of unlike shapes.
     """
+    difficulty, length = np.asarray(difficulty), np.asarray(length)
+    if difficulty.ndim != 1 or difficulty.shape != length.shape:
+        told = f"{difficulty.shape} and {length.shape}"
+        raise UsageError(f"difficulty and length are arrays of one dimension, a value for each row; got {told}")
     return weighted_rank(descending_rank(difficulty), descending_rank(length), weight=weight)
 
 
@@ -63,13 +68,18 @@ def _whole_sums(
     rank_difficulty: NDArray[np.float64], rank_length: NDArray[np.float64], weight: float
 ) -> tuple[NDArray[np.int64], int]:
     """The joint ranks as whole numbers, and what each is to be divided by."""
-    if not 0 <= weight <= 1:
-        raise UsageError(f"weight must be between 0 and 1, e.g. {BEST_WEIGHT}; got {weight}")
+    refuse_weight(weight)
     share = Fraction(weight).limit_denominator(_FINEST_WEIGHT)
     part, whole = share.numerator, share.denominator
     twice_difficulty = (2 * rank_difficulty).astype(np.int64)
     twice_length = (2 * rank_length).astype(np.int64)
     return part * twice_difficulty + (whole - part) * twice_length, 2 * whole
+
+
+def refuse_weight(weight: float) -> None:
+    """Raise UsageError for a weight that is none."""
+    if not 0 <= weight <= 1:
+        raise UsageError(f"weight must be between 0 and 1, e.g. {BEST_WEIGHT}; got {weight}")
 
 
 def descending_rank(values: NDArray[Number]) -> NDArray[np.float64]:

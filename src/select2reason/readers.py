@@ -7,7 +7,8 @@ goes on. Memory is bounded by the batch: 12 MB of text, or two rows where those 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 from select2reason import json_records
 from select2reason.arrow_texts import check_but_texts
 from select2reason.errors import PoolError
-from select2reason.frames import FEWEST_ROWS, from_arrow, from_values, stacked
+from select2reason.frames import FEWEST_ROWS, from_arrow, from_values, telling
 from select2reason.sources import SourceFile, packing_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES = 12 << 20  # of text in memory at once, or two rows where those are longer
 _BATCH_ROWS = 1024
+SAMPLE_ROWS = 64  # that a layout is told from
+_LOOKED_AT_ROWS = 1024  # of JSON, or as many as a batch holds
+_PROBED_BYTES = 64 << 20  # of rows so long that fewer have to do
+_PLACES, _LINE_BYTES = 64, 1 << 20  # of a large JSON file that is looked into all over
 HEAD_CHARS = 200  # of a row that is set aside
 _HEAD_BYTES = 4 * HEAD_CHARS
 
@@ -54,14 +59,30 @@ class BadRow:
 OnBad = Callable[[BadRow], None]
 
 
-def probe(source: SourceFile, *, rows: int = 64) -> pl.DataFrame:
-    """The first readable rows of a file, with all of its columns: enough to tell its layout."""
+def probe(source: SourceFile, *, rows: int = SAMPLE_ROWS, having: Collection[str] = ()) -> pl.DataFrame:
+    """The first readable rows of a file, with all of its columns: enough to tell its layout.
+
+    JSON shows a column only where a row has it, so more of it is looked at: what follows the first rows, some lines
+    from all over the file and, for a column of `having` that is not among them, the first row that has it. Rows that
+    show a column for the first time stand behind the first ones.
+    """
     frames: list[pl.DataFrame] = []
-    for batch in read(source, on_bad=lambda bad: None, batch_rows=rows):
+    looked_at = rows if source.kind != "jsonl" else max(rows, _LOOKED_AT_ROWS)
+    held = 0
+    for batch in read(source, on_bad=_unheard, batch_rows=rows):
         frames.append(batch.frame)
-        if sum(map(len, frames)) >= rows:
+        found, held = sum(map(len, frames)), held + int(batch.frame.estimated_size())
+        if found >= looked_at or (held >= _BATCH_BYTES and found >= rows) or held >= _PROBED_BYTES:
             break
-    return stacked(frames).head(rows)
+    else:
+        return telling(frames, rows)
+    if source.kind == "jsonl":
+        frames += _further(source, {*having} - {name for frame in frames for name in frame.columns})
+    return telling(frames, rows)
+
+
+def _unheard(bad: BadRow) -> None:
+    """Rows that cannot be read are told when the whole file is."""
 
 
 def column_names(source: SourceFile) -> list[str]:
@@ -139,6 +160,42 @@ def _read_json(source: SourceFile, on_bad: OnBad, columns: Sequence[str] | None,
                 records, rows, held = [], [], 0
         if records:
             yield RawBatch(_json_frame(records, columns), np.asarray(rows, np.int64), 1.0)
+
+
+def _further(source: SourceFile, having: Collection[str]) -> Iterator[pl.DataFrame]:
+    """Rows from further on in a JSON file, some from all over it and the first that has each column of `having`."""
+    with _foreign_errors_mapped(source):
+        records = [record for text in _lines_from_all_over(source) if (record := _record(0, text, _unheard))]
+        missing = {name: orjson.dumps(name) for name in having if not any(name in record for record in records)}
+        if missing:
+            with source.path.open("rb") as raw, _unpacked(source, raw) as stream:
+                records += _first_with(json_records.cut(stream, source.label), missing)
+    if records:
+        yield _json_frame(records, None)
+
+
+def _lines_from_all_over(source: SourceFile) -> Iterator[bytes]:
+    """Whole lines from evenly spaced places; none of a packed file, or of one array."""
+    if packing_of(source.path) or not has_lines(source):
+        return
+    with source.path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        for place in range(1, _PLACES):
+            stream.seek(size * place // _PLACES)
+            if stream.readline(_LINE_BYTES).endswith(b"\n") and (line := stream.readline(_LINE_BYTES)).endswith(b"\n"):
+                yield line
+
+
+def _first_with(cut: Iterable[tuple[int, bytes]], missing: dict[str, bytes]) -> Iterator[dict[str, object]]:
+    """The first record that has each of the names, which are searched for as JSON spells them."""
+    for place, text in cut:
+        if any(spelt in text for spelt in missing.values()) and (record := _record(place, text, _unheard)):
+            if found := missing.keys() & record.keys():
+                yield record
+            for name in found:
+                del missing[name]
+            if not missing:
+                return
 
 
 def _unpacked(source: SourceFile, raw: object) -> pa.NativeFile:

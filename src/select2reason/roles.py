@@ -31,8 +31,10 @@ CATEGORY = "category problem_type subject domain topic type"
 CORRECT = "correctness_math_verify correctness_llama correct is_correct verified is_verified"
 COMPLETE = "is_reasoning_complete is_complete"
 FINISH = "finish_reasons finish_reason"
+BESIDE = {"gold": GOLD, "category": CATEGORY, "correct": CORRECT, "complete": COMPLETE, "finish": FINISH}
 _WIDE = "solution messages conversations text prompt"  # text that is not carried though no role took it
 WIDE_CHARS = 1_000  # a column whose texts are longer than this on average is text, not a property of the example
+_TURN_KEYS = ({"role", "content"}, {"from", "value"})  # of what is a chat
 _ENOUGH, _ALIKE = 8, 4  # texts that are looked at for repeats; each four times on average makes labels of them
 _SHORTER = 8  # times shorter than its answer, and a text is no trace that leads to it
 _TEXT = (pl.String,)
@@ -82,7 +84,9 @@ def _keys(dtype: pl.DataType) -> set[str]:
 
 def is_wide(column: pl.Series) -> bool:
     """Whether a column is text, which is not carried along where it plays no role."""
-    return column.name in _WIDE.split() or bool(_keys(column.dtype)) or mean_chars(column) > WIDE_CHARS
+    if keys := _keys(column.dtype):
+        return any(one <= keys for one in _TURN_KEYS) or column.estimated_size() > WIDE_CHARS * column.count()
+    return column.name in _WIDE.split() or mean_chars(column) > WIDE_CHARS
 
 
 def mean_chars(column: pl.Series) -> float:

@@ -178,7 +178,7 @@ def score_pool(opened: Opened, scorers: Scorers, settings: PoolSettings, checks:
     measured = Measured(traces, asked, difficulty, verified, evidence)
     ceilings = length_ceilings(traces) if checks.health else None
     table = score_table(pool, measured, ceilings=ceilings, cutoff_tokens=checks.cutoff_tokens, dropping=checks.dropping)
-    notes = [*estimator.notes(difficulty, _sample(pool))]
+    notes = [*opened.notes, *estimator.notes(difficulty, _sample(pool))]
     notes += _all_alike(difficulty["difficulty"])
     notes += verified.notes
     notes += _unasked(scorers, checks)

@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from select2reason.errors import UsageError
-from select2reason.ranking import BEST_WEIGHT, descending_rank, joint_order, mean_ranks, smallest_first, weighted_rank
+from select2reason.ranking import (
+    BEST_WEIGHT,
+    descending_rank,
+    joint_order,
+    mean_ranks,
+    refuse_weight,
+    smallest_first,
+    weighted_rank,
+)
 from select2reason.reasons import ELIGIBLE, OVER_BUDGET, RANKED_BELOW, SAME_QUESTION, SELECTED
 
 Integers = NDArray[np.integer[Any]]
@@ -107,7 +115,7 @@ class Ranked:
         is given, and for a value that is out of range.
         """
         sizes = {"fraction": fraction, "rows": rows, "token_budget": token_budget}
-        _check(sizes, strategy=strategy, seed=seed, per_question=per_question)
+        check_choice(sizes, strategy=strategy, weight=weight, seed=seed, per_question=per_question)
         asked = rows if fraction is None else rows_of_fraction(fraction, len(self.rows))
         cap = self.cap_of(per_question)
         queues = _queues(strategy, self, weight, seed)
@@ -209,7 +217,8 @@ def _checked_fraction(value: Decimal, text: str) -> Decimal:
     return value
 
 
-def _check(sizes: Mapping[str, object], *, strategy: str, seed: int, per_question: int) -> None:
+def check_choice(sizes: Mapping[str, object], *, strategy: str, weight: float, seed: int, per_question: int) -> None:
+    """Raise UsageError unless exactly one size is given, and all values are in range."""
     given = {name: size for name, size in sizes.items() if size is not None}
     if len(given) != 1:
         got = " and ".join(given) or "none"
@@ -220,6 +229,7 @@ def _check(sizes: Mapping[str, object], *, strategy: str, seed: int, per_questio
     for name, value in (given | {"seed": seed, "per_question": per_question}).items():
         if isinstance(value, int) and value < least[name]:
             raise UsageError(f"{name} must be at least {least[name]}; got {value}")
+    refuse_weight(weight)
 
 
 def _small(groups: Integers) -> Rows:

@@ -5,11 +5,11 @@ The same word is the command line's option, the field here and the manifest's pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, SupportsFloat, get_args
 
 from select2reason.backends import BackendSettings
 from select2reason.difficulty.judge import JudgePrompt
@@ -17,7 +17,7 @@ from select2reason.errors import UsageError
 from select2reason.ranking import BEST_WEIGHT
 from select2reason.reasons import REASONS, ROW_RULES
 from select2reason.scoring import RaySettings
-from select2reason.selection import Ranked, Selection, Strategy, parse_fraction
+from select2reason.selection import Ranked, Selection, Strategy, check_choice, parse_fraction
 from select2reason.tokens import BUILTIN
 from select2reason.verification import Verify
 
@@ -53,11 +53,37 @@ class PoolSettings:
     ray: RaySettings | None = None
 
     def __post_init__(self) -> None:
-        """One name alone is taken for a pool, and not for its letters."""
-        names = (self.pools,) if isinstance(self.pools, str | Path) else self.pools
-        if not names:
+        """One name alone is taken for a pool or a column, and not for its letters."""
+        object.__setattr__(self, "pools", _several(self.pools))
+        if not self.pools:
             raise UsageError("no pool is named; give a file, a folder, a glob or a Hub id")
-        object.__setattr__(self, "pools", tuple(map(str, names)))
+        if self.carry not in ("all", "none"):
+            object.__setattr__(self, "carry", _several(self.carry))
+        if not isinstance(self.columns, Mapping):
+            raise UsageError(f"columns maps roles to columns, as in {{'question': 'problem'}}; got {self.columns!r}")
+        if not 0 <= self.max_bad_fraction <= 1:
+            raise UsageError(f"max_bad_fraction must be between 0 and 1; got {self.max_bad_fraction}")
+        if self.cache_dir is not None:
+            object.__setattr__(self, "cache_dir", Path(self.cache_dir))
+
+
+def _several(names: object) -> tuple[str, ...]:
+    """Names of things as they may be given: several, or one alone."""
+    if isinstance(names, str | Path):
+        return (str(names),)
+    if not isinstance(names, Iterable):
+        raise UsageError(f"give a name, or several; got {names!r}")
+    return tuple(map(str, names))
+
+
+def refuse_no_count(name: str, value: object, *, missing: bool = False) -> None:
+    """Raise UsageError for what is no whole number from 0 on that a manifest can hold; None where it may be missing."""
+    if value is None and missing:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(f"{name} must be a whole number, not {value!r}")
+    if not 0 <= value < 2**63:
+        raise UsageError(f"{name} must be a whole number from 0 to 2**63 - 1, not {value}")
 
 
 def _refuse_unknown(name: str, value: object, known: Sequence[str]) -> None:
@@ -76,6 +102,15 @@ class ScoreSettings:
     judge: JudgePrompt | None = None
     contamination: bool | None = None
     benchmark_files: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what the command line refuses too; one file alone is taken for a file, and not for its letters."""
+        object.__setattr__(self, "benchmark_files", _several(self.benchmark_files))
+        for name in ("tokenizer", "difficulty"):
+            if not isinstance(getattr(self, name), str):
+                raise UsageError(f"{name} must be a name, not {getattr(self, name)!r}")
+        if not isinstance(self.contamination, bool | None):
+            raise UsageError(f"contamination must be True, False or None, not {self.contamination!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +142,14 @@ class SelectSettings:
             raise UsageError(f"keep takes several reasons; give ({self.keep!r},)")
         for reason in self.keep:
             _refuse_unknown("keep", reason, ROW_RULES)
-        for name in ("rows", "token_budget", "seed", "cutoff_len", "per_question"):
-            if not isinstance(getattr(self, name), int | None):
-                raise UsageError(f"{name} must be a whole number, not {getattr(self, name)!r}")
-        if isinstance(self.weight, str):
+        object.__setattr__(self, "keep", tuple(reason for reason in ROW_RULES if reason in self.keep))
+        for name in ("rows", "token_budget", "cutoff_len", "per_question"):
+            refuse_no_count(name, getattr(self, name), missing=True)
+        refuse_no_count("seed", self.seed)
+        if isinstance(self.weight, bool) or not isinstance(self.weight, SupportsFloat):
             raise UsageError(f"weight must be a number, not {self.weight!r}")
+        object.__setattr__(self, "weight", float(self.weight))
+        check_choice(self.size, strategy=self.strategy, weight=self.weight, seed=self.seed, per_question=self.cap)
 
     @property
     def look(self) -> Look:

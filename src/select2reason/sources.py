@@ -14,6 +14,8 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Literal
 
+import orjson
+
 from select2reason.errors import PoolError
 from select2reason.progress import say
 
@@ -118,15 +120,17 @@ def _in_folder(folder: Path, split: str | None, every_kind: bool) -> list[Path]:
 
 
 def _every_path(folder: Path) -> list[Path]:
-    """All that stands in a folder and in those within it, links to folders not followed. A folder that may not be read
-    raises PermissionError: what it holds must not be missing without a word."""
+    """All that stands in a folder and in those within it, links to folders followed, each folder once. A folder that
+    may not be read raises PermissionError: what it holds must not be missing without a word."""
 
     def refuse(error: OSError) -> None:
         raise error
 
-    found = []
-    for at, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(_ASIDE)]
+    found, visited = [], {folder.resolve()}
+    for at, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        places = {name: Path(at, name).resolve() for name in sorted(folders) if not name.startswith(_ASIDE)}
+        folders[:] = [name for name, place in places.items() if place not in visited]
+        visited.update(places.values())
         found += [Path(at, name) for name in names]
     return sorted(found)
 
@@ -141,9 +145,14 @@ def _is_aside(path: Path, folder: Path) -> bool:
 
 def _of_split(folder: Path, files: list[Path], split: str | None) -> list[Path]:
     """The files of one split: the one asked for, or `train` where there is one, as `datasets` does it; and said so."""
-    names = {path: split_names(path.relative_to(folder)) for path in files}
+    own = _splits_of_dict(folder)
+    names = {
+        path: split_names(path.relative_to(folder)) | own.intersection(path.relative_to(folder).parts) for path in files
+    }
     known = sorted(set().union(*names.values()))
     wanted = split or ("train" if "train" in known else None)
+    if wanted is None and len(own) > 1:
+        raise PoolError(f"{folder} has no split train; choose one of {', '.join(sorted(own))} with --split")
     chosen = [path for path in files if wanted is None or wanted in names[path]]
     if chosen and (others := sorted({*files}.difference(chosen))):
         say(f"split: {wanted}, {len(chosen)} of {len(files)} files in {folder}; not {others[0].name}, for example")
@@ -151,6 +160,15 @@ def _of_split(folder: Path, files: list[Path], split: str | None) -> list[Path]:
         fix = f"--split can be {', '.join(known)}" if known else "its files name no split, so leave it out"
         raise PoolError(f"{folder} has no split {split}; {fix}")
     return chosen
+
+
+def _splits_of_dict(folder: Path) -> set[str]:
+    """The splits of a DatasetDict, each a folder, whatever they are called."""
+    file = folder / "dataset_dict.json"
+    try:
+        return {str(name) for name in orjson.loads(file.read_bytes())["splits"]} if file.is_file() else set()
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return set()
 
 
 def split_names(path: Path) -> set[str]:

@@ -16,9 +16,10 @@ from select2reason import hub, layouts, readers, roles, sources
 from select2reason.canonical import canonical
 from select2reason.errors import OutputError, PoolError, UsageError, in_a_line
 from select2reason.files import named
-from select2reason.frames import stacked, texts
+from select2reason.frames import LARGEST, stacked, telling, texts
 from select2reason.parts import hidden, part_file, refuse_unwritable
 from select2reason.progress import say
+from select2reason.readers import SAMPLE_ROWS
 
 ROLES = ("question", "gold", "category", "pass_rate")
 
@@ -46,7 +47,7 @@ class Table:
         if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.String)):
             raise UsageError(f"{option} {name}: it holds {column.dtype}, not numbers")
         numbers = column.cast(pl.Float64, strict=False)
-        numbers = numbers.set(~numbers.is_finite().fill_null(False), None)
+        numbers = numbers.set(~(numbers.abs() < LARGEST).fill_null(False), None)
         if not numbers.count():
             shown = next((str(value)[:40] for value in column if value is not None), "nulls")
             raise UsageError(f"{option} {name}: it holds no finite number ({shown}); make a column of numbers of it")
@@ -130,7 +131,7 @@ def _frame(file: sources.SourceFile) -> pl.DataFrame:
 
 def _asking(frame: pl.DataFrame, columns: Mapping[str, str], where: str) -> Table:
     nothing = pl.Series("gold", [None] * frame.height, dtype=pl.String)
-    sample = frame.head(64)
+    sample = telling([frame], SAMPLE_ROWS)
     asking = (columns["question"],) if "question" in columns else roles.question_columns(sample)
     if not asking:
         return _from_layout(frame, where)
@@ -153,7 +154,7 @@ def _joined(frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
 def _from_layout(frame: pl.DataFrame, where: str) -> Table:
     """The questions of a pool whose rows are chats."""
     try:
-        found = layouts.detect(frame.head(64), where=where)
+        found = layouts.detect(telling([frame], SAMPLE_ROWS), where=where)
     except PoolError as error:
         told = f"{where}: no column is known to ask; it has {', '.join(frame.columns[:20])}"
         raise PoolError(f"{told}; name it: --columns question=COLUMN,gold=COLUMN") from error

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from select2reason.errors import UsageError
 from select2reason.grading import Grader
 
 EASY = ("(x+1)^2", "x^2+2x+1")
@@ -150,3 +151,9 @@ def test_importing_is_light() -> None:
     code = "import sys, select2reason.grading; print({'sympy', 'math_verify', 'antlr4', 'torch'} & set(sys.modules))"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.check_output([sys.executable, "-c", code], env=env) == b"set()\n"
+
+
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"timeout_s": 0}, {"timeout_s": float("nan")}, {"memory_bytes": 0}])
+def test_a_grader_without_means_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="a grader needs at least a worker, some time and some memory"):
+        Grader(**wrong)  # type: ignore[arg-type]

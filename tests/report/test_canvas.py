@@ -51,6 +51,15 @@ def test_equal_heights_can_be_drawn() -> None:
     assert "nan" not in sheet.svg("a")
 
 
+def test_equal_heights_of_any_size_can_be_drawn() -> None:
+    for height in (1.7e18, -1e299, 0.0):
+        sheet = Sheet("x", "y")
+        sheet.line([0, 1], [height, height * (1 + 1e-12)], SELECTION, 2)
+        low, high = sheet.heights()
+        assert low < height < high
+        assert "nan" not in sheet.svg("alt")
+
+
 def test_a_logarithmic_sheet_puts_ten_in_the_middle_of_one_and_a_hundred() -> None:
     sheet = Sheet("x", "y", x=(1.0, 100.0), y=(0.0, 1.0), x_is_log=True, x_ticks=[(10.0, "ten")])
     assert f'x="{(49.5 + 388) / 2:g}"' in sheet.svg("a").split("ten")[0].rpartition("<text")[2]

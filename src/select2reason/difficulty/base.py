@@ -12,6 +12,7 @@ import polars as pl
 from select2reason.cache import key_of
 from select2reason.difficulty.reward import FAMILIAR, NgramModel, load_builtin
 from select2reason.errors import UsageError
+from select2reason.frames import LARGEST
 from select2reason.pool import OWN, Pool
 from select2reason.scoring.base import ScorerSpec
 from select2reason.tokens import load_tokenizer
@@ -91,7 +92,7 @@ def column_difficulty(pool: Pool, name: str) -> pl.Series:
     if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.String, pl.Null)):
         raise UsageError(f"column {name} holds {column.dtype}, not numbers; name another with --difficulty column:NAME")
     numbers = column.cast(pl.Float64, strict=False)
-    numbers = numbers.set(~numbers.is_finite().fill_null(False), None)
+    numbers = numbers.set(~(numbers.abs() < LARGEST).fill_null(False), None)
     if len(numbers) and numbers.null_count() == len(numbers):
         raise UsageError(f"column {name} holds no finite number; name another with --difficulty column:NAME")
     return numbers.rename("difficulty")

@@ -45,12 +45,12 @@ class Overrides:
 
 def evaluate(
     found: Sequence[ProblemSet],
-    out: Path,
+    out: Path | str,
     *,
     engine: BackendSettings,
     overrides: Overrides | None = None,
     system: str = PAPER_SYSTEM,
-    against: Path | None = None,
+    against: Path | str | None = None,
     workers: int | None = None,
 ) -> Evaluation:
     """Put the problems to a model, keep and grade its answers, and write the figures of all that OUT then holds; kept
@@ -59,6 +59,9 @@ def evaluate(
     Raises OutputError where OUT holds the answers of another model, prompt or temperature, or to other problems;
     UsageError where a benchmark is named twice, or `against` is no evaluation with a problem in common.
     """
+    if not found:
+        raise UsageError("no benchmark is named; give what read_problems reads")
+    out, against = Path(out), None if against is None else Path(against)
     other = None if against is None else read_other(against, out)
     names = _distinct([one.benchmark.name for one in found])
     askings = [_asking(one.benchmark, engine, overrides or Overrides(), system) for one in found]

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from select2reason.errors import RunError
+from select2reason.errors import RunError, UsageError
 from select2reason.grading.extract import gold_answer
 from select2reason.grading.rules import decide, is_gold, labels_differ, meant, unlabelled
 from select2reason.grading.tidy import key, tidy
@@ -46,7 +46,10 @@ class Grader:
     def __init__(
         self, workers: int = min(8, os.cpu_count() or 1), *, timeout_s: float = 5.0, memory_bytes: int = 1 << 30
     ) -> None:
-        self._most = max(1, workers)
+        if workers < 1 or not timeout_s > 0 or memory_bytes < 1:
+            told = f"workers={workers}, timeout_s={timeout_s}, memory_bytes={memory_bytes}"
+            raise UsageError(f"a grader needs at least a worker, some time and some memory; got {told}")
+        self._most = workers
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
         self._workers: list[_Worker] = []

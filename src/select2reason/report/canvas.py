@@ -103,7 +103,7 @@ class Sheet:
             return self.y
         low, high = min(self._heights), max(self._heights)
         alike = high - low <= _ALIKE * max(abs(low), abs(high))
-        room = 1.0 if alike else _ROOM * (high - low)
+        room = max(1.0, _ROOM * max(abs(low), abs(high))) if alike else _ROOM * (high - low)
         return (low if self._on_ground and low == 0 else low - room), high + room
 
     # --- the sheet as SVG ---------------------------------------------------------------------------------------------

@@ -64,14 +64,14 @@ _SMALL = 3_200_000_000  # parameters: models called 3B have up to 3.1 billion
 
 
 def train(
-    selection: Path, out: Path, settings: TrainSettings, means: Means | None = None, *, command: str = ""
+    selection: Path | str, out: Path | str, settings: TrainSettings, means: Means | None = None, *, command: str = ""
 ) -> Trained:
     """Train a model on a selection. Run again, a killed training goes on from its last checkpoint, and one that is done
     is left as it is.
 
     Raises UsageError where selection, model or settings cannot be used together, RunError where the trainer fails.
     """
-    means = means or Means()
+    selection, out, means = Path(selection), Path(out), means or Means()
     needs("trl", "accelerate", "datasets", "torch", "transformers", *(["peft"] if settings.lora else []))
     check_means(means)
     chosen = open_chosen(selection)
