@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from select2reason import cache
+from select2reason.cache import Cleared
 from select2reason.errors import OutputError, PoolError
+from select2reason.parts import part_folder
+
+from .conftest import WriteRows
+from .runs import SAFE, question_row, run
 
 
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,14 +75,44 @@ def test_pools_are_listed_with_their_scores_and_cleared(tmp_path: Path) -> None:
     assert cache.list_pools(tmp_path)[0].rows == 7
     (scores.parent / "gone").symlink_to(tmp_path / "nowhere")
     assert cache.list_pools(tmp_path)[0].rows == 7
-    assert cache.clear(tmp_path) == 16
+    assert cache.clear(tmp_path) == Cleared(16, 0)
     assert cache.list_pools(tmp_path) == []
 
 
 def test_clearing_takes_nothing_that_is_not_the_cache_s_own(tmp_path: Path) -> None:
     (tmp_path / "pools" / "mine").mkdir(parents=True)
-    assert cache.clear(tmp_path) == 0
+    assert cache.clear(tmp_path) == Cleared(0, 0)
     assert (tmp_path / "pools" / "mine").is_dir()
+
+
+def test_clearing_leaves_a_pool_that_is_being_made(tmp_path: Path) -> None:
+    place = tmp_path / "pools" / ("ab" * 8)
+    with part_folder(place) as part:
+        (part / "text").write_bytes(b"12345")
+        assert cache.clear(tmp_path) == Cleared(0, 1)
+        assert (part / "text").is_file()
+    left = place.with_name(f"{place.name}.elsewhere.1.0.part")  # nobody holds it
+    left.mkdir()
+    assert cache.clear(tmp_path) == Cleared(0, 0)
+    assert not left.exists()
+
+
+def test_a_cache_that_cannot_be_written_serves_what_it_holds(
+    write_rows: WriteRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = write_rows([question_row(number) for number in range(9)])
+    run(pool, tmp_path / "one", replace(SAFE, preset="paper"))
+
+    def refuse(place: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(place))
+
+    monkeypatch.setattr(cache, "part_file", refuse)
+    assert run(pool, tmp_path / "two", replace(SAFE, preset="paper", weight=0.5)).height == 9
+    with pytest.raises(OutputError, match=r"cannot write to the cache folder .*; mend its rights, or name another"):
+        run(pool, tmp_path / "three")  # safe asks more of every row
+    other = write_rows([question_row(number) for number in range(3)], "other.jsonl")
+    with pytest.raises(OutputError, match="cannot write to the cache folder"):
+        run(other, tmp_path / "three", replace(SAFE, preset="paper"))
 
 
 def test_new_files_are_told_once_before_they_are_read(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 
 from select2reason.chosen import Chosen, open_chosen
 from select2reason.cli import whole_app
-from select2reason.errors import UsageError
+from select2reason.errors import OutputError, UsageError
 from select2reason.export.handover import FAMILIES, PAPER_MODEL, ForModel, Trainer, hand_over
 from select2reason.extension import PAPER, Extension
 from select2reason.pipeline import select
 from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
+from select2reason.sources import find_files
 from select2reason.trace import SYSTEM_PROMPT
 
 from .conftest import WriteRows
@@ -51,6 +52,19 @@ OPENAI = turns("role", "content", ("system", "user", "assistant"))
 def test_messages_are_the_selection_s(trainer: Trainer, chosen: Chosen, tmp_path: Path) -> None:
     hand_over(chosen, trainer, tmp_path / "out", model=ForModel(), command="")
     assert [row["messages"] for row in lines(tmp_path / "out")] == OPENAI
+
+
+def test_nothing_is_put_into_the_selection_itself(chosen: Chosen) -> None:
+    for out in (chosen.folder, chosen.folder / "for-trl"):
+        with pytest.raises(OutputError, match="is within the selection"):
+            hand_over(chosen, "trl", out, model=ForModel(), command="")
+
+
+def test_an_export_is_no_part_of_the_pool_around_it(chosen: Chosen, write_rows: WriteRows, tmp_path: Path) -> None:
+    (tmp_path / "pool").mkdir()
+    pool = write_rows([{"question": "Q", "response": "R"}], "pool/a.jsonl")
+    hand_over(chosen, "sharegpt", tmp_path / "pool" / "handed", model=ForModel(), command="")
+    assert [file.path for file in find_files(str(pool.parent))] == [pool]
 
 
 def test_sharegpt_and_alpaca_are_rows_alone(chosen: Chosen, tmp_path: Path) -> None:

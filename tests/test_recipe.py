@@ -100,33 +100,38 @@ def test_what_is_no_recipe_is_one_line(text: str, told: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[select]\npool='p'\nfractoin='0.1'", "select main cannot be run: No such option: --fractoin"),
-        ("[select]\npool='p'\nstrategy='best'", "select main cannot be run"),
-        ("[select]\npool='p'\n[variants.x]\nselect.keep='loping'", "select x cannot be run: --keep knows no reason"),
-        ("[select]\npool='p'\nfraction='0.1'\nrows=5", "select main cannot be run: give only one of --fraction"),
-        ("[select]\npool='p'\ncolumns='q'", "select main cannot be run: --columns"),
-        ("[select]\npool='p'\nverify=false", "select: verify = false, but it is no switch; give its value as text"),
-        ("[select]\npool='p'\nstrategy=true", "select: strategy = true, but it is no switch"),
+        ("[select]\npool='o/p'\nfractoin='0.1'", "select main cannot be run: No such option: --fractoin"),
+        ("[select]\npool='o/p'\nstrategy='best'", "select main cannot be run"),
+        ("[select]\npool='o/p'\n[variants.x]\nselect.keep='loping'", "select x cannot be run: --keep knows no reason"),
+        ("[select]\npool='o/p'\nfraction='0.1'\nrows=5", "select main cannot be run: give only one of --fraction"),
+        ("[select]\npool='o/p'\ncolumns='q'", "select main cannot be run: --columns"),
+        ("[select]\npool='o/p'\nverify=false", "select: verify = false, but it is no switch; give its value as text"),
+        ("[select]\npool='o/p'\nstrategy=true", "select: strategy = true, but it is no switch"),
         (
-            "[select]\npool='p'\n[train]\nmodel='m/m'\nepochs=1\n[variants.x]\ntrain.max_steps=2",
+            "[select]\npool='o/p'\n[train]\nmodel='m/m'\nepochs=1\n[variants.x]\ntrain.max_steps=2",
             "train x cannot be run: give only one of --epochs and --max-steps",
         ),
-        ("[select]\npool='p'\n[train]\nmodel='m/m'\nlora_rank=4", "train main cannot be run: --lora-rank is for"),
-        ("[select]\npool='p'\n[train]\nmodel='m'", "train main cannot be run: there is no m"),
+        ("[select]\npool='o/p'\n[train]\nmodel='m/m'\nlora_rank=4", "train main cannot be run: --lora-rank is for"),
+        ("[select]\npool='o/p'\n[train]\nmodel='m'", "train main cannot be run: there is no m"),
         (
-            "[select]\npool='p'\n[train]\nmodel='m/m'\n[evaluate]\nbenchmarks='math500'\nbackend='vllm'\nbase_url='http://a/v1'",
+            "[select]\npool='o/p'\n[train]\nmodel='m/m'\n[evaluate]\nbenchmarks='math500'\nbackend='vllm'\nbase_url='http://a/v1'",
             "cannot be run: --base-url is for --backend openai",
         ),
         (
-            "[select]\npool='p'\n[train]\n[evaluate]\nbase=true\nbenchmarks='math500'\n[variants.x]\ntrain.model='m/m'",
+            "[select]\npool='o/p'\n[train]\n[evaluate]\nbase=true\nbenchmarks='math500'\n[variants.x]\ntrain.model='m/m'",
             "evaluate base cannot be run: name the model",
         ),
-        ("[select]\npool='p'\ndifficulty='guess'", "select main cannot be run: --difficulty guess is not known"),
-        ("[select]\npool='p'\ndifficulty='reward:/nowhere/r'", "select main cannot be run: there is no /nowhere/r"),
-        ("[select]\npool='p'\n[train]\nmodel='m/m'\n[evaluate]\nbenchmarks='maths500'", "there is no maths500"),
-        ("[select]\npool='p'\n[train]\nmodel='/nowhere/m'", "train main cannot be run: there is no /nowhere/m"),
-        ("[select]\npool='p'\nout='x'", "select has no out; the run gives it"),
-        ("[select]\npool='p'\n[train]\nepochs=2", "train main cannot be run: Missing option '--model'"),
+        ("[select]\npool='o/p'\ndifficulty='guess'", "select main cannot be run: --difficulty guess is not known"),
+        ("[select]\npool='o/p'\ndifficulty='reward:/nowhere/r'", "select main cannot be run: there is no /nowhere/r"),
+        ("[select]\npool='o/p'\n[train]\nmodel='m/m'\n[evaluate]\nbenchmarks='maths500'", "there is no maths500"),
+        ("[select]\npool='o/p'\n[train]\nmodel='/nowhere/m'", "train main cannot be run: there is no /nowhere/m"),
+        ("[select]\npool='p.jsonl'", "select main cannot be run: there is no p.jsonl"),
+        (
+            "[select]\npool='o/p'\n[variants.b]\nselect.pool=['o/p', '/nowhere/q']",
+            "select b cannot be run: there is no /n",
+        ),
+        ("[select]\npool='o/p'\nout='x'", "select has no out; the run gives it"),
+        ("[select]\npool='o/p'\n[train]\nepochs=2", "train main cannot be run: Missing option '--model'"),
     ],
 )
 def test_a_mistake_is_found_before_anything_runs(text: str, told: str, tmp_path: Path) -> None:
@@ -144,7 +149,7 @@ def test_what_is_here_may_be_named_in_any_way(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "mine.jsonl").touch()
     file = tmp_path / "mine.toml"
     file.write_text(
-        "[select]\npool='p'\n[train]\nmodel='~/m'\n"
+        "[select]\npool=['o/p', '~/mine.jsonl']\n[train]\nmodel='~/m'\n"
         "[evaluate]\nbenchmarks=['~/mine.jsonl', 'b/*.jsonl', 'o/hub', 'AIME24']"
     )
     for stage in read_recipe(file, tmp_path / "out").stages:
@@ -231,6 +236,20 @@ def test_a_first_stage_that_fails_leaves_the_folder_usable(tmp_path: Path) -> No
     assert run(out, recipe=str(file)).returncode == 0
     (out / "run.json").write_text('{"done": {}}')  # as a kill between the folder and the note leaves it
     assert run(out, recipe=str(file)).returncode == 0
+
+
+def test_another_recipe_s_run_is_left_alone(tmp_path: Path) -> None:
+    pool, out = tmp_path / "pool.jsonl", tmp_path / "out"
+    pool.write_text("".join(json.dumps({"question": f"Q{n}", "response": f"R{n}"}) + "\n" for n in range(9)))
+    one, two = tmp_path / "one.toml", tmp_path / "two.toml"
+    one.write_text(f"[select]\npool = '{pool}'\npreset = 'paper'\n[variants.a]\n[variants.b]\nselect.rows = 2\n")
+    two.write_text(f"[select]\npool = '{pool}'\npreset = 'paper'\n")
+    assert run(out, recipe=str(one)).returncode == 0
+    report = (out / "report.md").read_text()
+    refused = run(out, recipe=str(two))
+    assert (refused.returncode, "holds the run of another recipe (it has select a)" in refused.stderr) == (2, True)
+    assert (out / "report.md").read_text() == report
+    assert not (out / "select" / "main").exists()
 
 
 def test_a_stage_that_fails_ends_the_run_with_its_code_and_the_rest_is_kept(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from platformdirs import user_cache_path
 
 from select2reason.errors import OutputError, PoolError
 from select2reason.files import file_digest
-from select2reason.parts import part_file
+from select2reason.parts import is_being_made, part_file
 
 _OWN_NAME = re.compile(r"[0-9a-f]{16}(\..*\.part)?$")  # a pool's key, also of one whose building was killed
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -45,9 +45,8 @@ class CachedPool:
     scores: tuple[str, ...]
 
 
-def cache_root(folder: Path | None = None, *, written: bool = False) -> Path:
-    """The cache folder, made if need be. Raises OutputError where that cannot be done or, if it is to be `written`, it
-    cannot be written to."""
+def cache_root(folder: Path | None = None) -> Path:
+    """The cache folder, made if need be. Raises OutputError where that cannot be done."""
     root = _root(folder)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -55,14 +54,17 @@ def cache_root(folder: Path | None = None, *, written: bool = False) -> Path:
         raise OutputError(
             f"cannot make the cache folder {root} ({error.strerror}); name another with --cache-dir"
         ) from error
-    if written:
-        try:
-            with part_file(root / ".written"):
-                pass
-        except OSError as error:
-            told = f"cannot write to the cache folder {root} ({error.strerror})"
-            raise OutputError(f"{told}; mend its rights, or name another with --cache-dir") from error
     return root
+
+
+def refuse_unwritable(root: Path) -> None:
+    """Raise OutputError where the cache cannot be written to. One that holds all that is asked for need not be."""
+    try:
+        with part_file(root / ".written"):
+            pass
+    except OSError as error:
+        told = f"cannot write to the cache folder {root} ({error.strerror})"
+        raise OutputError(f"{told}; mend its rights, or name another with --cache-dir") from error
 
 
 def _root(folder: Path | None) -> Path:
@@ -113,6 +115,8 @@ def content_digests(root: Path, files: Sequence[Path], *, on_new: Callable[[], N
     known = _known(book)
     digests: list[str] = []
     new = False
+    if any(_mark(file) not in known for file in files):
+        refuse_unwritable(root)
     for file in files:
         mark = _mark(file)
         if mark not in known:
@@ -121,7 +125,8 @@ def content_digests(root: Path, files: Sequence[Path], *, on_new: Callable[[], N
             new = True
             known[mark] = _digest(file, mark)
         digests.append(known[mark])
-    _replace(book, orjson.dumps(known))
+    if new:
+        _replace(book, orjson.dumps(known))
     return digests
 
 
@@ -175,13 +180,33 @@ def _cached(pool: Path) -> CachedPool:
     return CachedPool(pool, rows, day, _size(pool), tuple(folder.name for folder in scores))
 
 
-def clear(root: Path) -> int:
-    """Remove the pools and their scores, and nothing that is not the cache's own; the bytes freed."""
-    pools = list_pools(root)
-    for pool in pools:
-        shutil.rmtree(pool.path, ignore_errors=True)
-    (root / "files.json").unlink(missing_ok=True)
-    return sum(pool.size_bytes for pool in pools)
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The bytes that were freed, and the pools that are being read by another process and were left."""
+
+    freed_bytes: int
+    in_use: int
+
+
+def clear(root: Path) -> Cleared:
+    """Remove the pools and their scores, and nothing that is not the cache's own, nor a pool that is being made.
+
+    Raises OutputError where something cannot be removed.
+    """
+    freed = in_use = 0
+    try:
+        for pool in list_pools(root):
+            if is_being_made(pool.path):
+                in_use += 1
+            else:
+                shutil.rmtree(pool.path)
+                freed += pool.size_bytes
+        (root / "files.json").unlink(missing_ok=True)
+    except FileNotFoundError:  # another one clears it
+        return Cleared(freed, in_use)
+    except OSError as error:
+        raise OutputError(f"cannot clear {root} ({error.strerror}: {error.filename}); mend its rights") from error
+    return Cleared(freed, in_use)
 
 
 def _size(folder: Path) -> int:

@@ -46,7 +46,7 @@ def open_pool(
         from select2reason.scoring.by_ray import check_ray
 
         check_ray(settings.ray)
-    root = cache.cache_root(settings.cache_dir, written=True)
+    root = cache.cache_root(settings.cache_dir)
     which = {"config": settings.config, "split": settings.split, "revision": settings.revision}
     files = _once([file for name in settings.pools for file in hub.files_of(name, **which)])
     seen: set[str] = set()
@@ -64,6 +64,8 @@ def open_pool(
     labels = [file.label for file in files]
     built = (folder / "pool.json").is_file()
     light = [] if built else beside
+    if not built:
+        cache.refuse_unwritable(root)
     pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest, light, unchanged)
     pools.refuse_too_bad(pool, settings.max_bad_fraction)
     described = [

@@ -50,6 +50,25 @@ def _part(place: Path, make: Callable[[Path], None]) -> Iterator[Path]:
         _sweep(place)
 
 
+def is_being_made(part: Path) -> bool:
+    """Whether a process of this machine is at work on a part; false of what is whole."""
+    if not part.name.endswith(_ENDING):
+        return False
+    try:
+        held = os.open(part, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(held)
+    return False
+
+
 def hidden(place: Path) -> Path:
     """The place whose parts nobody sees: for what is put where its user looks."""
     return place.with_name(f".{place.name}")

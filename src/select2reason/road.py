@@ -49,7 +49,10 @@ def run_recipe(recipe: Recipe, out: Path, *, check: Callable[[Stage], None]) -> 
     for stage in recipe.stages:
         check(stage)
     _refuse_foreign(out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {out} ({error.strerror}); choose another --out") from error
     with locked(out / _LOCK, f"{out} is being made"):
         done = _read(out)
         _refuse_other(recipe, done, out)
@@ -57,6 +60,8 @@ def run_recipe(recipe: Recipe, out: Path, *, check: Callable[[Stage], None]) -> 
 
 
 def _refuse_other(recipe: Recipe, done: Mapping[str, list[str]], out: Path) -> None:
+    if done and not any(stage.name in done for stage in recipe.stages):
+        raise OutputError(f"{out} holds the run of another recipe (it has {next(iter(done))}); choose another --out")
     for stage in recipe.stages:
         if (before := done.get(stage.name, list(stage.words))) != list(stage.words):
             told = f"{_differing(before, stage.words)}, not {_differing(stage.words, before)}"

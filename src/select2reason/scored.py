@@ -168,6 +168,7 @@ def score_pool(opened: Opened, scorers: Scorers, settings: PoolSettings, checks:
     _say_plan(pool, scorers.of_rows, opened.meanwhile)
     for spec in scorers.of_rows:
         if missing := missing_shards(pool, spec):
+            cache.refuse_unwritable(pool.root)
             with stage(spec.name, sum(pool.shards[shard] for shard in missing)) as advance:
                 score(pool, spec, ray=settings.ray, progress=advance)
     verified = verify(pool, checks.verify, asked=scorers.answers is not None, by_gold=checks.by_gold)

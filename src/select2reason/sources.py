@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from difflib import get_close_matches
 from glob import glob, has_magic
@@ -107,7 +108,9 @@ def _nearest(path: Path) -> str:
 
 def _in_folder(folder: Path, split: str | None, every_kind: bool) -> list[Path]:
     named = [p for p in _every_path(folder) if kind_of(p) and p.name not in _NOT_DATA | _OWN]
-    files = [p for p in named if not p.is_dir() and not _is_aside(p.relative_to(folder), folder)]
+    within = {parent for path in named for parent in path.relative_to(folder).parents if parent != Path()}
+    results = {parent for parent in within if _is_result(folder / parent)}
+    files = [p for p in named if not p.is_dir() and not _is_aside(p.relative_to(folder), results)]
     _refuse_odd(files)
     if not files:
         raise PoolError(f"{folder} holds no JSONL, JSON, Parquet or Arrow file; give a folder that does")
@@ -135,12 +138,18 @@ def _every_path(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _is_aside(path: Path, folder: Path) -> bool:
+def _is_aside(path: Path, results: AbstractSet[Path]) -> bool:
     """Hidden files, caches of `datasets`, and earlier results inside the folder, which are never its pool."""
-    if any(part.startswith(_ASIDE) for part in path.parts):
-        return True
-    inner = [folder / parent for parent in path.parents if parent != Path()]
-    return any((parent / "manifest.json").is_file() and (parent / "scores.parquet").is_file() for parent in inner)
+    return any(part.startswith(_ASIDE) for part in path.parts) or not results.isdisjoint(path.parents)
+
+
+def _is_result(folder: Path) -> bool:
+    """Whether a folder says that this program made it: a selection, or one handed to a trainer."""
+    file = folder / "manifest.json"
+    try:
+        return file.is_file() and "select2reason" in orjson.loads(file.read_bytes())["versions"]
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        return False
 
 
 def _of_split(folder: Path, files: list[Path], split: str | None) -> list[Path]:

@@ -340,6 +340,11 @@ def test_a_choice_is_made_into_a_selection(opened: Open, demo: Looked, tmp_path:
     page, out = one.page, tmp_path / "chosen here"
     slide(page, "weight", 0.5)
     page.keyboard.press("e")
+    for delay in (0, 10, 80):  # each key asks anew, and what was asked before is dropped
+        page.fill("#out", "")
+        expect(page.locator("#make")).to_be_disabled()
+        page.locator("#out").press_sequentially("my-choice", delay=delay)
+        expect(page.locator("#make")).to_be_enabled()
     page.fill("#out", str(out))
     expect(page.locator("#command")).to_contain_text(f"--weight 0.5 \\ --out '{out}'")
     with page.expect_download() as download:

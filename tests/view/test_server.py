@@ -248,6 +248,18 @@ def test_a_recipe_and_a_command_say_the_same(client: TestClient, demo: Looked) -
     ]
 
 
+def test_no_command_is_given_that_select_would_refuse(client: TestClient) -> None:
+    for path in ("/api/command", "/api/recipe", "/api/choice"):
+        for wrong, told in (
+            ({"weight": "7"}, "weight must be between 0 and 1"),
+            ({"fraction": "7"}, "fraction is a number above 0 and at most 1"),
+            ({"rows": "0"}, "rows must be at least 1"),
+        ):
+            answer = client.get(path, params=wrong)
+            assert (answer.status_code, told in answer.json()["error"]) == (400, True)
+    assert client.get("/api/command", params={"out": " "}).json()["error"].startswith("say where to")
+
+
 def test_an_example_says_why_it_was_left(client: TestClient, demo: Looked) -> None:
     import polars as pl
 

@@ -21,11 +21,13 @@ def cache(
 
     root = kept.cache_root(cache_dir)
     if clear:
-        freed = kept.clear(root)
+        cleared = kept.clear(root)
         if as_json:
-            print_json({"freed_bytes": freed})
-        else:
-            echo(f"cleared {root}: {freed / 1e6:,.1f} MB")
+            print_json(cleared)
+            return
+        echo(f"cleared {root}: {cleared.freed_bytes / 1e6:,.1f} MB")
+        if cleared.in_use:
+            echo(f"left: {cleared.in_use} pools that are being read by another process")
         return
     pools = kept.list_pools(root)
     if as_json:

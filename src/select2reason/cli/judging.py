@@ -62,18 +62,19 @@ def difficulty(
     as_json: AsJson = False,
 ) -> None:
     """Score a table of questions: its own columns plus `difficulty`, in its own order."""
-    from select2reason.cache import cache_root
+    from select2reason.cache import cache_root, refuse_unwritable
     from select2reason.difficulty import find_estimator
     from select2reason.difficulty.table import assess
     from select2reason.tables import check_file
 
     check_file(out, force=force, reads=questions)
     settings, prompt = judge_options(difficulty, engine, judging)
+    refuse_unwritable(root := cache_root(cache_dir))
     outcome = assess(
         reading.table(questions),
         find_estimator(difficulty, engine=settings, prompt=prompt),
         out,
-        cache_root=cache_root(cache_dir, written=True),
+        cache_root=root,
         labels=labels,
         pass_rates=pass_rates,
         ray=machines.settings(),

@@ -141,6 +141,7 @@ def _check_training(stage: Stage, given: Mapping[str, Any]) -> None:
 def _check_selecting(stage: Stage, given: Mapping[str, Any]) -> None:
     """Whether what its options say can be, each by itself and together."""
     from select2reason.difficulty import find_estimator
+    from select2reason.hub import is_hub_id
 
     checking, difficulty = taken(Checking, given), given["difficulty"]
     with _telling(stage):
@@ -149,6 +150,9 @@ def _check_selecting(stage: Stage, given: Mapping[str, Any]) -> None:
         taken(Reading, given).settings(given["pools"], ray=taken(Machines, given).settings(), carry=given["carry"])
         if scores.engine is None and not difficulty.startswith(_OF_FOLDERS):  # which are opened when their turn comes
             find_estimator(difficulty)
+    for pool in given["pools"]:
+        if not is_hub_id(pool) and not has_magic(pool):
+            _check_made(stage, pool)
     if difficulty.startswith(_OF_FOLDERS):
         _check_made(stage, difficulty.partition(":")[2])
 
@@ -163,7 +167,8 @@ def _check_benchmark(stage: Stage, name: str) -> None:
 
 def _check_made(stage: Stage, path: str) -> None:
     """A path that is not there yet may be made by an earlier stage, below the folder of the run."""
-    of_run, there = stage.made.parents[2], Path(path).expanduser()  # OUT/train/NAME/manifest.json
+    of_run = stage.made.parents[1 if stage.name.startswith("select") else 2]  # OUT/select/NAME, OUT/train/NAME/FILE
+    there = Path(path).expanduser()
     if not there.exists() and not there.resolve().is_relative_to(of_run.resolve()):
         raise UsageError(f"{stage.name} cannot be run: there is no {path}")
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 from select2reason.backends.chat_format import CHATML
 from select2reason.chosen import Chosen
-from select2reason.errors import UsageError
+from select2reason.errors import OutputError, UsageError
 from select2reason.export import configurations, formats
 from select2reason.export.folder import file_digests, whole_folder
 from select2reason.extension import Extension, reach, read_config
@@ -130,6 +130,8 @@ def hand_over(
     Raises UsageError where the model's chat format is not known to be safe with this trainer, or its context would be
     below the longest example.
     """
+    if out.expanduser().resolve().is_relative_to(chosen.folder.resolve()):
+        raise OutputError(f"{out} is within the selection, whose folder is what it is made of; choose another --out")
     context = model.extension.context
     if context is not None and context < chosen.longest:
         raise UsageError(f"--context {context} is below the longest example, {chosen.longest:,} tokens; raise it")

@@ -97,14 +97,20 @@ def _ids(chat: ChatFormat, tokenizer: Tokenizer, texts: pl.Series) -> Encoded:
         return encoded
     rows = np.split(encoded.ids, encoded.offsets[1:-1])
     for row in marked:
-        rows[row] = np.asarray(chat.tokenizer(texts[row], add_special_tokens=False)["input_ids"], np.uint32)
+        rows[row] = np.asarray(_own_ids(chat, texts[row]), np.uint32)
     return Encoded(np.concatenate(rows), np.concatenate([[0], np.cumsum([len(row) for row in rows])]))
 
 
 def _check(chat: ChatFormat, text: str, encoded: Encoded) -> None:
     """The first text of a batch, by the model's own tokenizer."""
-    own = chat.tokenizer(text, add_special_tokens=False)["input_ids"]
+    own = _own_ids(chat, text)
     if own != encoded.ids[: encoded.offsets[1]].tolist():
         raise RunError(
             f"the tokenizer.json of {chat.model} and its tokenizer give other tokens; save the tokenizer anew"
         )
+
+
+def _own_ids(chat: ChatFormat, text: str) -> list[int]:
+    """By the model's own tokenizer, without its warning of a context that is raised by now, or refused."""
+    ids: list[int] = chat.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    return ids

@@ -82,7 +82,8 @@ def make_plan(
         f"the longest {tokens.longest:,}"
     )
     taken = f"{batch:,} packs a step" if packed else f"{batch:,} examples a step, {steps:,} steps"
-    saved = "ten checkpoints" if means.save_every is None else f"a checkpoint every {means.save_every:,} steps"
+    every = means.save_every or (None if packed else ceil(steps * SAVED_SHARE))
+    saved = "ten checkpoints" if every is None else f"a checkpoint every {f'{every:,} steps' if every > 1 else 'step'}"
     say(f"plan: on {machine}, {taken}, {saved}; attention {attention}{', Liger' if liger else ''}")
     found = sft.last_whole(out / CHECKPOINTS)
     kept = gpu and (settings.lora or machine.kind.startswith("zero"))  # DeepSpeed keeps its own in full precision

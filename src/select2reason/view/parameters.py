@@ -7,6 +7,7 @@ from dataclasses import fields
 from decimal import Decimal, DecimalException
 
 from select2reason.errors import UsageError
+from select2reason.ranking import refuse_weight
 from select2reason.view.explored import Asked
 from select2reason.view.query import Query
 
@@ -14,15 +15,20 @@ Given = Mapping[str, str]
 
 
 def asked(given: Given) -> Asked:
-    """A choice: weight, and fraction or rows. Raises UsageError for what is no number."""
+    """A choice: weight, and fraction or rows. Raises UsageError for what is no number, or out of range."""
     fraction = given.get("fraction")
     try:
         exact = Decimal(fraction) if fraction else None
     except DecimalException:
         exact = Decimal("NaN")
-    if exact is not None and not exact.is_finite():
-        raise UsageError(f"fraction is a number like 0.1; got {fraction!r:.40}")
-    return Asked(_number(given, "weight"), exact, whole(given, "rows"))
+    if exact is not None and not (exact.is_finite() and 0 < exact <= 1):
+        raise UsageError(f"fraction is a number above 0 and at most 1, like 0.1; got {fraction!r:.40}")
+    weight, rows = _number(given, "weight"), whole(given, "rows")
+    if weight is not None:
+        refuse_weight(weight)
+    if rows == 0:
+        raise UsageError("rows must be at least 1; got 0")
+    return Asked(weight, exact, rows)
 
 
 def query(given: Given) -> Query:

@@ -149,15 +149,12 @@ class _Handlers:
         return PlainTextResponse(self._recorded.recipe(parameters.asked(request.query_params)), headers=attached)
 
     def command(self, request: Request) -> Response:
-        out = request.query_params.get("out") or "choice"
+        out = _out(request.query_params.get("out", "choice"))
         return _json({"command": spelled(self._recorded.command(parameters.asked(request.query_params), out))})
 
     async def make(self, request: Request) -> Response:
         wanted = await _object(request)
-        out = wanted.get("out")
-        if not isinstance(out, str) or not out.strip() or "\0" in out:
-            raise UsageError("say where to: a folder that is not there yet")
-        out = out.strip()
+        out = _out(wanted.get("out"))
         given = {name: str(value) for name, value in wanted.items() if value is not None}
         await run_in_threadpool(self.answers.explored.refuse_other_files, self._recorded.pools)
         self.making.start(self._recorded.command(parameters.asked(given), out), Path(out))
@@ -166,6 +163,13 @@ class _Handlers:
 
     def made(self, _: Request) -> Response:
         return _json(self.making.state())
+
+
+def _out(given: object) -> str:
+    """Where a selection is to be put."""
+    if not isinstance(given, str) or not given.strip() or "\0" in given:
+        raise UsageError("say where to: a folder that is not there yet")
+    return given.strip()
 
 
 def _row(request: Request) -> int:

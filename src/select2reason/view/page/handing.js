@@ -1,6 +1,6 @@
 // The choice handed on: the command that makes it, a recipe, or a selection made at once.
 
-import { ask, write } from "./api.js";
+import { Superseded, ask, drop, write } from "./api.js";
 import { $, el } from "./dom.js";
 import * as state from "./state.js";
 
@@ -25,9 +25,19 @@ export function showHanding() {
     copy.textContent = "Copied";
   });
   const recipe = el("a", { href: `/api/recipe?${new URLSearchParams(state.asked())}`, download: "choice.toml", className: "button" }, "Download a recipe");
-  const show = () => ask("command", "command", { ...state.asked(), out: out.value }).then(
-    (answer) => { command.textContent = answer.command; },
-    (error) => { command.textContent = error.message; make.disabled = true; });
+  const named = () => ask("command", "command", { ...state.asked(), out: out.value }).then(
+    (answer) => { command.textContent = answer.command; make.disabled = make.classList.contains("busy"); },
+    (error) => {
+      if (error instanceof Superseded) return;
+      command.textContent = error.message;
+      make.disabled = true;
+    });
+  const show = () => {
+    if (out.value.trim()) return named();
+    drop("command");
+    command.textContent = "Say where to: a folder that is not there yet";
+    make.disabled = true;
+  };
   out.addEventListener("input", show);
   make.addEventListener("click", () => making(out, make, told));
   dialog.replaceChildren(
@@ -42,6 +52,7 @@ export function showHanding() {
 }
 
 async function making(out, make, told) {
+  make.classList.add("busy");
   make.disabled = true;
   try {
     let made = await write("selection", { ...state.asked(), out: out.value });
@@ -56,5 +67,6 @@ async function making(out, make, told) {
     told.className = "failed";
     told.textContent = error.message;
   }
+  make.classList.remove("busy");
   make.disabled = false;
 }
