@@ -27,7 +27,7 @@ from select2reason.tags import CLOSED, OPENED
 
 Verify = Literal["auto", "pool", "grade", "off"]
 
-VERSION = 5  # raised whenever an answer is taken, or a verdict given, in another way
+VERSION = 6  # raised whenever an answer is taken, or a verdict given, in another way
 _END_CHARS = 4_000  # of a response without tags, where its answer is looked for first
 _BATCH = 2_048  # answers in the hands of the grader at once
 

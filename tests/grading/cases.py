@@ -94,7 +94,8 @@ STRUCTURES: list[Case] = [
 EXPRESSIONS: list[Case] = [
     ("x=5", "5", True), ("5", "x=5", True), ("y=2x+1", "2x+1", True), ("y=2x+1", "y=2x-1", False),
     ("f(x)=x^2", "x^2", True),
-    ("x^2+1=0", "2x^2+2=0", True), ("x^2+2x+1", "(x+1)^2", True), (r"\sin^2 x + \cos^2 x", "1", True),
+    ("x^2+1=0", "2x^2+2=0", True), ("2x+4=0", "x+2=0", True), ("x^2-3x+2=0", "2x^2-6x+4=0", True),
+    ("x^2-3x+2=0", "x^2-3x+3=0", False), ("2x=4", "x=2", False), ("x^2-2x+1=0", "x-1=0", False), ("x^2+2x+1", "(x+1)^2", True), (r"\sin^2 x + \cos^2 x", "1", True),
     ("10!", "3628800", True),
     (r"\frac{x+1}{x-1}", r"1+\frac{2}{x-1}", True), (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}", True),
     ("12π", r"12\pi", True),

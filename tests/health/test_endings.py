@@ -60,6 +60,11 @@ def test_damaged_tags(head: str, trace: str, tail: str, damaged: bool) -> None:
         ("It is \\boxed{4}. " + "And more of it. " * 200 + "\\boxed{4}", False),
         ("It is \\boxed{4}.\n\nQuestion: what is 3 + 3?\nIt is 6.", True),
         ("No box at all. " * 200, False),
+        ("\\boxed{4}" + "x" * 991, False),
+        ("\\boxed{4}" + "x" * 993, True),
+        ("\\fbox{4}" + "x" * 993, True),
+        ("\\boxed 4 " + "x" * 992, True),
+        ("\\boxed{4}" + "x" * 1_400 + ", as boxed above.", True),
     ],
 )
 def test_runs_on(reply: str, on: bool) -> None:

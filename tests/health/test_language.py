@@ -44,3 +44,24 @@ def test_the_demo_s_switches_are_found() -> None:
 
 def test_no_rows() -> None:
     assert switches(pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.String)).to_list() == []
+
+
+def test_chinese_in_a_korean_trace_is_a_switch() -> None:
+    korean = "먼저 주어진 식을 정리하고 각 항을 비교하면 답을 얻을 수 있습니다. " * 3
+    asked = pl.Series(["두 수의 합을 구하시오.", "三角形의 넓이를 구하시오."])
+    traces = pl.Series([korean + "然后我们需要计算这个方程的解。"] * 2)
+    assert switches(asked, traces).to_list() == [True, False]
+    assert switches(asked, pl.Series([korean] * 2)).to_list() == [False, False]
+
+
+@pytest.mark.parametrize(
+    "passage",
+    [
+        *("Давайте. Посчитаем: сумму; чисел", "это и есть ответ", "ಈಗ ನಾವು ಉತ್ತರವನ್ನು ಪಡೆಯುತ್ತೇವೆ", "હવે આપણે જવાબ શોધીએ"),
+        *("ഇപ്പോൾ നമുക്ക് ഉത്തരം ലഭിക്കും", "ਹੁਣ ਅਸੀਂ ਜਵਾਬ ਲੱਭਾਂਗੇ", "አሁን መልሱን እናገኛለን እንሂድ", "ឥឡូវនេះយើងគណនា", "ຕອນນີ້ພວກເຮົາ"),
+    ],
+)
+def test_passages_in_other_alphabets(passage: str) -> None:
+    english = "Let us add the numbers and look at what we get. " * 5
+    traces = pl.Series([f"{english}{passage}. {english}", english])
+    assert switches(pl.Series(["What is it?"] * 2), traces).to_list() == [True, False]

@@ -112,6 +112,18 @@ def test_a_counter_or_a_name_does_not_hide_a_loop(sentence: str) -> None:
     assert shares([text])[0] > LOOPING
 
 
+def test_case_after_case_that_comes_to_an_end_is_no_loop() -> None:
+    """A loop that only counts: it counts where the trace ends in it, and not once it goes on."""
+    rng = Random(0)
+
+    def fresh(words: int) -> str:
+        return " ".join("".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=8)) for _ in range(words))
+
+    cases = " ".join(f"For n = {k} we find no whole number that would do, so on." for k in range(2, 100))
+    ended, endless = shares([f"{fresh(150)} {cases} {fresh(30)}", f"{fresh(150)} {cases}"])
+    assert ended < LOOPING < endless
+
+
 def test_the_demo_s_loops_are_found_and_its_sound_traces_are_not() -> None:
     made = [each for line in draw_lines(600, seed=3) for each in line.generations]
     traces = split_response(pl.Series([each.response for each in made]))["trace"]

@@ -73,9 +73,14 @@ def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Differ
     return Difference(value, value - half, value + half, n)
 
 
+_T_975 = {2: 4.302653, 3: 3.182446, 4: 2.776445, 5: 2.570582}  # where the expansion is not yet near
+
+
 def t_975(df: int) -> float:
-    """The 97.5% point of Student's t with df > 1 degrees of freedom, to 1% at df = 2 and 0.01% from 6 on (Abramowitz
-    and Stegun 26.7.5)."""
+    """The 97.5% point of Student's t with df > 1 degrees of freedom, to 0.01% (from 6 on Abramowitz and Stegun
+    26.7.5)."""
+    if df in _T_975:
+        return _T_975[df]
     z = NormalDist().inv_cdf(0.975)
     terms: tuple[float, ...] = (
         (z**3 + z) / 4,

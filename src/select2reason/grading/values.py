@@ -31,6 +31,7 @@ from sympy import (  # type: ignore[import-untyped]
     Mod,
     Or,
     Piecewise,
+    Poly,
     Rational,
     Set,
     Symbol,
@@ -62,6 +63,8 @@ def same(a: Value, b: Value) -> bool:
     a, b = (value.doit() if isinstance(value, MatrixExpr) else value for value in (a, b))
     if isinstance(a, Eq) and isinstance(b, Eq) and not (a.free_symbols and b.free_symbols):
         return same(a.lhs, b.lhs) and same(a.rhs, b.rhs)  # e = 1/2: no equation to solve
+    if isinstance(a, Eq) and isinstance(b, Eq) and _multiples(a, b):
+        return True
     by_parts = _by_parts(a, b)
     if by_parts is not None:
         return by_parts
@@ -71,6 +74,21 @@ def same(a: Value, b: Value) -> bool:
             return by_value
     right = bool(verify(b, a, timeout_seconds=None, allow_set_relation_comp=True))
     return right and not (isinstance(a, Eq) and isinstance(b, Eq) and _both_empty(a, b))
+
+
+def _multiples(a: Eq, b: Eq) -> bool:
+    """Whether two polynomial equations are the same up to a factor. A gold answer that is solved (x = 2) wants more."""
+    unknown = sorted(a.free_symbols, key=str)
+    if a.free_symbols != b.free_symbols or isinstance(b.lhs, Symbol) or isinstance(b.rhs, Symbol):
+        return False
+    sides = [one.lhs - one.rhs for one in (a, b)]
+    if not all(side.is_polynomial(*unknown) for side in sides):
+        return False
+    p, q = (Poly(side, *unknown) for side in sides)
+    if p.is_zero or p.monoms() != q.monoms():
+        return False
+    first, *ratios = (simplify(one / other) for one, other in zip(p.coeffs(), q.coeffs(), strict=True))
+    return all(simplify(ratio - first) == 0 for ratio in ratios)
 
 
 def _by_parts(a: Value, b: Value) -> bool | None:

@@ -28,7 +28,8 @@ _TURNS = [  # of chat templates: a trainer takes them for the end of a turn, whe
     *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_header_id|>"),
     *("<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"),
 ]
-_TAIL_CHARS = 1_000  # after the last box: 99% of real replies have fewer than 550
+_TAIL_CHARS = 1_000  # from the last box on: 99% of real replies have fewer than 550
+_BOX = r"\\f?box(?:ed)?\b|boxed\{"
 _ASKED_ANEW = r"boxed\{(?s:.)*" + ANOTHER_QUESTION
 _BANDS = (0.03, 0.12)  # how near to a limit the lengths it stopped are, in this tokenizer and with their prompts
 _LEAST_TOKENS = 512  # a ceiling below this is none
@@ -65,9 +66,9 @@ def _pattern(marks: Sequence[str]) -> str:
 
 
 def runs_on(reply: pl.Expr) -> pl.Expr:
-    """Whether a reply goes on for long after its last boxed answer, or asks itself another question."""
-    boxed = reply.str.contains("boxed{", literal=True)
-    return boxed & (~reply.str.tail(_TAIL_CHARS).str.contains("boxed", literal=True) | reply.str.contains(_ASKED_ANEW))
+    """Whether a reply goes on for long from its last boxed answer on, or asks itself another question."""
+    boxed = reply.str.contains(_BOX)
+    return boxed & (~reply.str.tail(_TAIL_CHARS).str.contains(_BOX) | reply.str.contains(_ASKED_ANEW))
 
 
 @dataclass(frozen=True, slots=True)

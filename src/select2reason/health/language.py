@@ -22,6 +22,9 @@ _SIGNS = {  # scripts of which four signs in a row are a phrase, by their blocks
     "Katakana": r"\x{30A0}-\x{30FF}",
     "Hangul": r"\x{1100}-\x{11FF}\x{AC00}-\x{D7AF}",
     "Thai": r"\x{E00}-\x{E7F}",
+    "Lao": r"\x{E80}-\x{EFF}",
+    "Myanmar": r"\x{1000}-\x{109F}",
+    "Khmer": r"\x{1780}-\x{17FF}",
 }
 _LETTERS = {
     "Cyrillic": r"\x{400}-\x{52F}",
@@ -30,16 +33,19 @@ _LETTERS = {
     "Arabic": r"\x{600}-\x{6FF}",
     "Devanagari": r"\x{900}-\x{97F}",
     "Bengali": r"\x{980}-\x{9FF}",
+    "Gurmukhi": r"\x{A00}-\x{A7F}",
+    "Gujarati": r"\x{A80}-\x{AFF}",
+    "Oriya": r"\x{B00}-\x{B7F}",
     "Tamil": r"\x{B80}-\x{BFF}",
     "Telugu": r"\x{C00}-\x{C7F}",
+    "Kannada": r"\x{C80}-\x{CFF}",
+    "Malayalam": r"\x{D00}-\x{D7F}",
+    "Sinhala": r"\x{D80}-\x{DFF}",
     "Georgian": r"\x{10A0}-\x{10FF}",
+    "Ethiopic": r"\x{1200}-\x{137F}",
 }
 _JAPANESE = _SIGNS["Han"] + _SIGNS["Hiragana"] + _SIGNS["Katakana"]
-_TOGETHER = {
-    "Han": _JAPANESE + _SIGNS["Hangul"],
-    "Hiragana": _JAPANESE,
-    "Katakana": _JAPANESE,
-}  # they mix Chinese signs
+_TOGETHER = dict.fromkeys(("Han", "Hiragana", "Katakana"), _JAPANESE)  # which is a mixture of the three
 _FORMULAS = r"\$[^$\n]*\$|\\[a-zA-Z]+"  # whose letters are of no language
 _SAMPLE_CHARS = 1_500  # of each end of a trace, by which its own scripts are told
 _COMMON = "Han"  # looked for before all others, which a batch may do without
@@ -48,7 +54,10 @@ _WORDS, _WORD_LETTERS = 3, 2  # of the others it takes three words of two letter
 _LEAST_TOGETHER = 3  # letters that follow upon another, in a phrase or in three words
 _ENGLISH = r"(?:\b[A-Za-z]+[ ,]+){12}"  # prose, in a trace of another script
 _MAYBE_ENGLISH = _ENGLISH.replace(r"\b", "")  # ten times as fast: whether a word begins there is dear to ask
-_FOREIGN = r"[\x{400}-\x{1CFF}\x{2E80}-\x{D7FF}]{2,}(?:[ ,]+[\x{400}-\x{1CFF}\x{2E80}-\x{D7FF}]{2,})*"
+_PARTED = "[ ,.;:!?]+"  # words are by these
+_FOREIGN = (
+    rf"[\x{{400}}-\x{{1CFF}}\x{{2E80}}-\x{{D7FF}}]{{2,}}(?:{_PARTED}[\x{{400}}-\x{{1CFF}}\x{{2E80}}-\x{{D7FF}}]+)*"
+)
 _FIRST_LEAD, _SIGNS_LEAD, _LAST_LEAD = 0xD0, 0xE2, 0xED  # first bytes in UTF-8
 _LONGEST = 3  # bytes of one letter
 _OWN = 0.4  # least part of a trace's letters that makes a script its own
@@ -125,4 +134,5 @@ def _passages() -> dict[str, str]:
     """What a passage in each script is, as a pattern."""
     signs = {script: rf"[{block}]{{{_PHRASE},}}" for script, block in _SIGNS.items()}
     words = {script: rf"[{block}]{{{_WORD_LETTERS},}}" for script, block in _LETTERS.items()}
-    return signs | {script: rf"(?:{word}[ ,]+){{{_WORDS - 1},}}{word}" for script, word in words.items()}
+    between = {script: rf"{_PARTED}(?:[{block}]{_PARTED})?" for script, block in _LETTERS.items()}  # one letter may be
+    return signs | {one: rf"(?:{word}{between[one]}){{{_WORDS - 1},}}{word}" for one, word in words.items()}

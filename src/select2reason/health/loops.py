@@ -142,8 +142,10 @@ def _loop(ids: NDArray[np.uint32], numbers: NDArray[np.bool_]) -> tuple[float, N
         return share, stuck
     words = np.flatnonzero(~numbers.take(ids, mode="clip"))
     numberless, stuck_words, _ = _look(ids[words], NUMBERLESS_RUN_TOKENS, NUMBERLESS_STUCK)
-    end, _, _ = _look(ids[words[-_END_TOKENS:]], NUMBERLESS_RUN_TOKENS, NUMBERLESS_STUCK)
-    left = numberless < NEVER_LEFT and not end
+    last = words[-_END_TOKENS:]
+    _, stuck_last, _ = _look(ids[last], NUMBERLESS_RUN_TOKENS, NUMBERLESS_STUCK)
+    to_the_end = len(stuck_last) > 0 and stuck_last[-1] == len(last) - NUMBERLESS_RUN_TOKENS
+    left = numberless < NEVER_LEFT and not to_the_end
     return (share, stuck) if left or share >= numberless else (numberless, words[stuck_words])
 
 
