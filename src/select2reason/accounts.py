@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
 from select2reason.errors import RunError
 from select2reason.pool import Pool
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ROW_BITS = 42  # of a place in its source: as many rows as no file has
 
 
 def check_accounts(folder: Path, pool: Pool, counts: Mapping[str, int]) -> None:
@@ -52,14 +59,25 @@ def _rows(file: Path) -> int:
 
 def _lost(pool: Pool, aside: pl.DataFrame) -> Iterator[str]:
     """Of each source: rows read = rows with an example + rows that were set aside whole, and its examples are there.
-    `aside`: source and row of all that was set aside."""
-    found = pool.narrow(["source", "source_row"]).cast(pl.Int64)
-    places = found.unique()
-    whole = aside.unique().join(places, on=["source", "source_row"], how="anti")
-    made, used, left = (dict(frame["source"].value_counts().iter_rows()) for frame in (found, places, whole))
-    for source, (part, label) in enumerate(zip(pool.parts, pool.labels, strict=True)):
-        kept, lost = used.get(source, 0), left.get(source, 0)
+    `aside`: source and row of all that was set aside. Examples lie in the order of their sources' rows."""
+    sources = len(pool.parts)
+    places = _places(pool.narrow(["source", "source_row"]))
+    made = np.bincount(places >> _ROW_BITS, minlength=sources)
+    first = np.flatnonzero(np.diff(places, prepend=-1))
+    used = np.bincount(places[first] >> _ROW_BITS, minlength=sources)
+    known = np.unique(_places(aside))
+    at = np.searchsorted(places, known)
+    whole = known[places.take(at, mode="clip") != known] if len(places) else known
+    left = np.bincount(whole >> _ROW_BITS, minlength=sources)
+    for part, label, examples, kept, lost in zip(pool.parts, pool.labels, made, used, left, strict=True):
         if kept + lost != part.rows or lost != part.bad:
             yield f"{label}: {part.rows:,} rows read, {kept:,} with an example, {lost:,} of {part.bad:,} set aside"
-        if made.get(source, 0) != part.examples:
-            yield f"{label}: {part.examples:,} examples made, {made.get(source, 0):,} kept"
+        if examples != part.examples:
+            yield f"{label}: {part.examples:,} examples made, {examples:,} kept"
+
+
+def _places(rows: pl.DataFrame) -> NDArray[np.int64]:
+    """Source and row as one number each, which goes up as they do."""
+    source, row = (rows[name].cast(pl.Int64).to_numpy() for name in ("source", "source_row"))
+    placed: NDArray[np.int64] = (source << _ROW_BITS) | row
+    return placed
