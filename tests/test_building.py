@@ -32,7 +32,7 @@ GOOD = {"question": "q", "response": "<think>t</think>a"}
 
 def built(*paths: Path, out: Path, done: list[float] | None = None) -> Pool:
     files = [only(path) for path in paths]
-    layouts = {file.label: detect(probe(file)) for file in files}
+    layouts = {file.label: detect(probe(file).frame) for file in files}
     return build(files, layouts, out, digest="d", progress=(done if done is not None else []).append)
 
 

@@ -131,12 +131,47 @@ def test_a_file_without_a_readable_row_says_what_is_wrong_with_the_first(tmp_pat
         opened(tmp_path / "pool.jsonl", tmp_path / "cache")
 
 
-def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+def linked(tmp_path: Path) -> Path:
+    """A folder with a file, and another one that it has links to."""
     for name in ("pool", "elsewhere"):
         (tmp_path / name).mkdir()
     written(tmp_path / "pool" / "a.jsonl", rows(3))
     written(tmp_path / "elsewhere" / "b.jsonl", rows(2))
-    (tmp_path / "pool" / "more").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "pool" / "again").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "pool")
-    assert opened(tmp_path / "pool", tmp_path / "cache").pool.rows == 5
+    return tmp_path / "pool"
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pool = linked(tmp_path)
+    (pool / "more").symlink_to(tmp_path / "elsewhere")
+    (pool / "again").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(pool)
+    (pool / "up").symlink_to(tmp_path)
+    assert opened(pool, tmp_path / "cache").pool.rows == 5
+    assert "named more than once" not in capsys.readouterr().err
+
+
+def test_a_link_hides_no_split(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        (tmp_path / "pool" / "data" / name).mkdir(parents=True)
+        written(tmp_path / "pool" / "data" / name / "a.jsonl", rows(3 if name == "train" else 2))
+    (tmp_path / "pool" / "all").symlink_to(tmp_path / "pool" / "data" / "train")
+    assert opened(tmp_path / "pool", tmp_path / "cache").pool.rows == 3
+
+
+@pytest.mark.parametrize("late", ["conversations", "messages", "generations", "gold"])
+def test_what_a_row_alone_has_changes_nothing(late: str, tmp_path: Path) -> None:
+    made = [row | {"answer": "4"} for row in rows(900)]
+    odd = [{"role": "user", "content": "q", "from": "human", "value": "q"}]
+    made[500] |= {late: odd if late != "gold" else "7"}
+    found = opened(written(tmp_path / "pool.jsonl", made), tmp_path / "cache")
+    assert found.pool.parts[0].layout == "question-solution (question=question, response=response, gold=answer)"
+    assert (found.pool.rows, found.notes) == (900, ())
+
+
+def test_a_late_name_is_found_however_it_is_spelt(tmp_path: Path) -> None:
+    made = [row | ({"答案": "4"} if n == 2_999 else {}) for n, row in enumerate(rows(3_000))]
+    for spelt in (True, False):
+        text = "".join(json.dumps(row, ensure_ascii=spelt) + "\n" for row in made).encode()
+        (tmp_path / "pool.jsonl.gz").write_bytes(gzip.compress(text))
+        found = opened(tmp_path / "pool.jsonl.gz", tmp_path / "cache", columns={"gold": "答案"})
+        assert found.pool.few(np.array([2_999], np.uint32), ["gold"])["gold"].to_list() == ["4"]

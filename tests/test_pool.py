@@ -264,6 +264,10 @@ def test_what_a_pool_does_not_hold_is_refused_and_is_no_damage(write_rows: Write
             made.few(np.array(rows), ["question"])
         with pytest.raises(UsageError, match="there is no"):
             made.narrow(["source"], rows=np.array(rows))
+    for odd in (np.array([True, False]), np.array([1.5]), np.array([[1]]), np.array(["a"]), np.array(1)):
+        with pytest.raises(UsageError, match="rows are an array of whole numbers, of one dimension"):
+            made.few(odd, ["question"])
+    assert made.few(np.array([]), ["question"]).height == 0
     with pytest.raises(UsageError, match="qestion is no column of text; there are question, head"):
         made.few(np.array([0], np.uint32), ["qestion"])
     with pytest.raises(UsageError, match="the pool has 1 shards, counted from 0; there is no 1"):

@@ -95,10 +95,14 @@ def test_columns_may_come_late_and_change_their_type(tmp_path: Path, monkeypatch
     rows: list[dict[str, Any]] = [{"a": 1}, {"a": 2}, {"a": "x", "b": [1]}, {"b": None}]
     path = put(tmp_path, b"\n".join(json.dumps(row).encode() for row in rows))
     assert rows_of(path) == [{"a": "1", "b": None}, {"a": "2", "b": None}, {"a": "x", "b": [1]}, {"a": None, "b": None}]
-    assert probe(only(path), rows=2).to_dicts() == [{"a": 1, "b": None}, {"a": 2, "b": None}, {"a": None, "b": [1]}]
+    assert probe(only(path), rows=2).frame.to_dicts() == [
+        {"a": 1, "b": None},
+        {"a": 2, "b": None},
+        {"a": None, "b": [1]},
+    ]
     monkeypatch.setattr(readers, "_BATCH_BYTES", 1)  # the fewest rows a batch
     assert [batch.rows.tolist() for batch in read_all(path)[0]] == [[0, 1], [2, 3]]
-    assert probe(only(path)).to_dicts() == rows_of(path) or probe(only(path)).columns == ["a", "b"]
+    assert probe(only(path)).frame.to_dicts() == rows_of(path) or probe(only(path)).frame.columns == ["a", "b"]
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, lambda data: pa.compress(data, "zstd", asbytes=True)])
@@ -169,7 +173,7 @@ def test_columns_are_narrowed_and_rows_numbered(tmp_path: Path, ending: str, mon
 def test_no_rows_and_no_batches(tmp_path: Path, ending: str) -> None:
     source = only(write(FRAME.clear(), tmp_path / f"pool{ending}"))
     assert list(read(source, on_bad=print)) == []
-    assert probe(source).is_empty()
+    assert probe(source).frame.is_empty()
     assert column_names(source) == ["question", "n", "tags"]
 
 

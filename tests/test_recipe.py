@@ -249,6 +249,10 @@ def test_another_recipe_s_run_is_left_alone(tmp_path: Path) -> None:
     refused = run(out, recipe=str(two))
     assert (refused.returncode, "holds the run of another recipe (it has select a)" in refused.stderr) == (2, True)
     assert (out / "report.md").read_text() == report
+    pool.unlink()  # what is done needs no pool any more
+    (out / "report.md").unlink()
+    assert run(out, recipe=str(one)).returncode == 0
+    assert (out / "report.md").read_text() == report
     assert not (out / "select" / "main").exists()
 
 

@@ -48,7 +48,7 @@ def built(
     monkeypatch.setattr(building, "_SHARD_ROWS", 10)
     monkeypatch.setattr(building, "_BATCH_ROWS", 3)
     file = sources.find_files(str(write_rows([{"question": "q" * (n + 1), "response": "r"} for n in range(30)])))[0]
-    layouts_of = {file.label: layouts.detect(readers.probe(file))}
+    layouts_of = {file.label: layouts.detect(readers.probe(file).frame)}
     out = tmp_path / "built"
     return building.build([file], layouts_of, out, digest="d", progress=lambda done: None, watchers=watchers)
 

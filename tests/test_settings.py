@@ -35,6 +35,8 @@ from select2reason.settings import PoolSettings, ScoreSettings, SelectSettings
         ({"per_question": -1}, "per_question must be a whole number from 0"),
         ({"cutoff_len": -1}, "cutoff_len must be a whole number from 0"),
         ({"strategy": "random", "seed": None}, "seed must be a whole number, not None"),
+        ({"keep": None}, "keep takes several reasons"),
+        ({"weight": np.array([0.1, 0.2])}, "weight must be a number"),
         ({"seed": 2**70}, "seed must be a whole number from 0 to"),
     ],
 )
@@ -53,6 +55,8 @@ def test_a_pool_is_named() -> None:
     [
         ({"carry": None}, "give a name, or several; got None"),
         ({"columns": "question=problem"}, "columns maps roles to columns"),
+        ({"max_bad_fraction": "0.1"}, "max_bad_fraction must be a number"),
+        ({"cache_dir": 3}, "cache_dir is a folder; got 3"),
         ({"max_bad_fraction": -1}, "max_bad_fraction must be between 0 and 1"),
         ({"max_bad_fraction": float("nan")}, "max_bad_fraction must be between 0 and 1"),
     ],
@@ -85,4 +89,6 @@ def test_settings_that_mean_the_same_are_the_same() -> None:
     kept = {SelectSettings(keep=keep) for keep in (("looping", "cut_off"), ("cut_off", "looping"))}
     assert len(kept) == 1
     assert SelectSettings(keep={"cut_off", "looping"}) in kept  # type: ignore[arg-type]
+    assert type(SelectSettings(rows=np.int64(5)).rows) is int  # type: ignore[arg-type]
+    assert PoolSettings(("p",), carry=np.array(["a", "b"])).carry == ("a", "b")  # type: ignore[arg-type]
     assert type(SelectSettings(weight=np.float32(0.25)).weight) is float  # type: ignore[arg-type]

@@ -198,12 +198,14 @@ def clear(root: Path) -> Cleared:
         for pool in list_pools(root):
             if is_being_made(pool.path):
                 in_use += 1
-            else:
-                shutil.rmtree(pool.path)
+                continue
+            with suppress(FileNotFoundError):  # another one clears it
+                if pool.path.is_symlink():
+                    pool.path.unlink()
+                else:
+                    shutil.rmtree(pool.path)
                 freed += pool.size_bytes
         (root / "files.json").unlink(missing_ok=True)
-    except FileNotFoundError:  # another one clears it
-        return Cleared(freed, in_use)
     except OSError as error:
         raise OutputError(f"cannot clear {root} ({error.strerror}: {error.filename}); mend its rights") from error
     return Cleared(freed, in_use)

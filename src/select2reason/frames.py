@@ -22,6 +22,7 @@ WHITE = "".join(chr(c) for c in range(0x3001) if chr(c).isspace())  # what str.s
 _NOT_WHITE = f"[^{re.escape(WHITE)}]"
 _MOST_LEVELS = 16  # of nesting that stays typed: Polars took 16 s for one value nested 500 deep, and crashed at 1,000
 _SHOWN = 16  # values of a column that comes late
+_COMMON = 0.5  # least part of the rows that have a column that is no rarity
 FEWEST_ROWS = 2  # of a frame with long texts: of a row alone Polars makes scalars, and copied 200 MB up to four times
 LARGEST = 1e300  # a number beyond it stands for none, as infinity does: sums and differences of such are no floats
 _EXACT_FLOAT = 2**53  # whole numbers beyond it are not all a float
@@ -146,20 +147,37 @@ def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(alike, how="diagonal_relaxed") if alike else pl.DataFrame()
 
 
-def telling(frames: Sequence[pl.DataFrame], rows: int) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The first rows of a table, and behind them those that show a column for the first time; `rare` columns have no
+    value in the first rows, and few further on."""
+
+    frame: pl.DataFrame
+    rare: frozenset[str] = frozenset()
+
+    @property
+    def common(self) -> pl.DataFrame:
+        """Without what is rare."""
+        return self.frame.drop(self.rare)
+
+
+def telling(frames: Sequence[pl.DataFrame], rows: int) -> Sample:
     """The first rows of a table that comes in pieces and, for a column that is null in all of these, the first ones
     where it is not. Types are those of the first rows: an odd value further on changes none."""
     heights = np.cumsum([len(frame) for frame in frames])
     head = stacked(frames[: int(np.searchsorted(heights, rows)) + 1]).head(rows)
     whole = stacked(frames)
     known = {name for name in head.columns if head[name].null_count() < head.height}
-    late = {row for name in whole.columns if name not in known for row in _first_known(whole[name])}
+    others = [name for name in whole.columns if name not in known]
+    further = whole.height > head.height  # else it is not known what is rare
+    rare = frozenset(name for name in others if further and whole[name].count() < _COMMON * whole.height)
+    late = {row for name in others for row in _first_known(whole[name])}
     if not late:
-        return head
+        return Sample(head)
     shown = whole[[*range(head.height), *sorted(late)]]
     kept = {name: head[name] for name in known if shown.schema[name] != head.schema[name]}
     nulls = {name: pl.repeat(None, len(late), dtype=column.dtype, eager=True) for name, column in kept.items()}
-    return shown.with_columns([column.append(nulls[name]) for name, column in kept.items()])
+    return Sample(shown.with_columns([column.append(nulls[name]) for name, column in kept.items()]), rare)
 
 
 def _first_known(column: pl.Series) -> list[int]:

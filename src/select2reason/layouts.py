@@ -8,7 +8,7 @@ solution occur here and in roles.py alone; from here on there is a question, a t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -70,9 +70,12 @@ def detect(
     *,
     layout: str | None = None,
     columns: Mapping[str, str] | None = None,
+    rare: Collection[str] = (),
     where: str = "the pool",
 ) -> Layout:
     """The layout of a file, from its first rows.
+
+    `rare` columns of it play the part of no text unless `columns` says so, and any other where no common one does.
 
     `layout` forces one by name, `columns` maps roles to columns and wins over both. Raises PoolError where no reading
     fits, AmbiguousLayoutError where more than one does, UsageError for a role or column that does not exist.
@@ -80,12 +83,13 @@ def detect(
     columns = _checked(columns or {}, sample, where)
     if layout is not None and layout not in LAYOUTS:
         raise UsageError(f"no layout is called {layout}; --layout can be {', '.join(LAYOUTS)}")
+    common = sample.drop(rare)
     if "response" in columns or "trace" in columns:
-        found = _named(columns, sample, where)
+        found = _named(columns, common, where)
     else:
-        found = _found(columns, sample, layout, where)
-        _refuse_if_ambiguous(found, sample, where)
-    return _with_extras(_overridden(found, columns), sample)
+        found = _found(columns, common, layout, where)
+        _refuse_if_ambiguous(found, common, where)
+    return _with_extras(_with_extras(_overridden(found, columns), common), sample)
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -225,7 +229,7 @@ def _with_extras(found: Layout, sample: pl.DataFrame) -> Layout:
         correct=found.correct or roles.verdicts(free),
         complete=found.complete or roles.named(free, roles.COMPLETE, free.dtypes),
         finish=found.finish or roles.named(free, roles.FINISH, free.dtypes),
-        many=isinstance(sample.schema.get(found.response or ""), pl.List),
+        many=found.many or isinstance(sample.schema.get(found.response or ""), pl.List),
     )
     wide = {column.name for column in free.iter_columns() if roles.is_wide(column)}
     return replace(full, wide=frozenset(wide - full.used))

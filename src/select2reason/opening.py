@@ -126,11 +126,15 @@ def _layouts(files: Sequence[SourceFile], settings: PoolSettings, seen: set[str]
     found: dict[str, Layout] = {}
     for file in files:
         sample = readers.probe(file, having=settings.columns.values())
-        if sample.height:
+        if sample.frame.height:
             found[file.label] = layouts.detect(
-                sample, layout=settings.layout, columns=settings.columns, where=file.label
+                sample.frame,
+                layout=settings.layout,
+                columns=settings.columns,
+                rare=sample.rare,
+                where=file.label,
             )
-            seen.update(sample.columns)
+            seen.update(sample.frame.columns)
     if not found:
         raise UsageError(f"{files[0].label} has no readable row{_why(files[0])}")
     wide = frozenset[str]().union(*(layout.wide for layout in found.values()))

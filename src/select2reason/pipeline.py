@@ -37,7 +37,7 @@ from select2reason.settings import (
     PoolSettings,
     ScoreSettings,
     SelectSettings,
-    refuse_no_count,
+    counted,
 )
 from select2reason.table import candidates, with_selection
 from select2reason.verification import Verify
@@ -302,7 +302,7 @@ def analyze(
     out = Path(out)
     if verify not in get_args(Verify):
         raise UsageError(f"verify is not {verify!r}; it can be {', '.join(get_args(Verify))}")
-    refuse_no_count("cutoff_tokens", cutoff_tokens)
+    cutoff_tokens = counted("cutoff_tokens", cutoff_tokens)
     export.check_out(out, force=force, kind="analysis", reads=pool.pools)
     checks = Checks(verify, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"])
     scorers = find_scorers(scores, checks)

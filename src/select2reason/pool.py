@@ -205,7 +205,11 @@ class Pool:
     def _placed(self, rows: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """Rows that are there."""
         given = np.asarray(rows)
-        if len(given) and not (given.min() >= 0 and given.max() < self.rows):
+        if not given.size:
+            return np.empty(0, np.uint32)
+        if given.ndim != 1 or given.dtype.kind not in "iu":
+            raise UsageError(f"rows are an array of whole numbers, of one dimension; got {given.dtype} {given.shape}")
+        if not (given.min() >= 0 and given.max() < self.rows):
             gone = next(int(row) for row in given if not 0 <= row < self.rows)
             raise UsageError(f"the pool has {self.rows:,} rows, counted from 0; there is no {gone:,}")
         return given.astype(np.uint32)

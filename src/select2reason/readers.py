@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from select2reason import json_records
 from select2reason.arrow_texts import check_but_texts
 from select2reason.errors import PoolError
-from select2reason.frames import FEWEST_ROWS, from_arrow, from_values, telling
+from select2reason.frames import FEWEST_ROWS, Sample, from_arrow, from_values, telling
 from select2reason.sources import SourceFile, packing_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class BadRow:
 OnBad = Callable[[BadRow], None]
 
 
-def probe(source: SourceFile, *, rows: int = SAMPLE_ROWS, having: Collection[str] = ()) -> pl.DataFrame:
+def probe(source: SourceFile, *, rows: int = SAMPLE_ROWS, having: Collection[str] = ()) -> Sample:
     """The first readable rows of a file, with all of its columns: enough to tell its layout.
 
     JSON shows a column only where a row has it, so more of it is looked at: what follows the first rows, some lines
@@ -166,7 +166,11 @@ def _further(source: SourceFile, having: Collection[str]) -> Iterator[pl.DataFra
     """Rows from further on in a JSON file, some from all over it and the first that has each column of `having`."""
     with _foreign_errors_mapped(source):
         records = [record for text in _lines_from_all_over(source) if (record := _record(0, text, _unheard))]
-        missing = {name: orjson.dumps(name) for name in having if not any(name in record for record in records)}
+        missing = {
+            name: (orjson.dumps(name), json.dumps(name).encode())
+            for name in having
+            if not any(name in record for record in records)
+        }
         if missing:
             with source.path.open("rb") as raw, _unpacked(source, raw) as stream:
                 records += _first_with(json_records.cut(stream, source.label), missing)
@@ -186,10 +190,14 @@ def _lines_from_all_over(source: SourceFile) -> Iterator[bytes]:
                 yield line
 
 
-def _first_with(cut: Iterable[tuple[int, bytes]], missing: dict[str, bytes]) -> Iterator[dict[str, object]]:
+def _first_with(
+    cut: Iterable[tuple[int, bytes]], missing: dict[str, tuple[bytes, bytes]]
+) -> Iterator[dict[str, object]]:
     """The first record that has each of the names, which are searched for as JSON spells them."""
     for place, text in cut:
-        if any(spelt in text for spelt in missing.values()) and (record := _record(place, text, _unheard)):
+        if any(one in text for spelt in missing.values() for one in spelt) and (
+            record := _record(place, text, _unheard)
+        ):
             if found := missing.keys() & record.keys():
                 yield record
             for name in found:

@@ -42,13 +42,15 @@ class Run:
 
 def run_recipe(recipe: Recipe, out: Path, *, check: Callable[[Stage], None]) -> Run:
     """Run what is not done yet. `check` raises UsageError for a stage that its command cannot run; it is asked of all
-    stages before the first begins.
+    stages that are to run before the first begins.
 
     Raises OutputError where OUT was made by another recipe, or another run is at work there.
     """
-    for stage in recipe.stages:
-        check(stage)
     _refuse_foreign(out)
+    done = _read(out)
+    for stage in recipe.stages:
+        if not _is_done(stage, done):
+            check(stage)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

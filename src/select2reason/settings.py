@@ -5,11 +5,12 @@ The same word is the command line's option, the field here and the manifest's pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import index
 from pathlib import Path
-from typing import Any, Literal, SupportsFloat, get_args
+from typing import Any, Literal, SupportsFloat, SupportsIndex, get_args
 
 from select2reason.backends import BackendSettings
 from select2reason.difficulty.judge import JudgePrompt
@@ -57,12 +58,14 @@ class PoolSettings:
         object.__setattr__(self, "pools", _several(self.pools))
         if not self.pools:
             raise UsageError("no pool is named; give a file, a folder, a glob or a Hub id")
-        if self.carry not in ("all", "none"):
+        if not (isinstance(self.carry, str) and self.carry in ("all", "none")):
             object.__setattr__(self, "carry", _several(self.carry))
         if not isinstance(self.columns, Mapping):
             raise UsageError(f"columns maps roles to columns, as in {{'question': 'problem'}}; got {self.columns!r}")
-        if not 0 <= self.max_bad_fraction <= 1:
+        if not 0 <= _number("max_bad_fraction", self.max_bad_fraction) <= 1:
             raise UsageError(f"max_bad_fraction must be between 0 and 1; got {self.max_bad_fraction}")
+        if not isinstance(self.cache_dir, str | Path | None):
+            raise UsageError(f"cache_dir is a folder; got {self.cache_dir!r}")
         if self.cache_dir is not None:
             object.__setattr__(self, "cache_dir", Path(self.cache_dir))
 
@@ -76,14 +79,23 @@ def _several(names: object) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def refuse_no_count(name: str, value: object, *, missing: bool = False) -> None:
-    """Raise UsageError for what is no whole number from 0 on that a manifest can hold; None where it may be missing."""
-    if value is None and missing:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
+def counted(name: str, value: object) -> int:
+    """A whole number from 0 on that a manifest can hold. Raises UsageError for what is none."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise UsageError(f"{name} must be a whole number, not {value!r}")
-    if not 0 <= value < 2**63:
+    if not 0 <= (number := index(value)) < 2**63:
         raise UsageError(f"{name} must be a whole number from 0 to 2**63 - 1, not {value}")
+    return number
+
+
+def _number(name: str, value: object) -> float:
+    """A number as a float. Raises UsageError for what is none."""
+    try:
+        if isinstance(value, SupportsFloat) and not isinstance(value, bool):
+            return float(value)
+    except (TypeError, ValueError):  # an array of several
+        pass
+    raise UsageError(f"{name} must be a number, not {value!r}")
 
 
 def _refuse_unknown(name: str, value: object, known: Sequence[str]) -> None:
@@ -138,17 +150,15 @@ class SelectSettings:
             _refuse_unknown(name, getattr(self, name), get_args(known))
         if self.checks is not None:
             _refuse_unknown("checks", self.checks, get_args(Look))
-        if isinstance(self.keep, str):
+        if isinstance(self.keep, str) or not isinstance(self.keep, Collection):
             raise UsageError(f"keep takes several reasons; give ({self.keep!r},)")
         for reason in self.keep:
             _refuse_unknown("keep", reason, ROW_RULES)
         object.__setattr__(self, "keep", tuple(reason for reason in ROW_RULES if reason in self.keep))
-        for name in ("rows", "token_budget", "cutoff_len", "per_question"):
-            refuse_no_count(name, getattr(self, name), missing=True)
-        refuse_no_count("seed", self.seed)
-        if isinstance(self.weight, bool) or not isinstance(self.weight, SupportsFloat):
-            raise UsageError(f"weight must be a number, not {self.weight!r}")
-        object.__setattr__(self, "weight", float(self.weight))
+        for name in ("rows", "token_budget", "cutoff_len", "per_question", "seed"):
+            if (value := getattr(self, name)) is not None or name == "seed":
+                object.__setattr__(self, name, counted(name, value))
+        object.__setattr__(self, "weight", _number("weight", self.weight))
         check_choice(self.size, strategy=self.strategy, weight=self.weight, seed=self.seed, per_question=self.cap)
 
     @property

@@ -123,18 +123,26 @@ def _in_folder(folder: Path, split: str | None, every_kind: bool) -> list[Path]:
 
 
 def _every_path(folder: Path) -> list[Path]:
-    """All that stands in a folder and in those within it, links to folders followed, each folder once. A folder that
-    may not be read raises PermissionError: what it holds must not be missing without a word."""
+    """All that stands in a folder and in those within it; links to folders are followed, to each once, and to none that
+    holds this one. A folder that may not be read raises PermissionError: what it holds must not be missing without a
+    word."""
 
     def refuse(error: OSError) -> None:
         raise error
 
-    found, visited = [], {folder.resolve()}
-    for at, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        places = {name: Path(at, name).resolve() for name in sorted(folders) if not name.startswith(_ASIDE)}
-        folders[:] = [name for name, place in places.items() if place not in visited]
-        visited.update(places.values())
-        found += [Path(at, name) for name in names]
+    found: list[Path] = []
+    visited: set[Path] = set()
+    tops, real = [folder], folder.resolve()
+    while tops:  # what stands here itself first: a link to it is one more way to the same
+        top = tops.pop(0)
+        if top.resolve() in visited or (top != folder and real.is_relative_to(top.resolve())):
+            continue
+        for at, folders, names in os.walk(top, onerror=refuse):
+            visited.add(Path(at).resolve())
+            within = [Path(at, name) for name in sorted(folders) if not name.startswith(_ASIDE)]
+            tops += [path for path in within if path.is_symlink()]
+            folders[:] = [path.name for path in within if not path.is_symlink() and path.resolve() not in visited]
+            found += [Path(at, name) for name in names]
     return sorted(found)
 
 

@@ -132,11 +132,11 @@ def _frame(file: sources.SourceFile) -> pl.DataFrame:
 def _asking(frame: pl.DataFrame, columns: Mapping[str, str], where: str) -> Table:
     nothing = pl.Series("gold", [None] * frame.height, dtype=pl.String)
     sample = telling([frame], SAMPLE_ROWS)
-    asking = (columns["question"],) if "question" in columns else roles.question_columns(sample)
+    asking = (columns["question"],) if "question" in columns else roles.question_columns(sample.common)
     if not asking:
         return _from_layout(frame, where)
     question = frame[asking[0]] if len(asking) == 1 else _joined(frame, asking)
-    free = sample.select(name for name in sample.columns if name not in asking)
+    free = sample.frame.select(name for name in sample.frame.columns if name not in asking)
     gold = columns.get("gold") or roles.named(
         free, roles.GOLD, [k for k in free.dtypes if k.is_numeric()] + [pl.String]
     )
@@ -154,7 +154,8 @@ def _joined(frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
 def _from_layout(frame: pl.DataFrame, where: str) -> Table:
     """The questions of a pool whose rows are chats."""
     try:
-        found = layouts.detect(telling([frame], SAMPLE_ROWS), where=where)
+        sample = telling([frame], SAMPLE_ROWS)
+        found = layouts.detect(sample.frame, rare=sample.rare, where=where)
     except PoolError as error:
         told = f"{where}: no column is known to ask; it has {', '.join(frame.columns[:20])}"
         raise PoolError(f"{told}; name it: --columns question=COLUMN,gold=COLUMN") from error

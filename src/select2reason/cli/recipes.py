@@ -151,7 +151,7 @@ def _check_selecting(stage: Stage, given: Mapping[str, Any]) -> None:
         if scores.engine is None and not difficulty.startswith(_OF_FOLDERS):  # which are opened when their turn comes
             find_estimator(difficulty)
     for pool in given["pools"]:
-        if not is_hub_id(pool) and not has_magic(pool):
+        if not is_hub_id(pool) and not _names_some(pool):
             _check_made(stage, pool)
     if difficulty.startswith(_OF_FOLDERS):
         _check_made(stage, difficulty.partition(":")[2])
@@ -168,9 +168,20 @@ def _check_benchmark(stage: Stage, name: str) -> None:
 def _check_made(stage: Stage, path: str) -> None:
     """A path that is not there yet may be made by an earlier stage, below the folder of the run."""
     of_run = stage.made.parents[1 if stage.name.startswith("select") else 2]  # OUT/select/NAME, OUT/train/NAME/FILE
-    there = Path(path).expanduser()
-    if not there.exists() and not there.resolve().is_relative_to(of_run.resolve()):
-        raise UsageError(f"{stage.name} cannot be run: there is no {path}")
+    try:
+        there = Path(path).expanduser()
+        if (path and there.exists()) or there.resolve().is_relative_to(of_run.resolve()):
+            return
+    except (OSError, RuntimeError, ValueError):  # a name too long, no such user's home
+        pass
+    raise UsageError(f"{stage.name} cannot be run: there is no {path or 'pool without a name'}")
+
+
+def _names_some(pool: str) -> bool:
+    """Whether a glob names anything."""
+    from select2reason.files import named
+
+    return has_magic(pool) and any(True for _ in named([pool]))
 
 
 @app.command(hidden=True)

@@ -40,10 +40,13 @@ from sympy import (  # type: ignore[import-untyped]
     ceiling,
     floor,
     log,
+    nan,
+    oo,
     pi,
     sign,
     simplify,
     solve,
+    zoo,
 )
 from sympy import FiniteSet as SympySet
 from sympy.core.relational import Relational  # type: ignore[import-untyped]
@@ -78,6 +81,8 @@ def same(a: Value, b: Value) -> bool:
 
 def _multiples(a: Eq, b: Eq) -> bool:
     """Whether two polynomial equations are the same up to a factor. A gold answer that is solved (x = 2) wants more."""
+    if not all(isinstance(side, Expr) and not side.has(oo, -oo, zoo, nan) for side in (a.lhs, a.rhs, b.lhs, b.rhs)):
+        return False
     unknown = sorted(a.free_symbols, key=str)
     if a.free_symbols != b.free_symbols or isinstance(b.lhs, Symbol) or isinstance(b.rhs, Symbol):
         return False
