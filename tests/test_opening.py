@@ -131,31 +131,15 @@ def test_a_file_without_a_readable_row_says_what_is_wrong_with_the_first(tmp_pat
         opened(tmp_path / "pool.jsonl", tmp_path / "cache")
 
 
-def linked(tmp_path: Path) -> Path:
-    """A folder with a file, and another one that it has links to."""
+def test_links_to_folders_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("pool", "elsewhere"):
         (tmp_path / name).mkdir()
     written(tmp_path / "pool" / "a.jsonl", rows(3))
     written(tmp_path / "elsewhere" / "b.jsonl", rows(2))
-    return tmp_path / "pool"
-
-
-def test_links_to_folders_are_followed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pool = linked(tmp_path)
-    (pool / "more").symlink_to(tmp_path / "elsewhere")
-    (pool / "again").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere" / "back").symlink_to(pool)
-    (pool / "up").symlink_to(tmp_path)
-    assert opened(pool, tmp_path / "cache").pool.rows == 5
-    assert "named more than once" not in capsys.readouterr().err
-
-
-def test_a_link_hides_no_split(tmp_path: Path) -> None:
-    for name in ("train", "test"):
-        (tmp_path / "pool" / "data" / name).mkdir(parents=True)
-        written(tmp_path / "pool" / "data" / name / "a.jsonl", rows(3 if name == "train" else 2))
-    (tmp_path / "pool" / "all").symlink_to(tmp_path / "pool" / "data" / "train")
+    (tmp_path / "pool" / "more").symlink_to(tmp_path / "elsewhere")
     assert opened(tmp_path / "pool", tmp_path / "cache").pool.rows == 3
+    assert f"not followed: {tmp_path}/pool/more, a link to a folder; name it" in capsys.readouterr().err
+    assert opened(tmp_path / "pool" / "more", tmp_path / "cache").pool.rows == 2
 
 
 @pytest.mark.parametrize("late", ["conversations", "messages", "generations", "gold"])

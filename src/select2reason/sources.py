@@ -123,26 +123,20 @@ def _in_folder(folder: Path, split: str | None, every_kind: bool) -> list[Path]:
 
 
 def _every_path(folder: Path) -> list[Path]:
-    """All that stands in a folder and in those within it; links to folders are followed, to each once, and to none that
-    holds this one. A folder that may not be read raises PermissionError: what it holds must not be missing without a
-    word."""
+    """All that stands in a folder and in those within it; links to folders are not followed, which is said. A folder
+    that may not be read raises PermissionError: what it holds must not be missing without a word."""
 
     def refuse(error: OSError) -> None:
         raise error
 
     found: list[Path] = []
-    visited: set[Path] = set()
-    tops, real = [folder], folder.resolve()
-    while tops:  # what stands here itself first: a link to it is one more way to the same
-        top = tops.pop(0)
-        if top.resolve() in visited or (top != folder and real.is_relative_to(top.resolve())):
-            continue
-        for at, folders, names in os.walk(top, onerror=refuse):
-            visited.add(Path(at).resolve())
-            within = [Path(at, name) for name in sorted(folders) if not name.startswith(_ASIDE)]
-            tops += [path for path in within if path.is_symlink()]
-            folders[:] = [path.name for path in within if not path.is_symlink() and path.resolve() not in visited]
-            found += [Path(at, name) for name in names]
+    links: list[Path] = []
+    for at, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(_ASIDE)]
+        links += [path for name in folders if (path := Path(at, name)).is_symlink()]
+        found += [Path(at, name) for name in names]
+    if links:
+        say(f"not followed: {min(links)}{' and others' * (len(links) > 1)}, a link to a folder; name it to read it too")
     return sorted(found)
 
 
