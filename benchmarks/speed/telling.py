@@ -72,7 +72,8 @@ def section(measured: Measured) -> str:
         [
             _filled(
                 f"`make bench` on {machine()}. Medians of {turns} turns in which the sides follow one another, each "
-                "figure of a whole process and its children, start included. Pools in the OpenR1-Math layout, "
+                "figure of a whole process and its children, start included; before each, 1.5 GB of memory are written "
+                "to and given back, so that all find it alike. Pools in the OpenR1-Math layout, "
                 f"{_mean_text(measured):,.0f} bytes of text a row; MB/s are of that text. Peak memory is the kernel's "
                 "own record for one process, and for a process with children the most that their PSS came to, sampled. "
                 "Disk is what a run leaves: for `select` its cache and the selection. Counts of tokens are equal "
