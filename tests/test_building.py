@@ -246,6 +246,7 @@ ROWS = st.dictionaries(NAMES | st.text(max_size=3), VALUES | TURNS, max_size=5) 
     head=st.sampled_from(["", "response", "generations", "messages"]),
 )
 @example(rows=[{"generations": [{"": None, "\0": None}]}], head="response")
+@example(rows=[{"question": [], "^a$": None}], head="")
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_rows_are_read_or_set_aside(
     tmp_path: Path, rows: list[Any], head: str, monkeypatch: pytest.MonkeyPatch

@@ -152,6 +152,13 @@ def test_what_a_row_alone_has_changes_nothing(late: str, tmp_path: Path) -> None
     assert (found.pool.rows, found.notes) == (900, ())
 
 
+def test_late_names_that_look_like_patterns_are_names(tmp_path: Path) -> None:
+    made = [row | ({"^q.*$": [], "*": n} if n == 200 else {}) for n, row in enumerate(rows(300))]
+    found = opened(written(tmp_path / "pool.jsonl", made), tmp_path / "cache")
+    assert found.pool.rows == 300
+    assert found.pool.own_columns() == ["^q.*$", "*"]
+
+
 def test_a_late_name_is_found_however_it_is_spelt(tmp_path: Path) -> None:
     made = [row | ({"答案": "4"} if n == 2_999 else {}) for n, row in enumerate(rows(3_000))]
     for spelt in (True, False):

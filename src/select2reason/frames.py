@@ -129,6 +129,11 @@ def without(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     return frame[[other for other in frame.columns if other != name]]
 
 
+def but(frame: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:
+    """Without these columns, whose names may look like patterns."""
+    return pl.DataFrame({name: frame[name] for name in frame.columns if name not in names})
+
+
 def joined(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Frames of the same columns below one another, each a piece of the result: nothing is copied, not even of a frame
     of one row, where pl.concat copies a text six times."""
@@ -158,7 +163,7 @@ class Sample:
     @property
     def common(self) -> pl.DataFrame:
         """Without what is rare."""
-        return self.frame.drop(self.rare)
+        return but(self.frame, self.rare)
 
 
 def telling(frames: Sequence[pl.DataFrame], rows: int) -> Sample:
@@ -181,7 +186,7 @@ def telling(frames: Sequence[pl.DataFrame], rows: int) -> Sample:
 
 
 def _first_known(column: pl.Series) -> list[int]:
-    return column.is_not_null().arg_true().head(_SHOWN).to_list()
+    return [int(row) for row in np.flatnonzero(column.alias("").is_not_null().to_numpy())[:_SHOWN]]
 
 
 def _worded_in(frame: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import polars as pl
 
 from select2reason import roles, tags
 from select2reason.errors import AmbiguousLayoutError, PoolError, UsageError
+from select2reason.frames import but
 
 _TEXTS = ("question", "response", "trace")
 ROLES = ("question", "response", "trace", "answer", "gold", "category", "correct", "complete", "finish")
@@ -83,7 +84,7 @@ def detect(
     columns = _checked(columns or {}, sample, where)
     if layout is not None and layout not in LAYOUTS:
         raise UsageError(f"no layout is called {layout}; --layout can be {', '.join(LAYOUTS)}")
-    common = sample.drop(rare)
+    common = but(sample, rare)
     if "response" in columns or "trace" in columns:
         found = _named(columns, common, where)
     else:
