@@ -113,21 +113,16 @@ def content_digests(root: Path, files: Sequence[Path], *, on_new: Callable[[], N
     """
     book = root / "files.json"
     known = _known(book)
-    digests: list[str] = []
-    new = False
-    if any(_mark(file) not in known for file in files):
+    marks = [_mark(file) for file in files]
+    if new := not known.keys() >= {*marks}:
         refuse_unwritable(root)
-    for file in files:
-        mark = _mark(file)
+        on_new()
+    for file, mark in zip(files, marks, strict=True):
         if mark not in known:
-            if not new:
-                on_new()
-            new = True
             known[mark] = _digest(file, mark)
-        digests.append(known[mark])
     if new:
         _replace(book, orjson.dumps(known))
-    return digests
+    return [known[mark] for mark in marks]
 
 
 def _known(book: Path) -> dict[str, str]:

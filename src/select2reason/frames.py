@@ -124,14 +124,9 @@ def blank(texts: pl.Expr) -> pl.Expr:
     return ~texts.str.contains(_NOT_WHITE)
 
 
-def without(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """The other columns, without a query."""
-    return frame[[other for other in frame.columns if other != name]]
-
-
-def but(frame: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:
-    """Without these columns, whose names may look like patterns."""
-    return pl.DataFrame({name: frame[name] for name in frame.columns if name not in names})
+def without(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """The other columns, without a query: names may look like patterns."""
+    return frame[[other for other in frame.columns if other not in names]]
 
 
 def joined(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
@@ -163,7 +158,7 @@ class Sample:
     @property
     def common(self) -> pl.DataFrame:
         """Without what is rare."""
-        return but(self.frame, self.rare)
+        return without(self.frame, *self.rare)
 
 
 def telling(frames: Sequence[pl.DataFrame], rows: int) -> Sample:

@@ -15,7 +15,7 @@ import polars as pl
 
 from select2reason import roles, tags
 from select2reason.errors import AmbiguousLayoutError, PoolError, UsageError
-from select2reason.frames import but
+from select2reason.frames import without
 
 _TEXTS = ("question", "response", "trace")
 ROLES = ("question", "response", "trace", "answer", "gold", "category", "correct", "complete", "finish")
@@ -84,7 +84,7 @@ def detect(
     columns = _checked(columns or {}, sample, where)
     if layout is not None and layout not in LAYOUTS:
         raise UsageError(f"no layout is called {layout}; --layout can be {', '.join(LAYOUTS)}")
-    common = but(sample, rare)
+    common = without(sample, *rare)
     if "response" in columns or "trace" in columns:
         found = _named(columns, common, where)
     else:

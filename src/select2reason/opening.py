@@ -72,7 +72,8 @@ def open_pool(
         {"path": file.label, "sha256": sha, **asdict(part)}
         for file, sha, part in zip(files, digests, pool.parts, strict=True)
     ]
-    notes = tuple(_late(pool, layout_of.values(), seen))
+    json = any(file.kind == "jsonl" for file in files)
+    notes = tuple(_late(pool, layout_of.values(), seen)) if json else ()
     return Opened(pool, described, frozenset(spec.name for spec in light), notes)
 
 

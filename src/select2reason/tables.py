@@ -16,7 +16,7 @@ from select2reason import hub, layouts, readers, roles, sources
 from select2reason.canonical import canonical
 from select2reason.errors import OutputError, PoolError, UsageError, in_a_line
 from select2reason.files import named
-from select2reason.frames import LARGEST, stacked, telling, texts
+from select2reason.frames import LARGEST, Sample, stacked, telling, texts
 from select2reason.parts import hidden, part_file, refuse_unwritable
 from select2reason.progress import say
 from select2reason.readers import SAMPLE_ROWS
@@ -134,7 +134,7 @@ def _asking(frame: pl.DataFrame, columns: Mapping[str, str], where: str) -> Tabl
     sample = telling([frame], SAMPLE_ROWS)
     asking = (columns["question"],) if "question" in columns else roles.question_columns(sample.common)
     if not asking:
-        return _from_layout(frame, where)
+        return _from_layout(frame, sample, where)
     question = frame[asking[0]] if len(asking) == 1 else _joined(frame, asking)
     free = sample.frame.select(name for name in sample.frame.columns if name not in asking)
     gold = columns.get("gold") or roles.named(
@@ -151,10 +151,9 @@ def _joined(frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
     return frame.select(joined.str.strip_chars_end("\n").alias("question")).to_series()
 
 
-def _from_layout(frame: pl.DataFrame, where: str) -> Table:
+def _from_layout(frame: pl.DataFrame, sample: Sample, where: str) -> Table:
     """The questions of a pool whose rows are chats."""
     try:
-        sample = telling([frame], SAMPLE_ROWS)
         found = layouts.detect(sample.frame, rare=sample.rare, where=where)
     except PoolError as error:
         told = f"{where}: no column is known to ask; it has {', '.join(frame.columns[:20])}"
