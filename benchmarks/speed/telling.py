@@ -217,11 +217,12 @@ def machine() -> str:
 
 
 def _commit() -> str:
-    here = Path(__file__).resolve().parent
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
+    here = Path(__file__).resolve().parents[2]
+    name, changed = (
+        subprocess.run(["git", *asked], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+        for asked in (["describe", "--always"], ["status", "--porcelain", "src"])
     )
-    return done.stdout.strip() or "unknown"
+    return f"{name or 'unknown'}{' with changes' if changed else ''}"
 
 
 def write(file: Path, name: str, told: str) -> None:

@@ -213,7 +213,7 @@ def rows_of_fraction(fraction: Decimal, eligible: int) -> int:
 
 def _checked_fraction(value: Decimal, text: str) -> Decimal:
     if not (value.is_finite() and 0 < value <= 1):
-        raise UsageError(f"fraction must be above 0 and at most 1, e.g. 0.10 or 10%; got {text!r}")
+        raise UsageError(f"fraction must be above 0 and at most 1, e.g. 0.10 or 10%; got {text!r:.40}")
     return value
 
 

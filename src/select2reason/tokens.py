@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from select2reason.cores import cores
 from select2reason.errors import RunError, UsageError
 from select2reason.frames import taken_over
 from select2reason.utf8 import Bytes
@@ -44,7 +45,6 @@ _FIRST_SPECIAL_ID = 151_643
 _FRESH_AFTER_BYTES = 1 << 30  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
 _GROWN_BYTES = 1 << 29  # likewise, where the process has grown so much since: by words that never come again, say
 _HIGH_BYTES = 8  # that a sign from U+0300 on counts for: a clause of Chinese is one word, which hardly comes again
-_WORKERS = max(1, (os.cpu_count() or 1) // 2)  # the other half of the cores prepares what these count
 _CHANGED_BY_NFC = (  # spans with every code point that NFC may change: marks, singletons, Hangul parts; few others
     (0x300, 0x387), (0x483, 0x489), (0x591, 0x5C7), (0x610, 0x61A), (0x64B, 0x670), (0x6D6, 0x6ED), (0x711, 0x1CFF),
     (0x1DC0, 0x1DFF), (0x1F71, 0x2001), (0x20D0, 0x20F0), (0x2126, 0x212B), (0x2329, 0x232A), (0x2ADC, 0x2ADC),
@@ -123,7 +123,7 @@ class FastTokenizer:
         self.cuts_at_newlines = cuts
         self._load = load
         self._nfc = nfc
-        self._workers = ThreadPoolExecutor(_WORKERS, "tokenizer")
+        self._workers = ThreadPoolExecutor(max(1, cores() // 2), "tokenizer")  # the other half prepares what they count
         self._own = threading.local()
 
     def count(self, texts: pl.Series) -> NDArray[np.uint32]:

@@ -8,7 +8,6 @@ the same.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from select2reason.cache import key_of
+from select2reason.cores import cores
 from select2reason.errors import UsageError
 from select2reason.frames import FEWEST_ROWS, WHITE, blank
 from select2reason.health.endings import damaged_tags, runs_on, unfinished
@@ -46,7 +46,7 @@ _TEMPLATE = (  # what stands around "user" + question and "assistant" + response
 )
 _REPLY = "assistant\n"
 _SPREAD = 0x9E3779B97F4A7C15  # odd and far from any pattern: keeps equal steps of different traces apart
-_THREADS = max(3, min(8, os.cpu_count() or 1))  # batches at once, some of them at the tokenizer
+_FEWEST_AT_ONCE, _MOST_AT_ONCE = 3, 8  # batches, some of them at the tokenizer
 _ASCII_WHITE = np.array([byte < 0x80 and chr(byte) in WHITE for byte in range(256)])
 _MAYBE_WHITE = _ASCII_WHITE | (np.arange(256) >= 0x80)  # or a byte of one of these:
 _WIDE_WHITE = {  # the others, by their bytes in UTF-8 and as one number
@@ -83,8 +83,8 @@ def measure_spec(tokenizer: str, *, health: bool = True) -> ScorerSpec:
     versions = [version(name) for name in ("gigatoken", "polars", "tokenizers")]  # Polars' hashes are its version's own
     fingerprint = key_of(VERSION, opened.digest, SYSTEM_PROMPT, versions)
     inputs = ("question", "head", "trace", "tail")
-    named = _Named(tokenizer, opened)
-    whole = ScorerSpec("trace", fingerprint, inputs, OUTPUTS, named.scorer, _THREADS, light=True, wake=named.wake)
+    named, threads = _Named(tokenizer, opened), max(_FEWEST_AT_ONCE, min(_MOST_AT_ONCE, cores()))
+    whole = ScorerSpec("trace", fingerprint, inputs, OUTPUTS, named.scorer, threads, light=True, wake=named.wake)
     return whole if health else replace(whole, name="lengths", outputs=LENGTHS, make=named.ruler, part_of=whole)
 
 

@@ -252,7 +252,7 @@ def test_no_command_is_given_that_select_would_refuse(client: TestClient) -> Non
     for path in ("/api/command", "/api/recipe", "/api/choice"):
         for wrong, told in (
             ({"weight": "7"}, "weight must be between 0 and 1"),
-            ({"fraction": "7"}, "fraction is a number above 0 and at most 1"),
+            ({"fraction": "7"}, "fraction must be above 0 and at most 1"),
             ({"rows": "0"}, "rows must be at least 1"),
         ):
             answer = client.get(path, params=wrong)

@@ -156,7 +156,7 @@ def _score_all(
 ) -> Evaluation:
     scored: list[Scored] = []
     models: dict[str, None] = {}
-    with Grader() if workers is None else Grader(workers) as grader:
+    with Grader(workers) as grader:
         for name in names:
             found, asking = load_problems(samples / name / ASKED)
             models[asking.model] = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from select2reason.cores import cores
 from select2reason.errors import OutputError
 from select2reason.pool import OWN, Chunk, Pool
 from select2reason.tags import answer_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _FILE_BYTES = 512 << 20  # of text in one data file, the customary size on the Hub
 _LESS_BYTES = 64 << 20  # where that gives few files: compressing takes longest, and cores share files
 _FEW_FILES = 8  # up to which there are 1, 2, 4 or 8, which two and four cores share evenly
-_WRITERS = max(1, min(4, os.cpu_count() or 1))  # files written at once, each with a chunk in memory
+_WRITERS = 4  # files written at once, at most: each has a chunk in memory
 _SCORES = ("difficulty", "trace_tokens", "total_tokens", "rank_joint")
 _MADE = (
     "messages",
@@ -87,7 +87,7 @@ def write_data(
         if writer:
             writer.close()
 
-    with ThreadPoolExecutor(_WRITERS) as threads:
+    with ThreadPoolExecutor(min(_WRITERS, cores())) as threads:
         try:
             list(threads.map(written, *zip(*_files(folder / "data", chunks), strict=True)))
         finally:

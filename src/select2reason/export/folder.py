@@ -6,7 +6,6 @@ It is written under another name and put in place when whole; an earlier result 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 import orjson
 
+from select2reason.cores import cores
 from select2reason.errors import OutputError
 from select2reason.files import file_digest, named
 from select2reason.parts import folder_put_at, refuse_unwritable
@@ -24,7 +24,7 @@ Kind = Literal["selection", "analysis", "comparison", "export", "model", "trial"
 """What a folder holds; its manifest says so, and one kind never takes the place of another."""
 CONTAMINATION = "contamination.parquet"
 """The file of evidence, where benchmarks were looked for: one row a hit."""
-_READERS = max(1, min(4, os.cpu_count() or 1))  # files digested at once
+_READERS = 4  # files digested at once, at most
 
 
 @contextmanager
@@ -82,6 +82,6 @@ def _kind(manifest: Mapping[str, Any]) -> str:
 def file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file in a folder, by its path within, sorted."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    with ThreadPoolExecutor(_READERS) as threads:
+    with ThreadPoolExecutor(min(_READERS, cores())) as threads:
         digests = threads.map(file_digest, files)
         return {path.relative_to(folder).as_posix(): digest for path, digest in zip(files, digests, strict=True)}

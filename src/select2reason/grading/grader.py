@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from select2reason.cores import cores
 from select2reason.errors import RunError, UsageError
 from select2reason.grading.extract import gold_answer
 from select2reason.grading.rules import decide, is_gold, labels_differ, meant, unlabelled
@@ -32,6 +33,7 @@ _LONGEST = 20_000  # characters; a longer answer is not read at all
 _DEEPEST = 100  # nested brackets
 _KEPT = 100_000  # verdicts remembered
 _GRACE_S = 1.0  # beyond the time limit: the worker's own alarm gets the first chance
+_MOST_WORKERS = 8  # where no number is asked for
 _START_S = 120.0  # for a worker to load SymPy on a busy machine
 _WORKER = "from select2reason.grading.worker import main; main()"
 
@@ -39,13 +41,13 @@ _WORKER = "from select2reason.grading.worker import main; main()"
 class Grader:
     """Grades pairs; a context manager, whose end ends all workers.
 
-    `workers` processes start when first needed. A pair takes at most `timeout_s` seconds and `memory_bytes` of memory
-    beyond a worker's own 150 MB or so. Equal pairs are graded once. Not for use by several threads at once.
+    `workers` processes start when first needed: one a core, up to eight, where no number is given. A pair takes at most
+    `timeout_s` seconds and `memory_bytes` of memory beyond a worker's own 150 MB or so. Equal pairs are graded once.
+    Not for use by several threads at once.
     """
 
-    def __init__(
-        self, workers: int = min(8, os.cpu_count() or 1), *, timeout_s: float = 5.0, memory_bytes: int = 1 << 30
-    ) -> None:
+    def __init__(self, workers: int | None = None, *, timeout_s: float = 5.0, memory_bytes: int = 1 << 30) -> None:
+        workers = min(_MOST_WORKERS, cores()) if workers is None else workers
         if workers < 1 or not timeout_s > 0 or memory_bytes < 1:
             told = f"workers={workers}, timeout_s={timeout_s}, memory_bytes={memory_bytes}"
             raise UsageError(f"a grader needs at least a worker, some time and some memory; got {told}")

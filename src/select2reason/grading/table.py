@@ -65,7 +65,7 @@ def grade_table(
     given, golds = _column(frame, prediction, "--prediction"), _column(frame, gold, "--gold")
     if golds.dtype == pl.List(pl.String):
         raise UsageError(f"--gold {gold}: it holds lists; give a column with one answer a row")
-    with Grader() if workers is None else Grader(workers) as grader, stage("grading", frame.height) as advance:
+    with Grader(workers) as grader, stage("grading", frame.height) as advance:
         parts = []
         for start in range(0, frame.height, _BATCH):
             parts.append(_graded(given.slice(start, _BATCH), golds.slice(start, _BATCH), grader))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from decimal import Decimal, DecimalException
 
 from select2reason.errors import UsageError
 from select2reason.ranking import refuse_weight
+from select2reason.selection import parse_fraction
 from select2reason.view.explored import Asked
 from select2reason.view.query import Query
 
@@ -17,18 +17,12 @@ Given = Mapping[str, str]
 def asked(given: Given) -> Asked:
     """A choice: weight, and fraction or rows. Raises UsageError for what is no number, or out of range."""
     fraction = given.get("fraction")
-    try:
-        exact = Decimal(fraction) if fraction else None
-    except DecimalException:
-        exact = Decimal("NaN")
-    if exact is not None and not (exact.is_finite() and 0 < exact <= 1):
-        raise UsageError(f"fraction is a number above 0 and at most 1, like 0.1; got {fraction!r:.40}")
     weight, rows = _number(given, "weight"), whole(given, "rows")
     if weight is not None:
         refuse_weight(weight)
     if rows == 0:
         raise UsageError("rows must be at least 1; got 0")
-    return Asked(weight, exact, rows)
+    return Asked(weight, parse_fraction(fraction) if fraction else None, rows)
 
 
 def query(given: Given) -> Query:
