@@ -72,10 +72,14 @@ def test_any_rows_are_taken_in_the_order_asked_for(
     monkeypatch.setattr(pool, "_DEALT_BYTES", dealt)
     monkeypatch.setattr(pool, "_CHUNK_BYTES", chunk)
     monkeypatch.setattr(pool, "_HELD_BYTES", held)
-    with spread.take(np.array(asked, np.uint32), ["question"], spill=tmp_path / "spill") as chunks:
+    gathered: list[int] = []
+    with spread.take(
+        np.array(asked, np.uint32), ["question"], spill=tmp_path / "spill", advance=gathered.append
+    ) as chunks:
         parts = {chunk.start: chunk.load()["question"].to_list() for chunk in reversed(chunks)}
         assert {chunk.start: chunk.rows for chunk in chunks} == {start: len(part) for start, part in parts.items()}
     assert [name for start in sorted(parts) for name in parts[start]] == [f"q{i}" for i in asked]
+    assert sum(gathered) == len(asked)
     assert not (tmp_path / "spill").exists()
 
 

@@ -117,11 +117,13 @@ def select(
     with export.whole_folder(out, force=force, kind="selection") as folder:
         with ThreadPoolExecutor(1) as beside:
             described = beside.submit(describe, folder)  # in Python, while the data is gathered and compressed
-            with (
-                stage("writing", outcome.selected) as advance,
-                scored.pool.take(selection.rows, TEXT, spill=folder / "spill") as chunks,
-            ):
-                export.write_data(scored.pool, selection.rows, chunks, table, folder, carried=carried, advance=advance)
+            with stage("writing", outcome.selected) as advance:
+
+                def half(rows: float) -> None:
+                    advance(rows / 2)  # a row is gathered, then written
+
+                with scored.pool.take(selection.rows, TEXT, spill=folder / "spill", advance=half) as chunks:
+                    export.write_data(scored.pool, selection.rows, chunks, table, folder, carried=carried, advance=half)
         described.result()
         write_manifest(folder, manifest)
         check_accounts(folder, scored.pool, outcome.counts)

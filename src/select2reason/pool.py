@@ -157,8 +157,15 @@ class Pool:
         return [name.removeprefix(OWN) for name in names]
 
     @contextmanager
-    def take(self, rows: NDArray[np.uint32], columns: Sequence[str], *, spill: Path) -> Iterator[list[Chunk]]:
-        """The text of these rows in the order given, in chunks of some 8 MB.
+    def take(
+        self,
+        rows: NDArray[np.uint32],
+        columns: Sequence[str],
+        *,
+        spill: Path,
+        advance: Callable[[int], None] = lambda rows: None,
+    ) -> Iterator[list[Chunk]]:
+        """The text of these rows in the order given, in chunks of some 8 MB; `advance` is told rows gathered.
 
         The pool is read once. What is more than can be held is dealt out to one file per chunk in `spill` (made and
         removed here), then each chunk is put in order by itself. Raises UsageError for a row that is not there, or a
@@ -174,14 +181,15 @@ class Pool:
         _, starts, chunk_of = np.unique(
             sizes // max(_CHUNK_BYTES, size // _MOST_CHUNKS), return_index=True, return_inverse=True
         )
+        gathered = _telling(self._gather(rows, columns), advance)
         if size <= _HELD_BYTES:
-            held = joined(self._gather(rows, columns))
+            held = joined(gathered)
             place = np.split(np.argsort(held["at"].to_numpy()), starts[1:])
             yield _chunks(starts, sizes, [partial(_ordered, held, part) for part in place])
             return
         spill.mkdir(parents=True, exist_ok=True)
         try:
-            paths = self._dealt(rows, columns, chunk_of, spill)
+            paths = self._dealt(gathered, chunk_of, spill)
             yield _chunks(starts, sizes, [partial(_dealt_back, path) for path in paths])
         finally:
             shutil.rmtree(spill, ignore_errors=True)
@@ -214,14 +222,12 @@ class Pool:
             raise UsageError(f"the pool has {self.rows:,} rows, counted from 0; there is no {gone:,}")
         return given.astype(np.uint32)
 
-    def _dealt(
-        self, rows: NDArray[np.uint32], columns: Sequence[str], chunk_of: NDArray[np.intp], spill: Path
-    ) -> list[Path]:
+    def _dealt(self, gathered: Iterator[pl.DataFrame], chunk_of: NDArray[np.intp], spill: Path) -> list[Path]:
         """The files of the chunks, each with its rows in the pool's order."""
         paths = [spill / f"{chunk:05}.arrow" for chunk in range(int(chunk_of[-1]) + 1)]
         with ExitStack() as stack:
             writers: dict[int, pa.RecordBatchWriter] = {}
-            for piece in _together(self._gather(rows, columns), _DEALT_BYTES):
+            for piece in _together(gathered, _DEALT_BYTES):
                 chunks = chunk_of[piece["at"].to_numpy()]
                 order = np.argsort(chunks, kind="stable")
                 batch = end_to_end(piece[order])
@@ -302,6 +308,13 @@ def _dealt_back(path: Path) -> pl.DataFrame:
         table = pa.ipc.open_stream(file).read_all()
     path.unlink()
     return _in_place(joined(map(frame_of, table.to_batches())))
+
+
+def _telling(pieces: Iterator[pl.DataFrame], advance: Callable[[int], None]) -> Iterator[pl.DataFrame]:
+    """The same; `advance` is told the rows of each."""
+    for piece in pieces:
+        advance(piece.height)
+        yield piece
 
 
 def _together(pieces: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
