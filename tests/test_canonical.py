@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import polars as pl
 import pytest
 
@@ -141,6 +142,61 @@ def test_reasoning_in_a_field_of_its_own() -> None:
         (None, None, None),
     ]
     assert [row["problem"] for row in rows] == [None, None, None, "no response (null)"]
+
+
+def test_a_reply_without_reasoning_has_no_trace_where_others_have_a_field_for_it() -> None:
+    def chat(**reply: str | None) -> dict[str, Any]:
+        return {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", **reply}]}
+
+    bare = chat(content="It is 4.", reasoning_content=None)
+    both = chat(content=R, reasoning_content="So 4.")
+    rows = examples([chat(content="4", reasoning_content="So 4."), bare, chat(content="4", reasoning_content=""), both])
+    assert [row["trace"] for row in rows] == ["So 4.", "", "", "\nSo 4.\n"]
+    assert parts(rows[3]) == SPLIT  # its reasoning is there already, and is not put before it once more
+    assert [row["trace"] for row in examples([bare])] == ["It is 4."]
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [("human", "q"), ("function_call", "f()"), ("observation", "4"), ("gpt", R)],
+        [("human", "q"), ("tool", "4"), ("gpt", R)],
+        [("human", "q"), ("critic", "Hm."), ("gpt", R)],
+    ],
+)
+def test_a_chat_with_turns_of_others_is_no_question_and_reply(turns: list[tuple[str, str]]) -> None:
+    chats = [[{"from": who, "value": text} for who, text in turns], [{"from": "gpt", "value": R}]]
+    chats.append([{"from": "system", "value": "s"}, {"from": "human", "value": "q"}, {"from": "gpt", "value": R}])
+    rows = examples([{"conversations": chat} for chat in chats])
+    assert [row["problem"] for row in rows] == [NO_QUESTION, NO_QUESTION, None]
+
+
+def test_a_reply_that_calls_a_tool_is_none() -> None:
+    def chat(calls: list[str] | None) -> dict[str, Any]:
+        reply = {"role": "assistant", "content": R, "tool_calls": calls}
+        return {"messages": [{"role": "user", "content": "q", "tool_calls": None}, reply]}
+
+    assert [row["problem"] for row in examples([chat(["f()"]), chat([]), chat(None)])] == [NO_QUESTION, None, None]
+
+
+def test_a_turn_s_text_may_come_in_parts() -> None:
+    def chat(*parts: dict[str, str | None]) -> dict[str, Any]:
+        reply = [{"type": "text", "text": R, "image": None}]
+        return {"messages": [{"role": "user", "content": list(parts)}, {"role": "assistant", "content": reply}]}
+
+    text, more = ({"type": "text", "text": words, "image": None} for words in ("2+2", "?"))
+    picture = {"type": "image", "text": None, "image": "a.png"}
+    rows = examples([chat(text, more), chat(text, picture)])
+    assert [(row["question"], row["problem"]) for row in rows] == [("2+2?", None), (None, NO_QUESTION)]
+    assert parts(rows[0]) == SPLIT
+
+
+def test_a_column_of_json_chats_is_known_by_its_name() -> None:
+    chat = orjson.dumps([{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": R}]).decode()
+    rows = examples([{"messages": chat, "id": 1}, {"messages": "[]", "id": 2}, {"messages": chat, "id": 3}])
+    assert [row["question"] for row in rows] == ["2+2?", None, "2+2?"]
+    frame = pl.DataFrame({"messages": [chat, "[]", "[1", chat, chat]})
+    assert detect(frame).turns == ("messages",)
 
 
 def test_traces_and_answers_of_their_own_columns() -> None:

@@ -88,6 +88,13 @@ def test_text_after_an_array_is_not_passed_over(text: str) -> None:
         records(text.encode())
 
 
+def test_text_behind_an_array_that_ends_with_its_block_is_not_passed_over() -> None:
+    array = b'[{"a": 1}]'
+    assert records(array + b"  \n", size=len(array)) == [(0, b'{"a": 1}')]
+    with pytest.raises(PoolError, match="text follows the JSON array after item 1"):
+        records(array + b"  \n" + array, size=len(array))
+
+
 def test_a_list_in_the_first_of_several_lines_is_a_record() -> None:
     assert records(b'[1, 2]\n{"a": 1}\n') == [(0, b"[1, 2]"), (1, b'{"a": 1}')]
     assert records(b'[{"a": 1}]\n\n') == [(0, b'{"a": 1}')]

@@ -14,6 +14,7 @@ from tests.reading import content, pool_of
 
 TURN = {"role": "user", "content": "q"}
 TRACE = "So it goes. " * 200
+JSON_TURNS = '[{"role": "user", "content": "q"}]'
 
 
 def found(row: dict[str, Any], **how: Any) -> Layout:
@@ -31,6 +32,8 @@ def found(row: dict[str, Any], **how: Any) -> Layout:
         ({"messages": [TURN], "prompt": "q", "answer": 4}, "messages (gold=answer, turns=messages)"),
         ({"conversations": [{"from": "human", "value": "q"}]}, "sharegpt (turns=conversations)"),
         ({"conversations": [TURN | {"weight": 1}]}, "messages (turns=conversations)"),
+        ({"messages": JSON_TURNS, "id": "a"}, "messages (turns=messages)"),
+        ({"chat": '[{"from": "human", "value": "q"}]', "id": "a"}, "sharegpt (turns=chat)"),
         ({"prompt": [TURN], "completion": [TURN]}, "prompt-completion (turns=prompt|completion)"),
         ({"prompt": "q", "completion": "r"}, "prompt-completion (question=prompt, response=completion)"),
         ({"instruction": "q", "input": "", "output": "r"}, "alpaca (question=instruction|input, response=output)"),
@@ -111,6 +114,7 @@ def test_text_without_a_role_is_not_carried() -> None:
             "the pool has no layout known here; it has a, b: name them with --columns question=COLUMN",
         ),
         ({"text": "plain"}, "the pool has no layout known here; it has text: "),
+        ({"prompt": JSON_TURNS, "response": "r"}, "the pool: the column prompt holds turns of a chat as JSON text; "),
         ({"question": ["q"], "response": ["r"]}, "the pool is one JSON object of lists; write it as JSON Lines"),
         ({"data": [{"question": "q"}]}, "the pool is one JSON object of lists; write it as JSON Lines"),
     ],
@@ -202,13 +206,16 @@ def test_a_question_alone_can_be_named() -> None:
         ({"question": "z"}, "the pool has no column z for question; it has a, b, c, d, question, input, n, l"),
         ({"question": "a", "response": "n"}, "--columns response=n: it holds Int64, no text; name another column"),
         ({"question": "a", "trace": "l"}, "--columns trace=l: it holds List(Float64), no text; name another column"),
+        ({"question": "a", "response": "t"}, "--columns response=t: it holds turns of a chat, or objects, and no text"),
+        ({"question": "a", "response": "o"}, "--columns response=o: it holds turns of a chat, or objects, and no text"),
+        ({"question": "j", "response": "b"}, "--columns question=j: it holds turns of a chat, or objects, and no text"),
         ({"response": "b", "answer": "d"}, "--columns: give response alone, or trace with answer"),
         ({"response": "b", "trace": "c", "answer": "d"}, "--columns: give response alone, or trace with answer"),
     ],
 )
 def test_columns_that_cannot_be(columns: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError) as refused:
-        found(ROW | {"n": 3, "l": [0.5]}, columns=columns)
+        found(ROW | {"n": 3, "l": [0.5], "t": [TURN], "o": TURN, "j": JSON_TURNS}, columns=columns)
     assert str(refused.value).startswith(words)
 
 

@@ -29,6 +29,14 @@ def groups(*rows: tuple[str | None, str | None]) -> list[int]:
     return question_groups(sketched(list(rows))).to_list()
 
 
+def test_two_gold_answers_are_never_in_one_group_whichever_row_has_them() -> None:
+    reworded = LONG.replace("wants to know", "would like to know")
+    assert groups((LONG, None), (LONG, "54"), (reworded, "55")) == [0, 0, 1]
+    assert groups((LONG, "54"), (LONG, None), (reworded, "55")) == [0, 0, 1]
+    assert groups((LONG, None), (LONG, "54"), (reworded, "54")) == [0, 0, 0]
+    assert groups((LONG, "54"), (LONG, "55"), (reworded, "54")) == [0, 0, 1]  # it has two of its own already
+
+
 @pytest.mark.parametrize(
     ("question", "gold"),
     [

@@ -102,7 +102,7 @@ def test_of_all_files_the_same_columns_are_carried(tmp_path: Path, capsys: pytes
         written(tmp_path / "pool" / name, [row | beside for row in rows(9)])
     found = opened(tmp_path / "pool", tmp_path / "cache")
     assert found.pool.own_columns() == ["votes"]
-    assert "not carried, for they are long texts: hint; --carry COLUMN,..." in capsys.readouterr().err
+    assert "not carried, for they are chats or texts: hint; --carry COLUMN,..." in capsys.readouterr().err
     named = opened(tmp_path / "pool", tmp_path / "cache", carry=("hint",))
     assert named.pool.narrow(["own:hint"])["own:hint"].null_count() == 0
     assert "not carried" not in capsys.readouterr().err

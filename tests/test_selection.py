@@ -81,6 +81,11 @@ def test_orders_by_hand(strategy: Strategy, order: list[int]) -> None:
     assert chosen.dtype == np.uint32
 
 
+def test_a_fraction_may_be_a_float() -> None:
+    for tenth in (0.29, "29%", Decimal("0.29")):
+        assert len(select(pool([1] * 100), fraction=tenth).rows) == 29  # and not 28, which 0.29 * 100 is in floats
+
+
 def test_ranks_by_hand() -> None:
     selection = select(SIX, rows=2)
     assert selection.rank_difficulty.tolist() == [4.5, 1.5, 6, 1.5, 3, 4.5]
@@ -247,6 +252,7 @@ def test_first_reason_refuses_a_rule_without_flags_and_what_is_no_row_rule(name:
         ("100%", 7, 7),
         ("0." + "9" * 40, 1000, 999),  # not rounded up on the way
         ("1e-9999999", 1000, 1),
+        ("99." + "9" * 40 + "%", 1000, 999),
     ],
 )
 def test_fractions_are_counted_in_decimal(text: str, eligible: int, rows: int) -> None:

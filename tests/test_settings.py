@@ -57,6 +57,7 @@ def test_a_pool_is_named() -> None:
         ({"columns": "question=problem"}, "columns maps roles to columns"),
         ({"max_bad_fraction": "0.1"}, "max_bad_fraction must be a number"),
         ({"cache_dir": 3}, "cache_dir is a folder; got 3"),
+        ({"ray": True}, "ray takes RaySettings; got True"),
         ({"max_bad_fraction": -1}, "max_bad_fraction must be between 0 and 1"),
         ({"max_bad_fraction": float("nan")}, "max_bad_fraction must be between 0 and 1"),
     ],
@@ -72,6 +73,8 @@ def test_how_a_pool_is_read_is_checked(wrong: Mapping[str, Any], words: str) -> 
         ({"contamination": "off"}, "contamination must be True, False or None, not 'off'"),
         ({"difficulty": None}, "difficulty must be a name, not None"),
         ({"tokenizer": 3}, "tokenizer must be a name, not 3"),
+        ({"engine": "ray"}, "engine takes BackendSettings, who runs a model and how; got 'ray'"),
+        ({"judge": "hard?"}, "judge takes a JudgePrompt; got 'hard\\?'"),
     ],
 )
 def test_how_a_pool_is_scored_is_checked(wrong: Mapping[str, Any], words: str) -> None:

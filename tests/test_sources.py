@@ -38,6 +38,7 @@ def found(pool: Path | str, folder: Path, split: str | None = None) -> list[str]
         ("a.ndjson", "jsonl"),
         ("A.JSONL", "jsonl"),
         ("a.jsonl.gz", "jsonl"),
+        ("a.jsonl.GZ", "jsonl"),
         ("a.json.zst", "jsonl"),
         ("a.v1.parquet", "parquet"),
         ("a.arrow", "arrow"),

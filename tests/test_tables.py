@@ -7,7 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from select2reason.canonical import canonical
 from select2reason.errors import OutputError, PoolError, UsageError
+from select2reason.layouts import detect
 from select2reason.tables import check_file, read_table, write_table
 
 from .conftest import WriteRows
@@ -35,6 +37,16 @@ def test_columns_name_what_cannot_be_found(write_rows: WriteRows) -> None:
 def test_alpacas_question_has_two_parts(write_rows: WriteRows) -> None:
     rows = [{"instruction": "Add.", "input": "2 and 2"}, {"instruction": "Why?", "input": ""}]
     assert read_table([str(write_rows(rows))]).question.to_list() == ["Add.\n2 and 2", "Why?"]
+
+
+def test_a_question_is_the_same_text_in_a_table_and_in_a_pool(write_rows: WriteRows) -> None:
+    rows = [
+        {"instruction": "Why?\n", "input": "", "output": "So.", "answer": ["2"]},
+        {"instruction": "Why?", "input": "  ", "output": "So.", "answer": ["3"]},
+    ]
+    table, pool = read_table([str(write_rows(rows))]), canonical(detect(pl.DataFrame(rows)), pl.DataFrame(rows))
+    assert table.question.to_list() == pool["question"].to_list() == ["Why?\n", "Why?"]
+    assert table.gold.to_list() == pool["gold"].to_list() == ["2", "3"]
 
 
 def test_a_pool_of_chats_has_its_questions_from_its_layout(write_rows: WriteRows) -> None:

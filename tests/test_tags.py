@@ -79,6 +79,8 @@ def test_thinking_spoken_of_inside_a_trace_does_not_cut_it() -> None:
         ("a [THINK] b</think>4", "a [THINK] b", False, True),
         ("[THINK]a</think>4", "[THINK]a", False, True),
         ("[THINK]a, <think> b", "a, <think> b", True, False),
+        ("a[/THINK]4; some write <think> first.", "a", False, True),
+        ("Sure. <thinking>a</thinking> b</think>4", "Sure. <thinking>a</thinking> b", False, True),
     ],
 )
 def test_of_several_families_the_first_that_opens_and_closes_counts(

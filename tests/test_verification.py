@@ -25,6 +25,8 @@ def said(head: str, trace: str, tail: str, gold: str | None = "4") -> tuple[str 
         f"{LONG}\n\nThe answer is 4.",
         f"It is \\boxed{{4}}.\n\nQuestion: and what is 3 + 3?\n{LONG} \\boxed{{6}}",
         f"{LONG} \\boxed{{1}} and \\boxed{{3}}.",
+        f"It is \\boxed{{4}}. {LONG} It stands in \\boxed{{}} above.",
+        f"It is \\boxed{{4}}. {LONG} So \\boxed{{4",
         '{"thoughts": "' + LONG + 'it might be \\\\boxed{3}", "answer": "4"}',
         LONG,
         "",

@@ -177,7 +177,7 @@ def _cached(pool: Path) -> CachedPool:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """The bytes that were freed, and the pools that are being read by another process and were left."""
+    """The bytes that were freed, and the pools that are being made by another process and were left."""
 
     freed_bytes: int
     in_use: int
@@ -207,4 +207,8 @@ def clear(root: Path) -> Cleared:
 
 
 def _size(folder: Path) -> int:
-    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    size = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # a build under way renames its own
+            size += file.stat().st_size if file.is_file() else 0
+    return size

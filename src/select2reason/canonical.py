@@ -15,10 +15,12 @@ import polars as pl
 from select2reason import tags
 from select2reason.frames import as_text, blank, repeated, texts
 from select2reason.layouts import Layout
+from select2reason.roles import REASONING
 
 OWN = "own:"  # before the name of a carried column, so that none can clash with a canonical one
 _ROLE_NAMES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant"}
-_REASONING = ("reasoning_content", "reasoning", "thinking")  # where servers put it beside a turn's content
+_PASSED_OVER = ("system", "developer")
+_CALLS = ("tool_calls", "function_call")  # beside a reply: it is none, or not the whole of it
 
 
 def canonical(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
@@ -36,8 +38,8 @@ def canonical(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
         "head",
         "trace",
         "tail",
-        gold=pl.lit(_column(frame, layout.gold)),
-        category=pl.lit(_column(frame, layout.category)),
+        gold=pl.lit(column_text(frame, layout.gold)),
+        category=pl.lit(column_text(frame, layout.category)),
         correct=_correct(layout, frame),
         cut_off=pl.col("opened") & ~pl.col("closed") | _said_cut_off(layout, frame),
         problem=_problem(),
@@ -128,19 +130,19 @@ def _element(text: str | None, number: int | None) -> str | None:
 
 def _texts(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
     """question, head, trace, tail, opened, closed."""
-    question = _question_text(layout, frame)
+    question = question_text(frame, layout.question)
     if layout.turns or layout.chat:
-        turns = _from_turns(layout, frame) if layout.turns else tags.split_chats(_column(frame, layout.chat))
+        turns = _from_turns(layout, frame) if layout.turns else tags.split_chats(column_text(frame, layout.chat))
         question = question if layout.question else turns["question"]
-        return _response_of(turns).with_columns(question=question)
+        return _response_of(turns, apart=layout.apart).with_columns(question=question)
     if layout.trace:
-        parts = tags.wrap(_column(frame, layout.trace), _column(frame, layout.answer))
+        parts = tags.wrap(column_text(frame, layout.trace), column_text(frame, layout.answer))
     else:
-        parts = tags.split_response(_column(frame, layout.response))
+        parts = tags.split_response(column_text(frame, layout.response))
     return parts.hstack([question.alias("question")])
 
 
-def _column(frame: pl.DataFrame, name: str | None) -> pl.Series:
+def column_text(frame: pl.DataFrame, name: str | None) -> pl.Series:
     """A column as text; a list of one text is that text."""
     column = _raw(frame, name)
     if column is None:
@@ -156,24 +158,28 @@ def _raw(frame: pl.DataFrame, name: str | None) -> pl.Series | None:
     return frame[name].alias("") if name is not None and name in frame.columns else None
 
 
-def _question_text(layout: Layout, frame: pl.DataFrame) -> pl.Series:
-    first, *more = layout.question or (None,)
-    question = _column(frame, first)
+def question_text(frame: pl.DataFrame, names: Sequence[str]) -> pl.Series:
+    """The question of each row, of one column or of several; null where the first is."""
+    first, *more = names or (None,)
+    question = column_text(frame, first)
     for name in more:  # Alpaca's second part follows on a line of its own, where there is one
-        parts = pl.DataFrame({"a": question, "b": _column(frame, name)})
+        parts = pl.DataFrame({"a": question, "b": column_text(frame, name)})
         has_more = pl.col("b").fill_null("").str.strip_chars() != ""
         question = parts.select(pl.when(has_more).then(pl.col("a") + "\n" + pl.col("b")).otherwise("a")).to_series()
     return question
 
 
-def _response_of(turns: pl.DataFrame) -> pl.DataFrame:
-    """The parts of responses, some of which bring their reasoning in a field of its own."""
+def _response_of(turns: pl.DataFrame, *, apart: bool) -> pl.DataFrame:
+    """The parts of responses, some of which bring their reasoning in a field of its own; where a pool has that field
+    (`apart`), a reply without either has no trace. A reply that holds its reasoning between tags keeps it."""
     whole = tags.split_response(turns["response"])
-    if "reasoning" not in turns.columns or turns["reasoning"].null_count() == turns.height:
+    if "reasoning" not in turns.columns or not (apart or turns["reasoning"].is_not_null().any()):
         return whole
-    apart = tags.wrap(turns["reasoning"], turns["response"])
-    has_own = turns["reasoning"].is_not_null()
-    return whole.select(pl.when(has_own).then(apart[name]).otherwise(whole[name]).alias(name) for name in whole.columns)
+    beside = tags.wrap(turns["reasoning"], turns["response"])
+    tagged = whole["opened"] & whole["closed"] & tags.is_opening(whole["head"])
+    bare = turns["response"].is_not_null() & ~whole["opened"] & ~whole["closed"]
+    own = (turns["reasoning"].is_not_null() & ~tagged.fill_null(False)) | (bare if apart else False)
+    return whole.select(pl.when(own).then(beside[name]).otherwise(whole[name]).alias(name) for name in whole.columns)
 
 
 def _from_turns(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
@@ -190,22 +196,31 @@ def _turns(cell: object) -> list[Mapping[str, object]]:
 
 
 def _single_turn(turns: Sequence[Mapping[str, object]]) -> tuple[str | None, str | None, str | None]:
-    """Question, reasoning of its own field, and response of a chat with one user turn; nulls for any other chat."""
+    """Question, reasoning of its own field, and response of a chat with one user turn; nulls for any other chat, such
+    as one that calls tools."""
     said: dict[str, list[Mapping[str, object]]] = {"user": [], "assistant": []}
     for turn in turns:
-        role = _ROLE_NAMES.get(str(turn.get("role") or turn.get("from")).lower())
+        spoken = str(turn.get("role") or turn.get("from")).lower()
+        role = _ROLE_NAMES.get(spoken)
+        if any(map(turn.get, _CALLS)) or (role is None and spoken not in _PASSED_OVER):
+            return None, None, None
         if role:
             said[role].append(turn)
     if len(said["user"]) != 1 or len(said["assistant"]) != 1:
         return None, None, None
     question, reply = said["user"][0], said["assistant"][0]
-    reasoning = next((text for name in _REASONING if isinstance(text := reply.get(name), str) and text), None)
+    reasoning = next((text for name in REASONING if isinstance(text := reply.get(name), str) and text), None)
     return _said(question), reasoning, _said(reply)
 
 
 def _said(turn: Mapping[str, object]) -> str | None:
+    """A turn's text, which may come in parts; None where one of them is no text, but a picture, say."""
     spoken = turn.get("content") if "content" in turn else turn.get("value")
-    return spoken if isinstance(spoken, str) else None
+    if not isinstance(spoken, list):
+        return spoken if isinstance(spoken, str) else None
+    parts = [part.get("text") if isinstance(part, dict) else None for part in spoken]
+    said = [part for part in parts if isinstance(part, str)]
+    return "".join(said) if said and len(said) == len(parts) else None
 
 
 def _problem() -> pl.Expr:
@@ -231,7 +246,7 @@ def _correct(layout: Layout, frame: pl.DataFrame) -> pl.Expr:
 def _said_cut_off(layout: Layout, frame: pl.DataFrame) -> pl.Expr:
     """Whether the pool itself says that the generation ended early; what it does not say counts as no."""
     unfinished = ~pl.lit(_flag(frame, layout.complete))
-    too_long = pl.lit(_column(frame, layout.finish)) == "length"
+    too_long = pl.lit(column_text(frame, layout.finish)) == "length"
     return unfinished.fill_null(False) | too_long.fill_null(False)
 
 

@@ -46,7 +46,7 @@ Answers: `--verify {verify}`. {benchmarks}
 `data/` holds the examples, best first; `scores.parquet` one row for every example of the pool with its scores, ranks
 and reason; `contamination.parquet`, where benchmarks were looked for, one row for every hit; `manifest.json` versions,
 digests and every parameter; `report.html` the figures; `quarantine.jsonl` the
-{quarantined:,} rows that could not be read.
+{set_aside:,} rows or generations that could not be used.
 
 ## Sources and licence
 
@@ -77,7 +77,7 @@ def dataset_card(manifest: Mapping[str, Any], table: pl.DataFrame) -> str:
         selected=manifest["selected"],
         rows=manifest["pool"]["rows"],
         eligible=manifest["eligible"],
-        quarantined=manifest["pool"]["quarantined"],
+        set_aside=manifest["pool"]["set_aside"],
         how=_how(manifest["parameters"]),
         pool_tokens=sums[0],
         eligible_tokens=sums[1],

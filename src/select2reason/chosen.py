@@ -75,7 +75,7 @@ def open_chosen(folder: Path) -> Chosen:
     tags = [tag for pair in TAGS for tag in pair]
     tokens = pl.col("total_tokens").cast(pl.Int64)
     rows, total, longest, untagged = (
-        pl.scan_parquet(list(files))
+        pl.scan_parquet(list(files), glob=False)
         .select(
             pl.len(),
             tokens.sum().alias("tokens"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from select2reason.errors import UsageError
+from select2reason.errors import UsageError, in_a_line
 from select2reason.files import write_json
 
 PAPER_ROPE_THETA = 300_000.0  # METHOD 6
@@ -131,8 +131,11 @@ def raise_tokenizer_limit(folder: Path, context: int | None) -> None:
     file = folder / _TOKENIZER
     if context is None or not file.is_file():
         return
-    settings = orjson.loads(file.read_bytes())
-    if settings.get("model_max_length", context) < context:
+    try:
+        settings = orjson.loads(file.read_bytes())
+    except ValueError as error:
+        raise UsageError(f"{file} is damaged ({in_a_line(error)}); fetch the model again") from error
+    if (settings.get("model_max_length") or context) < context:
         write_json(file, settings | {"model_max_length": context})
 
 

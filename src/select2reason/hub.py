@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 
-from select2reason.errors import PoolError, UsageError
+from select2reason.errors import PoolError, UsageError, in_a_line
 from select2reason.progress import say
 from select2reason.sources import SourceFile, find_files, kind_of, split_names
 
@@ -76,7 +76,13 @@ def _card_configs(hub: ModuleType, name: str, files: Sequence[str], revision: st
     if "README.md" not in files:
         return []
     path = hub.hf_hub_download(name, "README.md", repo_type="dataset", revision=revision)
-    configs = hub.DatasetCard.load(path, repo_type="dataset").data.to_dict().get("configs")
+    from yaml import YAMLError
+
+    try:
+        configs = hub.DatasetCard.load(path, repo_type="dataset").data.to_dict().get("configs")
+    except (YAMLError, ValueError) as error:
+        fix = "download its files, and name them"
+        raise UsageError(f"the card of {name} on the Hub cannot be read ({in_a_line(error)}); {fix}") from error
     return [entry for entry in configs or [] if isinstance(entry, dict) and "data_files" in entry]
 
 

@@ -106,10 +106,15 @@ def _items(text: bytes, stream: Stream, label: str) -> Iterator[tuple[int, bytes
         elif end > at:
             yield place, text[at:end]
             at, place = end, place + 1
-        elif text[at + 1 :].strip() or text[at] != b"]"[0]:
+        elif text[at] != b"]"[0] or any(map(bytes.strip, (text[at + 1 :], *_rest(stream)))):
             raise PoolError(f"{label}: text follows the JSON array after item {place}; write it as JSON Lines")
         else:
             return
+
+
+def _rest(stream: Stream) -> Iterator[bytes]:
+    while block := stream.read(_BLOCK_BYTES):
+        yield block
 
 
 def _end_of_gap(text: bytes, at: int) -> int:

@@ -17,7 +17,7 @@ from select2reason import roles, tags
 from select2reason.errors import AmbiguousLayoutError, PoolError, UsageError
 from select2reason.frames import without
 
-_TEXTS = ("question", "response", "trace")
+_TEXTS = ("question", "response", "trace", "answer")
 ROLES = ("question", "response", "trace", "answer", "gold", "category", "correct", "complete", "finish")
 
 
@@ -37,6 +37,8 @@ class Layout:
     correct: tuple[str, ...] = ()
     complete: str | None = None
     finish: str | None = None
+    apart: bool = False
+    """Turns have a field of their own for the reasoning."""
     many: bool = False
     """The response is a list: one example for each of its elements."""
     wide: frozenset[str] = field(default=frozenset())
@@ -117,6 +119,9 @@ def _checked(columns: Mapping[str, str], sample: pl.DataFrame, where: str) -> Ma
         inner = kind.inner if isinstance(kind, pl.List) else kind
         if role in _TEXTS and (inner.is_numeric() or inner == pl.Boolean):
             raise UsageError(f"--columns {role}={column}: it holds {kind}, no text; name another column")
+        if role in _TEXTS and (inner.is_nested() or roles.holds_turns(sample[column])):
+            told = "it holds turns of a chat, or objects, and no text"
+            raise UsageError(f"--columns {role}={column}: {told}; a column of whole chats is read if called messages")
     return columns
 
 
@@ -153,6 +158,9 @@ def _found(columns: Mapping[str, str], sample: pl.DataFrame, layout: str | None,
     found = next((fit for name in names if (fit := _FINDERS[name](sample, question))), None)
     if found is None:
         raise PoolError(_no_layout(sample, where, layout))
+    if turns := next((name for name in found.question if roles.holds_turns(sample[name])), None):
+        fix = "write its question as text, or whole chats in a column messages"
+        raise PoolError(f"{where}: the column {turns} holds turns of a chat as JSON text; {fix}")
     return found
 
 
@@ -171,12 +179,13 @@ def _sharegpt(sample: pl.DataFrame, _: tuple[str, ...]) -> Layout | None:
 
 def _one_chat(layout: str, sample: pl.DataFrame, columns: list[str]) -> Layout | None:
     found = [name for name in roles.TURNS.split() if name in columns]
-    return Layout(layout, turns=(found[0],)) if found else None
+    return Layout(layout, turns=(found[0],), apart=roles.tells_reasoning_apart(sample[found[0]])) if found else None
 
 
 def _prompt_completion(sample: pl.DataFrame, _: tuple[str, ...]) -> Layout | None:
     if {"prompt", "completion"} <= set(roles.turn_columns(sample, "role", "content")):
-        return Layout("prompt-completion", turns=("prompt", "completion"))
+        apart = roles.tells_reasoning_apart(sample["completion"])
+        return Layout("prompt-completion", turns=("prompt", "completion"), apart=apart)
     if roles.named(sample, "prompt") and roles.named(sample, "completion", roles.TEXTS):
         return Layout("prompt-completion", question=("prompt",), response="completion")
     return None

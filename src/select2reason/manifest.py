@@ -55,6 +55,7 @@ def manifest_of(kind: export.Kind, scored: Scored, command: str, parameters: Map
             "digest": scored.pool.digest,
             "rows": scored.pool.rows,
             "quarantined": scored.pool.bad_rows,
+            "set_aside": sum(1 for _ in scored.pool.set_aside()),
             "layout": "; ".join(dict.fromkeys(part.layout for part in scored.pool.parts)),
             "sources": scored.opened.sources,
         },

@@ -71,19 +71,21 @@ def _signs(found: wording.Words) -> pl.Series:
 def question_groups(sketched: pl.DataFrame) -> pl.Series:
     """The group of each row (UInt32, from 0 in the order in which they first occur), by the columns of OUTPUTS."""
     _, first, code = np.unique(sketched["question_key"].to_numpy(), return_index=True, return_inverse=True)
-    return _first_seen(_joined(sketched, first)[code])
+    return _first_seen(_joined(sketched, first, code)[code])
 
 
-def _joined(sketched: pl.DataFrame, distinct: NDArray[np.int64]) -> NDArray[np.int64]:
+def _joined(sketched: pl.DataFrame, distinct: NDArray[np.int64], code: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each distinct question, which stands at one of these rows, the one it goes with; itself where there is none.
+    `code` is each row's distinct question.
 
     Two questions go together unless that would put two different gold answers into one group; pairs of equal ones
     first.
     """
     parent = np.arange(len(distinct))
-    pairs = _pairs(sketched, distinct)
+    golds, torn = _golds(sketched["gold_key"], code, len(distinct))
+    pairs = _pairs(sketched, distinct, golds, torn)
     places = np.unique(pairs)  # few of all: the others stay alone
-    gold = dict(zip(places.tolist(), sketched["gold_key"][distinct[places]].to_list(), strict=True))
+    gold: dict[int, int | None] = {place: int(golds[place]) or None for place in places.tolist()}
     for a, b in sorted(pairs.tolist(), key=lambda pair: gold[pair[0]] is None or gold[pair[0]] != gold[pair[1]]):
         low, high = sorted((_root(parent, a), _root(parent, b)))
         if gold[low] is None or gold[high] is None or gold[low] == gold[high]:
@@ -100,12 +102,26 @@ def _root(parent: NDArray[np.int64], place: int) -> int:
     return place
 
 
-def _pairs(sketched: pl.DataFrame, distinct: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pairs of distinct questions, by their places in `distinct`, that are nearly the same: (n, 2)."""
-    able = np.flatnonzero(sketched["sketch"].is_not_null().to_numpy()[distinct])
+def _golds(keys: pl.Series, code: NDArray[np.int64], questions: int) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """The gold answer of each distinct question, that of its first row which has one (0: none has), and whether another
+    of its rows has another one."""
+    key = keys.fill_null(0).to_numpy()
+    known = np.flatnonzero(key)[::-1]
+    gold, torn = np.zeros(questions, np.uint64), np.zeros(questions, np.bool_)
+    gold[code[known]] = key[known]  # the last that is written stays: the first of them
+    torn[code[known[key[known] != gold[code[known]]]]] = True
+    return gold, torn
+
+
+def _pairs(
+    sketched: pl.DataFrame, distinct: NDArray[np.int64], golds: NDArray[np.uint64], torn: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Pairs of distinct questions, by their places in `distinct`, that are nearly the same: (n, 2); none of those whose
+    own rows differ in their gold answer."""
+    able = np.flatnonzero(sketched["sketch"].is_not_null().to_numpy()[distinct] & ~torn)
     rows, minima = distinct[able], _minima(sketched["sketch"])
     signs = sketched["signs_key"].to_numpy()[rows]
-    gold = sketched["gold_key"].fill_null(0).to_numpy()[rows]
+    gold = golds[able]
     found = [np.empty((0, 2), np.int64)]
     for band in range(_BANDS):
         key = signs.copy()

@@ -142,7 +142,9 @@ def _layouts(files: Sequence[SourceFile], settings: PoolSettings, seen: set[str]
     wanted = frozenset(settings.carry if isinstance(settings.carry, tuple) else ())
     left = sorted(wide - wanted)
     if left and settings.carry == "all":
-        say(f"not carried, for they are long texts: {', '.join(left)}; --carry COLUMN,... takes those that it names")
+        say(
+            f"not carried, for they are chats or texts: {', '.join(left)}; --carry COLUMN,... takes those that it names"
+        )
     alike = {label: replace(one, wide=wide - wanted - one.used) for label, one in found.items()}
     return {file.label: alike.get(file.label, next(iter(alike.values()))) for file in files}
 

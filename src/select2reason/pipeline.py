@@ -21,7 +21,7 @@ from select2reason.accounts import check_accounts
 from select2reason.card import dataset_card
 from select2reason.comparing import Comparison, compare_choices
 from select2reason.cost import gpu_hours
-from select2reason.errors import OutputError, UsageError
+from select2reason.errors import UsageError
 from select2reason.files import write_json
 from select2reason.manifest import choosing, manifest_of, reading, write_beside, write_manifest
 from select2reason.opening import open_pool
@@ -138,12 +138,14 @@ def _ranked(
     check: Callable[[Sequence[str]], object] = lambda own: None,
 ) -> tuple[Scored, Ranked]:
     """The pool scored, and what of it can be chosen ranked; `check` looks at the pool's own columns first of all."""
+    prefer_right = chosen.cap == 1 and chosen.verify != "off"
     checks = Checks(
         chosen.verify,
         chosen.by_gold,
         chosen.cutoff_tokens,
         chosen.dropping,
         capped=chosen.cap > 0,
+        prefer_right=prefer_right,
         one_generation=chosen.one_generation,
         every=chosen.look == "all",
     )
@@ -155,7 +157,6 @@ def _ranked(
 
     opened = open_pool(pool, scorers.of_rows, check=checked)
     scored = score_pool(opened, scorers, pool, checks)
-    prefer_right = chosen.cap == 1 and chosen.verify != "off"
     seen = candidates(
         scored.table,
         scored.pool,
@@ -354,10 +355,8 @@ def demo(out: Path, *, seed: int = 0, force: bool = False) -> SelectOutcome:
 
     pool, chosen = out / "pool.jsonl", out / "selection"
     export.check_out(chosen, force=force, kind="selection")
-    if pool.exists() and not (force and chosen.exists()):
-        raise OutputError(f"{pool} exists; choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    made = make_demo_pool(pool, seed=seed)
+    made = make_demo_pool(pool, seed=seed, replace=force and chosen.exists())
     say(f"demo: {made.examples:,} examples of {made.questions:,} questions in {pool}")
     command = shlex.join(["select2reason", "select", str(pool), "--out", str(chosen)])
     return select(PoolSettings((str(pool),)), ScoreSettings(), SelectSettings(), chosen, force=force, command=command)

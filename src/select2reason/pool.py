@@ -36,7 +36,7 @@ from select2reason.text_shards import end_to_end, heights, pick, read, text_file
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 3  # raised whenever the shards change shape or meaning: an older pool is then built again, never misread
+FORMAT = 4  # raised whenever the shards change shape or meaning: an older pool is then built again, never misread
 TEXT = ("question", "head", "trace", "tail", "gold")
 _CHUNK_BYTES = 8 << 20  # of text that `take` orders in memory at once
 _HELD_BYTES = 128 << 20  # of text that `take` holds rather than deals out
@@ -134,7 +134,7 @@ class Pool:
         with sound(self.root):
             path = self.root / f"rows-{shard:05}.parquet"
             held = [name for name in pq.read_schema(path).names if name in columns]
-            frame = pl.read_parquet(path, columns=held)
+            frame = pl.read_parquet(path, columns=held, glob=False)
         return frame if held else pl.DataFrame({"": pl.repeat(None, self.shards[shard], eager=True)})
 
     def quarantine(self) -> Iterator[dict[str, object]]:
@@ -147,12 +147,13 @@ class Pool:
 
     def set_aside(self) -> Iterator[dict[str, Any]]:
         """The same, with the number of its file (`source`) in place of the file's name."""
-        with (self.root / "quarantine.jsonl").open("rb") as lines:
+        with sound(self.root), (self.root / "quarantine.jsonl").open("rb") as lines:
             yield from map(orjson.loads, lines)
 
     def own_columns(self) -> list[str]:
         """Names of the carried columns, without the prefix, in first-seen order."""
-        schemas = [pq.read_schema(self.root / f"rows-{shard:05}.parquet") for shard in range(len(self.shards))]
+        with sound(self.root):
+            schemas = [pq.read_schema(self.root / f"rows-{shard:05}.parquet") for shard in range(len(self.shards))]
         names = dict.fromkeys(name for schema in schemas for name in schema.names if name.startswith(OWN))
         return [name.removeprefix(OWN) for name in names]
 

@@ -85,7 +85,7 @@ def _tokens(selection: Path) -> int | None:
     files = sorted((selection / "data").glob("*.parquet"))
     if not files:
         return None
-    return int(pl.scan_parquet(files).select(pl.col("total_tokens").cast(pl.Int64).sum()).collect().item())
+    return int(pl.scan_parquet(files, glob=False).select(pl.col("total_tokens").cast(pl.Int64).sum()).collect().item())
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -6,7 +6,10 @@ Data and plain questions about a sample; what follows from the answers is for la
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
+import orjson
 import polars as pl
 
 from select2reason import tags
@@ -31,6 +34,7 @@ CATEGORY = "category problem_type subject domain topic type"
 CORRECT = "correctness_math_verify correctness_llama correct is_correct verified is_verified"
 COMPLETE = "is_reasoning_complete is_complete"
 FINISH = "finish_reasons finish_reason"
+REASONING = ("reasoning_content", "reasoning", "thinking")  # where servers put it, beside a turn's content
 BESIDE = {"gold": GOLD, "category": CATEGORY, "correct": CORRECT, "complete": COMPLETE, "finish": FINISH}
 _WIDE = "solution messages conversations text prompt"  # text that is not carried though no role took it
 WIDE_CHARS = 1_000  # a column whose texts are longer than this on average is text, not a property of the example
@@ -73,8 +77,40 @@ def only_remarks(traces: pl.Series, answers: pl.Series) -> bool:
 
 
 def turn_columns(sample: pl.DataFrame, role: str, text: str) -> list[str]:
-    """Columns of chat turns, in the custom that has these two keys."""
-    return [name for name, dtype in sample.schema.items() if {role, text} <= _keys(dtype)]
+    """Columns of chat turns, in the custom that has these two keys; JSON text of them is read under a chat's name."""
+    known = [name for name in TURNS.split() if name in sample.columns]
+    return [
+        name
+        for name, dtype in sample.schema.items()
+        if {role, text} <= _keys(dtype) or (name in known and {role, text} <= _keys_of_json(sample[name]))
+    ]
+
+
+def holds_turns(column: pl.Series) -> bool:
+    """Whether the texts of a column are JSON of chat turns."""
+    return any(keys <= _keys_of_json(column) for keys in _TURN_KEYS)
+
+
+def tells_reasoning_apart(turns: pl.Series) -> bool:
+    """Whether some of these turns have a field of their own for the reasoning, and something in it."""
+    chats = _json_chats(turns) if turns.dtype == pl.String else turns.drop_nulls().to_list()
+    return any(turn and any(map(turn.get, REASONING)) for chat in chats for turn in chat)
+
+
+def _keys_of_json(column: pl.Series) -> set[str]:
+    """The keys of the first turns, where most of a column's texts are JSON of turns."""
+    chats = _json_chats(column) if column.dtype == pl.String else []
+    return set.intersection(*(set(chat[0]) for chat in chats)) if 2 * len(chats) > column.count() else set()
+
+
+def _json_chats(column: pl.Series) -> list[list[dict[str, Any]]]:
+    """Those of the texts that are JSON of turns, read."""
+    read = []
+    for text in column.drop_nulls():
+        if text.lstrip().startswith("["):
+            with suppress(orjson.JSONDecodeError):
+                read.append(orjson.loads(text))
+    return [chat for chat in read if chat and all(isinstance(turn, dict) for turn in chat)]
 
 
 def _keys(dtype: pl.DataType) -> set[str]:
@@ -84,8 +120,9 @@ def _keys(dtype: pl.DataType) -> set[str]:
 
 def is_wide(column: pl.Series) -> bool:
     """Whether a column is text, which is not carried along where it plays no role."""
-    if keys := _keys(column.dtype):
-        return any(one <= keys for one in _TURN_KEYS) or column.estimated_size() > WIDE_CHARS * column.count()
+    if isinstance(column.dtype, pl.Struct | pl.List) and column.dtype != pl.List(pl.String):
+        turns = any(one <= _keys(column.dtype) for one in _TURN_KEYS)
+        return turns or column.estimated_size() > WIDE_CHARS * column.count()
     return column.name in _WIDE.split() or mean_chars(column) > WIDE_CHARS
 
 

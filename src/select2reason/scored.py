@@ -44,7 +44,8 @@ class Checks:
     """How answers are verified, and under which rules rows are dropped; see `verification.verify`.
 
     `every`: all that can be asked of a row is; else what a rule in `dropping`, a cap of examples a question
-    (`capped`), or a setting goes by. What is not asked is null. `one_generation`: `cut_off` is the pool's own flag.
+    (`capped`), the preference for a question's right example (`prefer_right`), or a setting goes by. What is not asked
+    is null. `one_generation`: `cut_off` is the pool's own flag.
     """
 
     verify: Verify = "auto"
@@ -52,6 +53,7 @@ class Checks:
     cutoff_tokens: int = 0
     dropping: Collection[str] = frozenset()
     capped: bool = False
+    prefer_right: bool = False
     one_generation: bool = False
     every: bool = True
 
@@ -74,7 +76,8 @@ class Checks:
     def answers(self) -> bool:
         """Whether final answers are looked for."""
         rules = {"no_answer", "wrong_answer"} if self.by_gold else {"no_answer"}
-        return self.verify == "grade" or (self.verify != "off" and self._asked(rules))
+        wanted = self._asked(rules) or (self.prefer_right and self.by_gold)
+        return self.verify == "grade" or (self.verify != "off" and wanted)
 
     def _asked(self, rules: Collection[str]) -> bool:
         return self.every or not frozenset(self.dropping).isdisjoint(rules)

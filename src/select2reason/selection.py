@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from decimal import ROUND_FLOOR, Context, Decimal, DecimalException, localcontext
+from decimal import ROUND_FLOOR, Context, Decimal, DecimalException
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -33,6 +33,7 @@ Rows = NDArray[np.intp]
 
 Strategy = Literal["joint", "random", "diverse", "longest", "shortest", "middle", "hardest", "rethinking"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+_DOWN = Context(rounding=ROUND_FLOOR)  # 28 digits, never rounded up to the next whole row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +101,7 @@ class Ranked:
         self,
         *,
         strategy: Strategy = "joint",
-        fraction: Decimal | None = None,
+        fraction: Decimal | float | str | None = None,
         rows: int | None = None,
         token_budget: int | None = None,
         weight: float = BEST_WEIGHT,
@@ -114,6 +115,7 @@ class Ranked:
         rows can be taken than asked for, all of them are. Raises UsageError unless exactly one of the three sizes
         is given, and for a value that is out of range.
         """
+        fraction = None if fraction is None else parse_fraction(str(fraction))  # 0.1 is a tenth, not nearly one
         sizes = {"fraction": fraction, "rows": rows, "token_budget": token_budget}
         check_choice(sizes, strategy=strategy, weight=weight, seed=seed, per_question=per_question)
         asked = rows if fraction is None else rows_of_fraction(fraction, len(self.rows))
@@ -198,7 +200,7 @@ def parse_fraction(text: str) -> Decimal:
     """Read "0.1", "10%" or "1e-1". Raises UsageError for what is no number above 0 and at most 1."""
     number = text.strip()
     try:
-        value = Decimal(number[:-1]) / 100 if number.endswith("%") else Decimal(number)
+        value = _DOWN.divide(Decimal(number[:-1]), 100) if number.endswith("%") else Decimal(number)
     except DecimalException:
         value = Decimal("NaN")
     return _checked_fraction(value, text)
@@ -207,8 +209,7 @@ def parse_fraction(text: str) -> Decimal:
 def rows_of_fraction(fraction: Decimal, eligible: int) -> int:
     """How many rows a fraction of the eligible ones is: rounded down in decimal, at least 1 (METHOD 9.5)."""
     _checked_fraction(fraction, str(fraction))
-    with localcontext(Context(rounding=ROUND_FLOOR)):  # 28 digits, never rounded up to the next whole row
-        return max(1, int(fraction * eligible))
+    return max(1, int(_DOWN.multiply(fraction, eligible)))
 
 
 def _checked_fraction(value: Decimal, text: str) -> Decimal:

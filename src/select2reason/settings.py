@@ -68,6 +68,8 @@ class PoolSettings:
             raise UsageError(f"cache_dir is a folder; got {self.cache_dir!r}")
         if self.cache_dir is not None:
             object.__setattr__(self, "cache_dir", Path(self.cache_dir))
+        if not isinstance(self.ray, RaySettings | None):
+            raise UsageError(f"ray takes RaySettings; got {self.ray!r}")
 
 
 def _several(names: object) -> tuple[str, ...]:
@@ -121,6 +123,10 @@ class ScoreSettings:
         for name in ("tokenizer", "difficulty"):
             if not isinstance(getattr(self, name), str):
                 raise UsageError(f"{name} must be a name, not {getattr(self, name)!r}")
+        if not isinstance(self.engine, BackendSettings | None):
+            raise UsageError(f"engine takes BackendSettings, who runs a model and how; got {self.engine!r}")
+        if not isinstance(self.judge, JudgePrompt | None):
+            raise UsageError(f"judge takes a JudgePrompt; got {self.judge!r}")
         if not isinstance(self.contamination, bool | None):
             raise UsageError(f"contamination must be True, False or None, not {self.contamination!r}")
 

@@ -190,7 +190,7 @@ def split_names(path: Path) -> set[str]:
 
 def kind_of(path: Path) -> Kind | None:
     """What a file's name says of it."""
-    suffixes = [suffix for suffix in path.suffixes if suffix not in _PACKED]
+    suffixes = [suffix for suffix in path.suffixes if suffix.lower() not in _PACKED]
     return _KINDS.get(suffixes[-1].lower()) if suffixes else None
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import polars as pl
 
 from select2reason import hub, layouts, readers, roles, sources
-from select2reason.canonical import canonical
+from select2reason.canonical import canonical, column_text, question_text
 from select2reason.errors import OutputError, PoolError, UsageError, in_a_line
 from select2reason.files import named
-from select2reason.frames import LARGEST, Sample, stacked, telling, texts
+from select2reason.frames import LARGEST, Sample, stacked, telling
 from select2reason.parts import hidden, part_file, refuse_unwritable
 from select2reason.progress import say
 from select2reason.readers import SAMPLE_ROWS
@@ -135,20 +135,13 @@ def _asking(frame: pl.DataFrame, columns: Mapping[str, str], where: str) -> Tabl
     asking = (columns["question"],) if "question" in columns else roles.question_columns(sample.common)
     if not asking:
         return _from_layout(frame, sample, where)
-    question = frame[asking[0]] if len(asking) == 1 else _joined(frame, asking)
     free = sample.frame.select(name for name in sample.frame.columns if name not in asking)
     gold = columns.get("gold") or roles.named(
-        free, roles.GOLD, [k for k in free.dtypes if k.is_numeric()] + [pl.String]
+        free, roles.GOLD, [k for k in free.dtypes if k.is_numeric()] + [pl.String, pl.List]
     )
     say(f"questions: {'|'.join(asking)}{f', gold: {gold}' if gold else ''}, {frame.height:,} rows")
-    answers = texts(frame[gold]).rename("gold") if gold else nothing
-    return Table(frame, texts(question).rename("question"), answers, asking, gold)
-
-
-def _joined(frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
-    """Alpaca's question in two parts; the second may be empty."""
-    joined = pl.concat_str([pl.col(name).cast(pl.String).fill_null("") for name in parts], separator="\n")
-    return frame.select(joined.str.strip_chars_end("\n").alias("question")).to_series()
+    answers = column_text(frame, gold).rename("gold") if gold else nothing
+    return Table(frame, question_text(frame, asking).rename("question"), answers, asking, gold)
 
 
 def _from_layout(frame: pl.DataFrame, sample: Sample, where: str) -> Table:
@@ -195,7 +188,7 @@ def check_file(out: Path, *, force: bool, reads: Sequence[str] = ()) -> None:
 def read_own(file: Path, *, fix: str) -> pl.DataFrame:
     """A table that this program wrote. Raises UsageError, which names the file and the `fix`, where it is damaged."""
     try:
-        return pl.read_parquet(file)
+        return pl.read_parquet(file, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UsageError(f"{file} is damaged ({in_a_line(error)}); {fix}") from error
 

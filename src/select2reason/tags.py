@@ -46,12 +46,18 @@ def has_tags(texts: pl.Series) -> pl.Series:
     return texts.str.contains_any(_EVERY_TAG)
 
 
+def is_opening(texts: pl.Series) -> pl.Series:
+    """Whether each text is nothing but an opening tag."""
+    return texts.str.strip_chars().is_in(_OPENING)
+
+
 def split_response(response: pl.Series) -> pl.DataFrame:
     """Cut each response into `head`, `trace`, `tail` (strings), `opened` and `closed` (tags found, Booleans).
 
     Opened and never closed: the trace runs to the end. Closed and never opened: it starts at the beginning. Neither:
     the whole response is the trace. Of several families the first that opens and closes counts, else one that
-    closes, else the first that opens: the others are spoken of. A null response gives nulls.
+    closes, else the first that opens: the others are spoken of. What stands before a closing tag that nothing opens
+    (its chat template did) is all trace, unless it begins with another family's tag. A null response gives nulls.
     """
     placed = _placed(response)
     parts = _parted(response, placed)
@@ -91,10 +97,13 @@ def _parted(response: pl.Series, placed: pl.DataFrame) -> pl.DataFrame:
 
 
 def _opened_before(parts: pl.DataFrame) -> NDArray[np.int64]:
-    """Rows where another family opens before the tag that was found: in the head, which ends with that tag if it opens,
-    or at the very beginning of a trace that is only closed."""
-    head, trace = pl.col("head").str.head(-1).str.contains_any(_OPENING), pl.col("trace").str.contains(_OPENS)
-    before = pl.when("opened").then(head).otherwise(trace & pl.col("closed")).fill_null(False)
+    """Rows where another family has a tag before the one that was found: in the head, which ends with that one if it
+    opens (a closing tag counts where the one that was found is not closed), or at the very beginning of a trace that is
+    only closed."""
+    head, trace = pl.col("head").str.head(-1), pl.col("trace").str.contains(_OPENS)
+    opens, tagged = head.str.contains_any(_OPENING), head.str.contains_any(_EVERY_TAG)
+    begun = pl.when("closed").then(opens).otherwise(tagged)
+    before = pl.when("opened").then(begun).otherwise(trace & pl.col("closed")).fill_null(False)
     return np.flatnonzero(parts.select(before).to_series().to_numpy())
 
 

@@ -102,7 +102,7 @@ def load_tokenizer(name: str = BUILTIN) -> Tokenizer:
     """
     if name == BUILTIN:
         return _builtin()
-    path = Path(name)
+    path = Path(name).expanduser()
     file = path / "tokenizer.json" if path.is_dir() else path
     if file.is_file():
         return _from_json(file)

@@ -33,7 +33,7 @@ from select2reason.utf8 import Bytes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 5  # raised whenever a measure changes its meaning
+VERSION = 6  # raised whenever a measure changes its meaning
 SYSTEM_PROMPT = r"Please reason step by step, and put your final answer within \boxed{}."  # METHOD 6
 RETHINKING_WORDS = ("wait", "alternatively", "maybe", "however")  # METHOD 1, 9.8
 RETHINKING_WORDS_ZH = ("等等", "或者", "也许", "可能", "但是", "不过", "然而")

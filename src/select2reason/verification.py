@@ -17,7 +17,7 @@ import polars as pl
 from select2reason.cache import key_of
 from select2reason.errors import UsageError
 from select2reason.grading import Grader, final_answer
-from select2reason.grading.extract import ANOTHER_QUESTION, gold_answer
+from select2reason.grading.extract import ANOTHER_QUESTION, gold_answer, has_box
 from select2reason.grading.rules import is_gold
 from select2reason.pool import Pool
 from select2reason.progress import say, stage
@@ -27,7 +27,7 @@ from select2reason.tags import CLOSED, OPENED
 
 Verify = Literal["auto", "pool", "grade", "off"]
 
-VERSION = 6  # raised whenever an answer is taken, or a verdict given, in another way
+VERSION = 7  # raised whenever an answer is taken, or a verdict given, in another way
 _END_CHARS = 4_000  # of a response without tags, where its answer is looked for first
 _BATCH = 2_048  # answers in the hands of the grader at once
 
@@ -44,7 +44,7 @@ class _Scorer:
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
         expected = [gold if is_gold(gold) else None for gold in map(gold_answer, batch["gold"])]
         wanted = pl.Series([gold is not None for gold in expected], dtype=pl.Boolean)
-        said = [final_answer(text) if text else None for text in _replies(batch.filter(wanted))]
+        said = [final_answer(text) if text else None for text in map(_reply, *_replies(batch.filter(wanted)))]
         places = wanted.arg_true()
         taken = pl.repeat(None, batch.height, dtype=pl.String, eager=True).scatter(
             places, pl.Series(said, dtype=pl.String)
@@ -55,18 +55,27 @@ class _Scorer:
         """There is nothing to let go of."""
 
 
-def _replies(batch: pl.DataFrame) -> pl.Series:
+def _replies(batch: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
     """The part of each response that its final answer is taken from, "" where the thinking never ended: what follows
     the thinking, or all of it where the pool has traces alone and their tags were put on here (`tags.wrap`).
 
-    Of a long response without tags it is the end, where that holds a box and nothing before it could matter.
+    Before it the end of a long response without tags, which will do where it holds a box that is filled and nothing
+    before it could matter; else null.
     """
     tagless = (pl.col("head") == "") & (pl.col("tail") == "")
     end = pl.col("trace").str.tail(_END_CHARS)
     plain = ~pl.col("trace").str.contains(ANOTHER_QUESTION) & ~pl.col("trace").str.starts_with("{")
-    short = pl.when(end.str.contains("boxed{", literal=True) & plain).then(end).otherwise("trace")
     alone = (pl.col("head") == OPENED) & (pl.col("tail") == CLOSED)
-    return batch.select(pl.when(tagless | alone).then(short).otherwise("tail")).to_series()
+    bare, long = tagless | alone, pl.col("trace").str.len_chars() > _END_CHARS
+    parts = batch.select(
+        end=pl.when(bare & long & end.str.contains("boxed{", literal=True) & plain).then(end),
+        whole=pl.when(bare).then("trace").otherwise("tail"),
+    )
+    return parts["end"], parts["whole"]
+
+
+def _reply(end: str | None, whole: str) -> str:
+    return end if end is not None and has_box(end) else whole
 
 
 # --- verdicts -------------------------------------------------------------------------------------------------------

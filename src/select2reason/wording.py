@@ -61,6 +61,7 @@ _NUMBER = r"^\d"
 _OPERATOR = r"[-+*/=<>^!|]"
 _ANY_NUMBER = np.uint64(0x6A09E667F3BCC909)  # stands for every number where numbers are masked
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
+AT_ONCE = 1 << 14  # questions whose words are looked at together
 _HASH_BITS = np.uint64(44)  # of a gram's hash; its question is sorted with it, in the bits above
 _HASH_MASK = np.uint64((1 << 44) - 1)
 GRAM_WORDS = 4  # words in one gram
@@ -161,6 +162,7 @@ def _hash(word: str) -> int:
 def grams(found: Words, *, masked: bool = False) -> Grams:
     """The grams of each question, of its words proper; `masked`: of words and operators, with every number standing for
     any. At most 2^20 questions at once."""
+    assert len(found.starts) - 1 <= 1 << 64 - int(_HASH_BITS), "a key has no room for more questions"
     if masked:
         hashes = np.where(found.is_number, _ANY_NUMBER, found.hashes)
     else:

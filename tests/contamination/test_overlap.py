@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from select2reason import wording
 from select2reason.contamination import evidence, find_hits, joined, load_prints, make_prints
 from select2reason.contamination.overlap import OTHER_NUMBERS, SAME
 
@@ -91,6 +92,11 @@ def test_no_question_and_no_problem() -> None:
 def test_prints_hold_no_text_and_have_a_name_of_their_own() -> None:
     assert [name for name, dtype in MINE.problems.schema.items() if dtype == pl.String] == ["benchmark"]
     assert make_prints({"mine": PROBLEMS}).digest == MINE.digest != make_prints({"mine": PROBLEMS[:3]}).digest
+
+
+def test_prints_of_many_problems_are_made_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wording, "AT_ONCE", 3)
+    assert make_prints({"mine": PROBLEMS, "none": []}).problems.equals(MINE.problems)
 
 
 def test_own_benchmarks_join_the_bundled_ones() -> None:

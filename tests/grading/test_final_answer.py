@@ -129,7 +129,17 @@ def test_nothing_behind_the_end_of_the_turn() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [r"\boxed{" * 100_000, "{" * 500_000, r"\boxed{1} and " * 30_000, "the answer is " * 30_000]
+    "text",
+    [
+        r"\boxed{" * 100_000,
+        "{" * 500_000,
+        r"\boxed{1} and " * 30_000,
+        "the answer is " * 30_000,
+        "The answer is 5." + "\n" * 200_000,
+        "The answer is 5." + " \n" * 100_000 + "So.",
+        r"\boxed{1}" + " , 第一空:" * 12 + r"x \boxed{2}",
+        '"answer": 5' + " " * 100_000 + "x",
+    ],
 )
 def test_hostile_text_takes_no_time(text: str) -> None:
     start = time.perf_counter()

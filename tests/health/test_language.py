@@ -42,6 +42,13 @@ def test_the_demo_s_switches_are_found() -> None:
     assert switches(pl.Series(["Find it."] * 20), pl.Series(traces)).all()
 
 
+@pytest.mark.parametrize("after", ["", ".\n", "然后", ", "])
+def test_twelve_words_of_english_are_a_passage_wherever_they_stand(after: str) -> None:
+    words = "we now look for the smallest value that these two can take"
+    traces = [CHINESE * 3 + some + after + CHINESE for some in (words, words.removeprefix("we "))]
+    assert switches(pl.Series(["求和"] * 2), pl.Series(traces)).to_list() == [True, False]
+
+
 def test_no_rows() -> None:
     assert switches(pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.String)).to_list() == []
 

@@ -150,6 +150,7 @@ def synthetic_manifest() -> dict[str, object]:
             "layout": "openr1",
             "rows": 2003,
             "quarantined": 3,
+            "set_aside": 3,
         },
         "parameters": {
             "strategy": "joint",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from select2reason.errors import UsageError
 
@@ -44,6 +44,8 @@ class BackendSettings:
     timeout_s: float | None = None
 
     def __post_init__(self) -> None:
+        if self.kind not in (kinds := get_args(Kind)):
+            raise UsageError(f"a backend is not {self.kind!r}; it can be {', '.join(kinds)}")
         if self.kind == "openai" and not self.base_url:
             raise UsageError(
                 "--backend openai needs the server's address, for example --base-url http://127.0.0.1:8000/v1"
@@ -56,7 +58,8 @@ class BackendSettings:
 
     @property
     def fingerprint(self) -> tuple[str, ...]:
-        """What the model's words depend on: engine, weights, number type. A server's weights are known by name."""
+        """What the model's words depend on: engine, weights, number type (where none is asked for, the machine's own is
+        taken, and not told apart). A server's weights are known by name."""
         if self.kind == "openai":
             return (self.kind, str(self.base_url).rstrip("/"), self.model)
         from select2reason.backends.loading import model_fingerprint

@@ -45,8 +45,12 @@ def model_folder(model: str, revision: str | None = None, *, code: bool = False)
 
 def parameters(folder: Path) -> int:
     """How many numbers a model's weights hold, read from the headers of its files."""
-    files = sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("consolidated"))
-    return sum(prod(shape) for file in files for shape in _shapes(file))
+    return sum(prod(shape) for file in weight_files(folder) for shape in _shapes(file))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """A model's files of weights, without those that hold them once more under their maker's own names."""
+    return sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("consolidated"))
 
 
 def _shapes(file: Path) -> list[list[int]]:
@@ -55,5 +59,5 @@ def _shapes(file: Path) -> list[list[int]]:
             (length,) = struct.unpack("<Q", stream.read(8))
             header = json.loads(stream.read(length))
         return [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
-    except (OSError, ValueError, struct.error, KeyError, TypeError) as error:
+    except (OSError, ValueError, struct.error, KeyError, TypeError, OverflowError, MemoryError) as error:
         raise UsageError(f"{file} is damaged ({error}); fetch the model again") from error

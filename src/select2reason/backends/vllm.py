@@ -17,6 +17,7 @@ import numpy as np
 from select2reason.backends.base import Completion, Done, LabelLogprobs, Messages, Sampling
 from select2reason.backends.chats import Spelled, opened_tag, refuse_over_context, render, seed_of, token_ids
 from select2reason.backends.loading import load_config, load_tokenizer, needs
+from select2reason.backends.model_folder import weight_files
 from select2reason.errors import RunError, UsageError, in_a_line
 
 _ROOM = 0.75  # of a GPU's memory for weights: the rest is for keys, values and activations
@@ -161,4 +162,4 @@ def fewest_gpus(weights: int, memory: int, heads: int, gpus: int) -> int:
 
 def weight_bytes(model: str) -> int:
     """Size of a local model's weight files; 0 where it is not a folder, so that vLLM itself says what does not fit."""
-    return sum(path.stat().st_size for path in Path(model).expanduser().glob("*.safetensors"))
+    return sum(file.stat().st_size for file in weight_files(Path(model).expanduser()))

@@ -27,7 +27,7 @@ def cache(
             return
         echo(f"cleared {root}: {cleared.freed_bytes / 1e6:,.1f} MB")
         if cleared.in_use:
-            echo(f"left: {cleared.in_use} pools that are being read by another process")
+            echo(f"left: {cleared.in_use} pools that are being made by another process")
         return
     pools = kept.list_pools(root)
     if as_json:

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -73,10 +74,11 @@ def leave() -> NoReturn:
 
     if not _State.leaving.acquire(blocking=False):
         time.sleep(_PATIENCE_S)  # the watching thread is at it
-    if SPOKEN_FOR not in os.environ:
-        fail(RunError(_TOLD.format(_State.kept)))
-    sys.stdout.flush()
     _end_children()
+    with suppress(Exception):  # either stream may be closed, or full: nothing keeps the program from its end
+        if SPOKEN_FOR not in os.environ:
+            fail(RunError(_TOLD.format(_State.kept)))
+        sys.stdout.flush()
     os._exit(CODE)
 
 
@@ -86,10 +88,11 @@ def _leave_late() -> None:
 
     if not _State.leaving.acquire(blocking=False):
         return
-    if SPOKEN_FOR not in os.environ:
-        shown = "\n\x1b[?25h" if sys.stderr.isatty() else ""  # a bar hides the cursor
-        os.write(2, f"{shown}error: {_TOLD.format(_State.kept)}\n".encode())
     _end_children()
+    with suppress(Exception):
+        if SPOKEN_FOR not in os.environ:
+            shown = "\n\x1b[?25h" if sys.stderr.isatty() else ""  # a bar hides the cursor
+            os.write(2, f"{shown}error: {_TOLD.format(_State.kept)}\n".encode())
     os._exit(CODE)
 
 

@@ -9,14 +9,14 @@ from contextlib import suppress
 
 from select2reason.cli import interrupts
 from select2reason.cli.interrupts import KEPT
-from select2reason.errors import RunError, Select2ReasonError, UsageError
+from select2reason.errors import RunError, Select2ReasonError, UsageError, in_a_line
 
 
 def run(app: Callable[[], None]) -> None:
     """Run the command line; errors on purpose are one line, and the exit code says whose turn it is."""
     _keep_memory_flat()
-    interrupts.hear()
     try:
+        interrupts.hear()
         app()
     except BaseException as error:
         if interrupts.ended_by(error):
@@ -37,12 +37,23 @@ def _end(error: BaseException) -> None:
         told = RunError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}; {_fix_of(error)}")
     elif isinstance(error, MemoryError):
         told = RunError(f"out of memory; give it more, or less to read at once, and run it again: {KEPT}")
+    elif isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        told = UsageError(f"a path that is named is no UTF-8 ({os.fsencode(error.object)!r:.80}); choose another")
+    elif isinstance(error, RuntimeError) and "home dir" in str(error):
+        told = UsageError(
+            "it is not known where the home folder is; set HOME, or name folders without ~ and --cache-dir"
+        )
+    elif isinstance(error, RuntimeError) and "Symlink loop" in str(error):
+        told = UsageError(f"{error}; choose another path")
+    elif "thread" in str(error) and (isinstance(error, RuntimeError) or type(error).__name__ == "PanicException"):
+        fix = "raise the limit of processes (ulimit -u), or set POLARS_MAX_THREADS to a number from 1 on"
+        told = RunError(f"a thread could not be started ({in_a_line(error)}); {fix}")
     elif isinstance(error, Exception) and type(error).__module__.startswith(("polars", "pyarrow")):
         told = RunError(f"{str(error).partition(chr(10))[0]}; mend it and run the same command again")
     else:
         return
     fail(told)
-    raise SystemExit(2 if isinstance(error, UsageError) else 1) from None
+    raise SystemExit(2 if isinstance(told, UsageError) else 1) from None
 
 
 def _keep_memory_flat() -> None:

@@ -30,7 +30,6 @@ _WHOLE, _WHOLE_GRAMS = 0.9, 8  # so much of a problem is a hit however long the 
 _NUMBERS = 0.99  # least part of the problem's numbers that the question has ...
 _ANY_WAY = 0.98  # ... unless this much of it, numbers included, is there word for word
 
-_AT_ONCE = 1 << 14  # questions
 _SEEN_BITS = 21
 _SEEN_MASK = np.uint32((1 << _SEEN_BITS) - 1)
 
@@ -49,8 +48,8 @@ Hits = pl.Series
 def find_hits(questions: pl.Series, prints: Prints) -> Hits:
     """For each question its hits: lists of HIT, at most three, the closest first."""
     index, hits = Index(prints), [pl.Series([], dtype=pl.List(HIT))]
-    for start in range(0, len(questions), _AT_ONCE):
-        found = wording.words(wording.asked(questions[start : start + _AT_ONCE]))
+    for start in range(0, len(questions), wording.AT_ONCE):
+        found = wording.words(wording.asked(questions[start : start + wording.AT_ONCE]))
         hits.append(index.hits(found, wording.grams(found)))
     return pl.concat(hits)
 

@@ -46,19 +46,21 @@ def make_prints(benchmarks: Mapping[str, Sequence[str | None]]) -> Prints:
     frames = [pl.DataFrame(schema=SCHEMA)]
     for name, texts in benchmarks.items():
         questions = pl.Series(texts, dtype=pl.String)
-        found = wording.words(wording.asked(questions))
-        frames.append(
-            pl.DataFrame(
-                {
-                    "benchmark": pl.repeat(name, len(questions), eager=True),
-                    "problem": pl.Series(range(len(questions)), dtype=pl.UInt32),
-                    "grams": _lists(wording.grams(found)),
-                    "masked": _lists(wording.grams(found, masked=True)),
-                    "numbers": _numbers(found),
-                },
-                schema=SCHEMA,
+        for start in range(0, len(questions), wording.AT_ONCE):
+            found = wording.words(wording.asked(questions[start : start + wording.AT_ONCE]))
+            places = range(start, start + len(found.starts) - 1)
+            frames.append(
+                pl.DataFrame(
+                    {
+                        "benchmark": pl.repeat(name, len(places), eager=True),
+                        "problem": pl.Series(places, dtype=pl.UInt32),
+                        "grams": _lists(wording.grams(found)),
+                        "masked": _lists(wording.grams(found, masked=True)),
+                        "numbers": _numbers(found),
+                    },
+                    schema=SCHEMA,
+                )
             )
-        )
     return _named(pl.concat(frames))
 
 
@@ -96,9 +98,7 @@ def _lists(grams: wording.Grams) -> pl.Series:
 
 def _numbers(found: wording.Words) -> pl.Series:
     """Sorted, so that their order is lost; one that occurs twice is there twice."""
-    rows, hashes = found.rows[found.is_number], short(found.hashes[found.is_number])
-    order = np.lexsort((hashes, rows))
-    return _split(hashes[order], rows[order], len(found.starts) - 1)
+    return _split(short(found.hashes[found.is_number]), found.rows[found.is_number], len(found.starts) - 1)
 
 
 def short(hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:

@@ -20,6 +20,8 @@ import orjson
 from select2reason.demo.generations import RUNAWAY, Generation, Kind, generate
 from select2reason.demo.prose import spin
 from select2reason.demo.questions import Puzzle, draw_puzzle
+from select2reason.errors import OutputError
+from select2reason.files import write_whole
 
 __all__ = ["DemoCounts", "make_demo_pool"]
 
@@ -56,10 +58,14 @@ class Line:
     generations: tuple[Generation, ...]
 
 
-def make_demo_pool(path: Path, *, examples: int = 2000, seed: int = 0) -> DemoCounts:
-    """Write a pool of `examples` generations to `path` (JSONL). The same seed gives the same bytes."""
+def make_demo_pool(path: Path, *, examples: int = 2000, seed: int = 0, replace: bool = True) -> DemoCounts:
+    """Write a pool of `examples` generations to `path` (JSONL), whole or not at all. The same seed gives the same
+    bytes. Raises OutputError where anything else stands there, unless that is to be replaced."""
     lines = draw_lines(examples, seed)
-    path.write_bytes(b"".join(_record(line, f"{seed}/{at}") for at, line in enumerate(lines)))
+    content = b"".join(_record(line, f"{seed}/{at}") for at, line in enumerate(lines))
+    if not replace and path.exists() and not (path.is_file() and path.read_bytes() == content):
+        raise OutputError(f"{path} exists; choose another --out")
+    write_whole(path, content)
     kinds = Counter(generation.kind for line in lines for generation in line.generations)
     return DemoCounts(
         questions=len({line.question for line in lines}),

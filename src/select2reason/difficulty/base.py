@@ -36,12 +36,17 @@ class QuestionScorer:
         """Nothing: the model is small."""
 
 
+def feature_versions() -> tuple[object, ...]:
+    """What the features of a question depend on beside it: this code, the tokenizer, Polars' patterns."""
+    return VERSION, load_tokenizer().digest, pl.__version__
+
+
 def builtin_spec() -> ScorerSpec:
     """The model shipped with the package: a linear model on hashed n-grams, fitted on pass rates (its CARD.md)."""
     model = load_builtin()
     return ScorerSpec(
         "difficulty-builtin",
-        key_of(VERSION, model.fingerprint, load_tokenizer().digest, pl.__version__),
+        key_of(*feature_versions(), model.fingerprint),
         ("question", "gold"),
         {"difficulty": pl.Float64},
         _builtin,

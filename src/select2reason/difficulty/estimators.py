@@ -64,6 +64,7 @@ def find_estimator(
 ) -> Estimator:
     """The estimator of a --difficulty. Raises UsageError for one that is not known, or that is not there."""
     kind, _, where = choice.partition(":")
+    folder = Path(where).expanduser()
     if choice == "builtin":
         return Estimator("builtin", builtin_spec(), notes=builtin_notes, seen=builtin_seen)
     if choice == "judge":
@@ -73,12 +74,12 @@ def find_estimator(
     if kind == "rollout" and where:
         from select2reason.difficulty.rollout import rollout_difficulty
 
-        return Estimator(choice, of_questions=partial(rollout_difficulty, Path(where)))
+        return Estimator(choice, of_questions=partial(rollout_difficulty, folder))
     if kind == "reward" and where:
         from select2reason.difficulty.reward_fit import reward_seen
         from select2reason.difficulty.reward_scoring import reward_spec
 
-        return Estimator("reward", reward_spec(Path(where)), seen=partial(reward_seen, Path(where)))
+        return Estimator("reward", reward_spec(folder), seen=partial(reward_seen, folder))
     raise UsageError(f"--difficulty {choice} is not known; it can be {', '.join(CHOICES)}")
 
 

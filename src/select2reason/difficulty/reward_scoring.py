@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from select2reason.cache import key_of
+from select2reason.difficulty.base import feature_versions
 from select2reason.difficulty.reward_folder import HF, RewardModel, SavedReward, read_reward
 from select2reason.scoring.base import ScorerSpec
 
@@ -38,7 +39,7 @@ def reward_spec(folder: Path) -> ScorerSpec:
     slow = saved.about["kind"] == HF
     return ScorerSpec(
         "difficulty-reward",
-        key_of(_VERSION, saved.fingerprint),
+        key_of(_VERSION, saved.fingerprint, *(() if slow else feature_versions())),
         ("question",) if slow else ("question", "gold"),
         {"difficulty": pl.Float64},
         partial(_make, replace(saved, folder=saved.folder.absolute())),

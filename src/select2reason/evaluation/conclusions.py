@@ -87,6 +87,6 @@ def _sayings(name: str, role: str, names: str) -> tuple[str, str]:
 
 
 def _plain(answer: str) -> str:
-    """Without LaTeX's clothes, case of roles and line marks."""
+    """Without LaTeX's clothes, case of roles and line marks, all white space a single blank."""
     bare = re.sub(r"\\(?:text|mathrm|textbf|mathbf)\s*|[{}$*]|\\[,;: \\]", " ", answer)
-    return re.sub(r"\b(Knights?|Knaves?|KNIGHTS?|KNAVES?)\b", lambda role: role.group().lower(), bare)
+    return re.sub(r"\b(Knights?|Knaves?|KNIGHTS?|KNAVES?)\b", lambda role: role.group().lower(), " ".join(bare.split()))

@@ -71,20 +71,25 @@ class ProblemSet:
 
 
 def read_problems(
-    name: str, *, data: str | None = None, columns: Mapping[str, str] | None = None, limit: int | None = None
+    name: str | Path,
+    *,
+    data: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    limit: int | None = None,
 ) -> ProblemSet:
     """The problems of a benchmark by name, or of a table of questions by its file, folder or Hub id.
 
     `data` is the folder where the benchmarks' files are, or one file. Raises UsageError or PoolError where there is no
     such benchmark, file or column, or no problem has a gold answer.
     """
+    name = str(name)
     benchmark = built_in = known(name)
     if benchmark is None:
         benchmark, source, rows = _own_table(name, dict(columns or {}))
     elif columns:
         raise UsageError(f"--columns is for tables of your own; the columns of {name} are known")
     else:
-        source, rows = _known(benchmark, data)
+        source, rows = _known(benchmark, None if data is None else str(data))
     if not rows["gold"].count():
         fix = "" if built_in else "; name its column: --columns gold=COLUMN"
         raise UsageError(f"{source}: no problem has a gold answer to grade by{fix}")

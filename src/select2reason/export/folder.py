@@ -41,7 +41,9 @@ def check_out(out: Path, *, force: bool, kind: Kind, reads: Sequence[str] = ()) 
     result of the same kind and nothing beside it; or where it holds what is to be read (`reads`: files, folders, globs,
     as a user names them)."""
     _refuse_existing(out, force=force, kind=kind)
-    if (real := _real(out)).exists():
+    if (real := _real(out)).is_mount():
+        raise OutputError(f"{out} is a mount point, which cannot be replaced as a whole; choose a folder in it")
+    if real.exists():
         held = next((name for name, place in named(reads) if real in (place, *place.parents)), None)
         if held is not None:
             raise OutputError(f"{out} would be replaced, and holds {held}, which is to be read; choose another --out")

@@ -19,13 +19,13 @@ from select2reason.chosen import Chosen
 from select2reason.errors import OutputError, UsageError
 from select2reason.export import configurations, formats
 from select2reason.export.folder import file_digests, whole_folder
-from select2reason.extension import Extension, reach, read_config
+from select2reason.extension import Extension, Reach, advice, reach, read_config
 from select2reason.files import write_json
 from select2reason.progress import stage
 
 Trainer = Literal["llamafactory", "trl", "axolotl", "sharegpt", "alpaca"]
 PAPER_MODEL = "Qwen/Qwen2.5-Math-7B-Instruct"  # METHOD 6
-_SHORT_SIGHTED, _SHORT_SIGHT = "qwen2.5-math", 4_096  # their max_position_embeddings (METHOD 6)
+_SHORT_SIGHTED, _SHORT_SIGHT = "qwen2.5-math", Reach(10_000.0, 4_096)  # as their configs say (METHOD 6)
 EXTENDED = "model"  # the folder, beside the configuration, where the model with the longer context is put
 
 
@@ -84,9 +84,14 @@ class ForModel:
         """How many tokens it will read, where that is known: as asked for, by its config, or by its name."""
         if self.extension.context is not None:
             return self.extension.context
+        return self.reach.context
+
+    @property
+    def reach(self) -> Reach:
+        """How far it reads by itself, by its config or by its name."""
         if self.folder is not None and (self.folder / "config.json").is_file():
-            return reach(read_config(self.folder)).context
-        return _SHORT_SIGHT if _SHORT_SIGHTED in self.name.lower() else None
+            return reach(read_config(self.folder))
+        return _SHORT_SIGHT if _SHORT_SIGHTED in self.name.lower() else Reach(None, None)
 
     @property
     def path(self) -> str:
@@ -185,7 +190,7 @@ def _notes(chosen: Chosen, trainer: Trainer, model: ForModel) -> list[str]:
     far = model.context
     if far is not None and far < chosen.limit:
         notes.append(
-            f"{model.name} reads {far:,} tokens, the limit is {chosen.limit:,}; add --rope-theta 300000 --context 32768"
+            f"{model.name} reads {far:,} tokens, the limit is {chosen.limit:,}; add {advice(model.reach, chosen.limit)}"
         )
     plain = model.template in (None, *(one.llamafactory for one in FAMILIES))
     if trainer == "llamafactory" and chosen.untagged and not plain:

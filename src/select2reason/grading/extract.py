@@ -20,6 +20,7 @@ _BLOCKS = (*TAGS, ("<|channel|>analysis<|message|>", "<|channel|>final<|message|
 _END_OF_TURN = re.compile(
     r"<\|(?:im_end|im_start|endoftext|eot_id|end|return|end_of_text|end_of_solution)\|>|</s>|<｜end▁of▁sentence｜>"
 )
+_BLANK_LINES = re.compile(r"\n(?:[^\S\n]*+\n)+")  # of thousands, which a loop may write, each would be a start to try
 ANOTHER_QUESTION = r"(?i)\n\s*(?:\#{1,4}\s*(?:question|instruction|problem)\s*:?\s*\n|(?:question|instruction):)"
 _ANOTHER_QUESTION = re.compile(ANOTHER_QUESTION)
 _QUESTIONS = 3  # looked at before the whole is
@@ -66,7 +67,12 @@ def _outside_thinking(text: str) -> str:
     said = text[max(ends, default=0) :]
     for opening, _ in _BLOCKS:
         said = said.partition(opening)[0]
-    return _END_OF_TURN.split(said, maxsplit=1)[0]
+    return _BLANK_LINES.sub("\n\n", _END_OF_TURN.split(said, maxsplit=1)[0]).rstrip()
+
+
+def has_box(text: str) -> bool:
+    """Whether a box that is closed and holds something is in a text."""
+    return any(True for _ in _boxes(text))
 
 
 # --- boxes ----------------------------------------------------------------------------------------------------------
@@ -84,11 +90,12 @@ _BOX_OR_BRACE = re.compile(
     re.DOTALL,
 )
 _SEPARATOR = re.compile(r"\b(?:and|or)\b|[和或与]|[^\w.\s$\\()\[\]{}*]")
+_JOINED_WITHIN = 100  # characters
 _MARKS = re.compile(r"[^\w.]{1,9}")
 _JOINING = re.compile(
     r"""(?:\s | \$ | \\[()\[\]] | \\q?quad\b | \\[,;! ] | [,;、] | \b(?:and|or)\b | 和 | 或 | 与 | \*\*
     | \\text\s*\{ [^{}]{0,30}? \b(?:and|or)\b [^{}]{0,30}? \}
-    | [a-zA-Z](?:_\{?\w\}?)? \s* = | [;；]\s*\(\d\) | [,，;；]?\s*第.空\s*[:：] )*""",
+    | [a-zA-Z](?:_\{?\w\}?)? \s* = | [;；]\s*\(\d\) | (?:[，；]\s*)?第.空\s*[:：] )*""",
     re.VERBOSE,
 )
 
@@ -118,8 +125,9 @@ def _joined(text: str, boxes: list[_Box]) -> str:
     parts = [boxes[-1].content]
     for box, after in zip(reversed(boxes[:-1]), reversed(boxes[1:]), strict=True):
         between = text[box.end : after.start]
-        joined = _JOINING.fullmatch(between) or _MARKS.fullmatch(between)
-        if len(between) > 100 or not joined or not _SEPARATOR.search(between):
+        if len(between) > _JOINED_WITHIN or not _SEPARATOR.search(between):
+            break
+        if not (_JOINING.fullmatch(between) or _MARKS.fullmatch(between)):
             break
         parts.append(box.content)
     return ", ".join(dict.fromkeys(reversed(parts)))
@@ -132,7 +140,7 @@ _FIELD = re.compile(r"""(?:[\\"'`]|\\n|\b)(?:final[_ ]?)?answer(?P<escaped>\\*)[
 _BLANK = re.compile(r"[\s_.…]*")  # a form that was not filled in
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'|`([^`]*)`', re.DOTALL)
 _UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
-_UNQUOTED = re.compile(r'\s*(?:\}|,?\s*\n|,\s*"|$)')
+_UNQUOTED = re.compile(r'\}|\n|,\s*"')  # what ends a value
 
 
 def _whole_object(text: str) -> str | None:
@@ -165,7 +173,7 @@ def _last_field(text: str, start: int) -> str | None:
         value = next(group for group in quoted.groups() if group is not None)
         value = _UNICODE.sub(lambda code: chr(int(code[1], 16)), value.replace(r"\\", "\\").replace(r"\"", '"'))
     else:
-        value = _UNQUOTED.split(rest, maxsplit=1)[0].strip("\"'`")
+        value = _UNQUOTED.split(rest, maxsplit=1)[0].strip().removesuffix(",").rstrip().strip("\"'`")
     inside = list(_boxes(value))
     value = inside[-1].content if inside else value.strip()
     return "" if _BLANK.fullmatch(value) or (not quoted and value in ("null", "None")) else value

@@ -55,7 +55,7 @@ class Grader:
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
         self._workers: list[_Worker] = []
-        self._known: OrderedDict[tuple[str, str], bool | None] = OrderedDict()
+        self._known: OrderedDict[_Task, bool | None] = OrderedDict()
 
     def grade(self, pairs: Iterable[Pair]) -> list[bool | None]:
         """Verdicts in the order of the pairs (final answer, gold): True right, False wrong, None cannot be judged.
@@ -64,20 +64,20 @@ class Grader:
         is not right: False. Raises RunError where a worker cannot be started.
         """
         verdicts: list[bool | None] = []
-        waiting: dict[tuple[str, str], list[int]] = {}
+        waiting: dict[_Task, list[int]] = {}
         tasks: list[_Task] = []
         tidied = _Tidied()
         for given, gold in pairs:
             verdict = self._at_once(given, gold, tidied)
             if isinstance(verdict, tuple):
-                positions = waiting.setdefault(verdict[:2], [])
+                positions = waiting.setdefault(verdict, [])
                 tasks += [] if positions else [verdict]
                 positions.append(len(verdicts))
                 verdict = None
             verdicts.append(verdict)
         for task, verdict in self._run(tasks):
             self._remember(task, verdict)
-            for position in waiting[task[:2]]:
+            for position in waiting[task]:
                 verdicts[position] = verdict
         return verdicts
 
@@ -95,15 +95,16 @@ class Grader:
         asked = meant(answer, expected)
         if asked != expected:
             gold, expected = asked, tidied[asked]
-        if (answer, expected) in self._known:
-            return self._known[answer, expected]
+        task = answer, expected, given, gold  # a worker reads both as they were written, too
+        if task in self._known:
+            return self._known[task]
         verdict = decide(answer, expected)
         if verdict is not None:
             return verdict
-        return None if max(_depth(answer), _depth(expected)) > _DEEPEST else (answer, expected, given, gold)
+        return None if max(_depth(answer), _depth(expected)) > _DEEPEST else task
 
     def _remember(self, task: _Task, verdict: bool | None) -> None:
-        self._known[task[:2]] = verdict
+        self._known[task] = verdict
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
 

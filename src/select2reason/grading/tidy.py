@@ -29,7 +29,7 @@ _CJK_COMMA = str.maketrans("，；：", ",;:")
 
 _ROOT = re.compile(r"([√∛])\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?))")
 _NEGATIVE_POWER = re.compile("⁻([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
-_BARE_LIST = re.compile(r"\s*\$[^$]+\$(?:\s*(?:,|;|and|or|和|或|与)?\s*\$[^$]+\$)+\s*\.?")
+_BARE_LIST = re.compile(r"\s*\$[^$]+\$(?:\s*+(?:,|;|and|or|和|或|与)?\s*\$[^$]+\$)+\s*\.?")
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z]{2})")  # a backslash escaped once too often; in a matrix it ends a row
 _STEPS = tuple(
     (re.compile(pattern), replacement)

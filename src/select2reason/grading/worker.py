@@ -34,9 +34,10 @@ def main() -> None:
     for line in sys.stdin.buffer:
         verdict = _judge(line, timeout_s)
         peak = _peak_bytes() - start
-        if peak > memory_bytes // 2:  # SymPy may have swallowed a MemoryError on the way to its answer
+        enough = memory_bytes // 2
+        if peak > enough:  # SymPy may have swallowed a MemoryError on the way to its answer
             verdict = None
-        _reply(json.dumps(verdict) + (" retire" if peak > _GROWTH_BYTES else ""))
+        _reply(json.dumps(verdict) + (" retire" if peak > min(_GROWTH_BYTES, enough) else ""))
 
 
 def _judge(line: bytes, timeout_s: float) -> bool | None:

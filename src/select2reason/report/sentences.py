@@ -146,8 +146,8 @@ def selection_notes(
 
 
 def _quarantine(manifest: Mapping[str, object]) -> str:
-    n = number(section(manifest, "pool").get("quarantined"))
-    return f"{plain.count(n)} rows of the input could not be read and are in quarantine.jsonl." if n else ""
+    n = number(section(manifest, "pool").get("set_aside"))
+    return f"{plain.count(n)} rows or generations could not be used and are in quarantine.jsonl." if n else ""
 
 
 def _no_difficulty(side: Totals) -> str:

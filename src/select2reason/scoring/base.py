@@ -125,7 +125,8 @@ def read_scores(pool: Pool, spec: ScorerSpec) -> pl.DataFrame:
         raise RunError(f"{len(missing)} of {len(pool.shards)} shards of {spec.name} are missing; run the command again")
     with sound(folder):
         columns = list(spec.outputs)
-        frames = [pl.read_parquet(shard_path(folder, shard), columns=columns) for shard in range(len(pool.shards))]
+        paths = [shard_path(folder, shard) for shard in range(len(pool.shards))]
+        frames = [pl.read_parquet(path, columns=columns, glob=False) for path in paths]
     typed = all(frame.schema == pl.Schema(spec.outputs) for frame in frames)
     if [frame.height for frame in frames] != list(pool.shards) or not typed:
         raise RunError(f"{folder} does not fit the pool; clear it with: select2reason cache --clear")

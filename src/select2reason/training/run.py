@@ -7,6 +7,7 @@ OUT/manifest.json, written last, says what it came from. OUT/work can be made an
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -248,7 +249,7 @@ def _run(plan: sft.Plan, machine: Machine, out: Path, work: Path) -> None:
 
 def _is_last(checkpoint: Path) -> bool:
     """Whether a checkpoint is of the last step: gone on from there, the trainer would take one more."""
-    state = orjson.loads((checkpoint / "trainer_state.json").read_bytes())
+    state = json.loads((checkpoint / "trainer_state.json").read_bytes())  # its losses may be NaN
     return bool(state["global_step"] >= state["max_steps"])
 
 

@@ -237,7 +237,7 @@ def _table(folder: Path, pool: Pool) -> pl.DataFrame:
     """The columns of the score table that the page needs."""
     file = folder / "scores.parquet"
     try:
-        table = pl.read_parquet(file, columns=[*_COLUMNS, *FLAGS]).rechunk()
+        table = pl.read_parquet(file, columns=[*_COLUMNS, *FLAGS], glob=False).rechunk()
     except (OSError, pl.exceptions.PolarsError) as error:
         head = str(error).partition("\n")[0]
         raise RunError(f"{file} is damaged ({head}); run the same select again") from error

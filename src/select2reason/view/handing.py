@@ -109,7 +109,6 @@ class Making:
         """Begin. Raises UsageError while another one is under way."""
         if not self.ended:
             raise UsageError("a selection is being made already; wait for it")
-        self.out, self.said, self.ended = out, [], False
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "select2reason", *words],  # -P: no module is taken from the user's folder
             stdout=subprocess.DEVNULL,
@@ -119,6 +118,7 @@ class Making:
             errors="replace",
             env={name: value for name, value in os.environ.items() if name != _KEY},
         )
+        self.out, self.said, self.ended = out, [], False
 
     def follow(self) -> None:
         """Read what the process says until it ends; in a thread of its own."""

@@ -42,7 +42,9 @@ def serve(
     listening = _listen(port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/?token={guard.entry}"
     app = make_app(answers, recorded, guard, started=lambda: opened(address))
-    config = uvicorn.Config(app, log_level="error", access_log=False, ws="none", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_config=None, log_level="error", access_log=False, ws="none", timeout_graceful_shutdown=1
+    )
     _Server(config).run(sockets=[listening])
 
 
