@@ -108,7 +108,7 @@ def test_an_error_does_not_say_the_key_back(status: int, monkeypatch: pytest.Mon
             backend.close()
     assert server.keys == [f"Bearer {KEY}"]
     assert KEY not in str(error.value)
-    assert KEY not in repr(BackendSettings("openai", "m", base_url=server.url).described)
+    assert KEY not in repr(BackendSettings("openai", "m", base_url=server.url))
 
 
 def test_short_words_that_serve_as_keys_are_left_in_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -70,11 +70,6 @@ class BackendSettings:
             self.dtype or "",
             str(self.max_model_len or ""),
         )
-
-    @property
-    def described(self) -> dict[str, object]:
-        """What was set, for a manifest."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def check_address(base_url: str | None) -> str | None:

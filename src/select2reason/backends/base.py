@@ -1,4 +1,4 @@
-"""What a language model is to the rest of the program: three small protocols, whatever engine stands behind them.
+"""What a language model is to the rest of the program: two small protocols, whatever engine stands behind them.
 
 A backend never invents: what an engine does not report is NaN (or a pair of bounds), and what it could not do is an
 error that names the fix.
@@ -80,18 +80,6 @@ class Backend(Protocol):
     def label_logprobs(self, prompts: Sequence[Messages], labels: Sequence[str]) -> LabelLogprobs:
         """For each prompt, how likely the reply begins with each label: all single-token spellings of it, with and
         without a leading space, added up."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the model; called once."""
-        ...
-
-
-class Regressor(Protocol):
-    """A model with one output for a text."""
-
-    def predict(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """One number per text, in order; NaN for a blank text."""
         ...
 
     def close(self) -> None:

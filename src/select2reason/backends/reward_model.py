@@ -43,7 +43,7 @@ class Reading:
 
 
 class TransformersRegressor:
-    """One number in (0, 1) for a text; see `backends.base.Regressor`. `open` makes one.
+    """One number in (0, 1) for a text. `open` makes one.
 
     bfloat16 on a GPU, float32 on a CPU; the head is always float32, since bfloat16 would tie near scores.
     """
@@ -103,9 +103,9 @@ class TransformersRegressor:
         cut = self.tokenizer(list(texts), truncation=True, max_length=room, padding=False)["input_ids"]
         return [[*ids, *self._ending] for ids in cut]
 
-    def logits(self, rows: Sequence[list[int]], advance: Advance = lambda done: None) -> NDArray[np.float64]:
+    def logits(self, rows: Sequence[list[int]]) -> NDArray[np.float64]:
         """The head's output for each row of token ids, in order: shape (rows,)."""
-        return self._run(rows, self.model.score, advance)[:, 0]
+        return self._run(rows, self.model.score, lambda done: None)[:, 0]
 
     def features(self, rows: Sequence[list[int]], advance: Advance = lambda done: None) -> NDArray[np.float64]:
         """What the head sees of each row of token ids, in order: shape (rows, hidden size)."""
