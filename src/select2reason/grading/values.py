@@ -191,7 +191,8 @@ _POINTS = (Fraction(17, 11), Fraction(23, 7), Fraction(5, 3), Fraction(31, 13), 
 
 
 def _by_value(a: Expr, b: Expr) -> bool | None:
-    """Numbers by their values, expressions by their values at two points, or where steps may part them at ten; None where there is no finite value."""
+    """Numbers by their values, expressions by their values at two points, or at ten where steps may part them; None
+    where there is no finite value."""
     a = _with_integer_of(a, b)
     symbols = sorted(a.free_symbols | b.free_symbols, key=str)
     if isinstance(a, Symbol) or isinstance(b, Symbol) or isinstance(a, Relational | Set | MatrixExpr):
