@@ -34,6 +34,10 @@ def found(row: dict[str, Any], **how: Any) -> Layout:
         ({"conversations": [TURN | {"weight": 1}]}, "messages (turns=conversations)"),
         ({"messages": JSON_TURNS, "id": "a"}, "messages (turns=messages)"),
         ({"chat": '[{"from": "human", "value": "q"}]', "id": "a"}, "sharegpt (turns=chat)"),
+        (
+            {"question": "q", "thinking_trajectories": [TRACE], "attempt": "4", "solution": "s"},
+            "trace-answer (question=question, trace=thinking_trajectories, answer=attempt)",
+        ),
         ({"prompt": [TURN], "completion": [TURN]}, "prompt-completion (turns=prompt|completion)"),
         ({"prompt": "q", "completion": "r"}, "prompt-completion (question=prompt, response=completion)"),
         ({"instruction": "q", "input": "", "output": "r"}, "alpaca (question=instruction|input, response=output)"),

@@ -293,3 +293,22 @@ def test_texts_in_a_dictionary_come_one_by_one(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(readers, "_BATCH_BYTES", 100)  # a few rows a batch
     assert [row["response"] for row in rows_of(tmp_path / "pool.parquet")] == said
     assert len(sizes) > 60 and max(sizes) < 300  # the whole dictionary takes ten times that
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_class_labels_are_read_as_their_names(ending: str, tmp_path: Path) -> None:
+    kinds = {"_type": "ClassLabel", "names": ["algebra", "geometry"]}
+    told = json.dumps({"info": {"features": {"kind": kinds, "text": {"_type": "Value"}, "gone": kinds}}}).encode()
+    table = pa.table({"kind": pa.array([1, 0, -1, None, 2], pa.int64()), "text": [*"abcde"]})
+    file = tmp_path / f"pool.{ending}"
+    for metadata in ({b"huggingface": told}, {b"huggingface": b"[}"}, {b"huggingface": b'{"info": null}'}):
+        pool = table.replace_schema_metadata(metadata)
+        if ending == "parquet":
+            pq.write_table(pool, file)
+        else:
+            with pa.ipc.new_stream(str(file), pool.schema) as writer:
+                writer.write_table(pool)
+        (batch,) = read(only(file), on_bad=lambda row: None)
+        named = ["geometry", "algebra", None, None, None] if metadata[b"huggingface"] is told else [1, 0, -1, None, 2]
+        assert batch.frame["kind"].to_list() == named
+        assert batch.frame["text"].to_list() == [*"abcde"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from select2reason.errors import UsageError
@@ -85,6 +87,10 @@ def test_how_a_pool_is_scored_is_checked(wrong: Mapping[str, Any], words: str) -
 def test_one_name_alone_is_no_letters() -> None:
     assert PoolSettings(("p",), carry="uuid").carry == ("uuid",)  # type: ignore[arg-type]
     assert PoolSettings(("p",), carry=["a", "b"]).carry == ("a", "b")  # type: ignore[arg-type]
+    assert PoolSettings(iter([Path("a"), "b"])).pools == ("a", "b")  # type: ignore[arg-type]
+    for table in (pl.DataFrame({"question": ["q"]}), b"abc", [1], {"a": 1}):
+        with pytest.raises(UsageError, match="give a name, or several; got "):
+            PoolSettings(table)  # type: ignore[arg-type]
     assert ScoreSettings(benchmark_files="own.jsonl").benchmark_files == ("own.jsonl",)  # type: ignore[arg-type]
 
 

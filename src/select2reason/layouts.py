@@ -192,7 +192,8 @@ def _prompt_completion(sample: pl.DataFrame, _: tuple[str, ...]) -> Layout | Non
 
 
 def _trace_answer(sample: pl.DataFrame, question: tuple[str, ...]) -> Layout | None:
-    trace, answer = roles.named(sample, roles.TRACE), roles.named(sample, roles.ANSWER)
+    trace = roles.named(sample, roles.TRACE) or roles.single(sample, roles.TRACES)
+    answer = roles.named(sample, roles.ANSWER)
     if not (trace and answer and question) or roles.only_remarks(sample[trace], sample[answer]):
         return None
     return Layout("trace-answer", question=question, trace=trace, answer=answer)

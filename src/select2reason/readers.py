@@ -354,8 +354,29 @@ def _arrow_batch(batch: pa.RecordBatch, start: int, done: float, on_bad: OnBad) 
         check_but_texts(batch)
         batch, rows = _valid_rows(batch, rows, on_bad)
     if batch.num_rows:
-        names = batch.schema.names
-        yield RawBatch(pl.DataFrame({name: from_arrow(name, batch.column(name)) for name in names}), rows, done)
+        columns = {name: from_arrow(name, batch.column(name)) for name in batch.schema.names}
+        for name, labels in _class_labels(batch.schema).items():
+            columns[name] = _labelled(columns[name], labels)
+        yield RawBatch(pl.DataFrame(columns), rows, done)
+
+
+def _class_labels(schema: pa.Schema) -> dict[str, list[str]]:
+    """Of columns of class labels, which `datasets` writes as numbers, the names that stand in the schema."""
+    try:
+        features = orjson.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+        found = {name: one["names"] for name, one in features.items() if one.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    whole = {name for name in schema.names if pa.types.is_integer(schema.field(name).type)}
+    return {name: [str(label) for label in labels] for name, labels in found.items() if name in whole and labels}
+
+
+def _labelled(numbers: pl.Series, labels: Sequence[str]) -> pl.Series:
+    """The name of each number; null for one that has none, such as -1."""
+    known = pl.DataFrame({"n": numbers.cast(pl.Int64)}).select(
+        pl.when(pl.col("n").is_between(0, len(labels) - 1)).then("n")
+    )
+    return pl.Series(numbers.name, labels, dtype=pl.String).gather(known["n"])
 
 
 def _valid_rows(

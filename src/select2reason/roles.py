@@ -25,6 +25,7 @@ TRACE = (
     "trace reasoning reasoning_content reason thinking thoughts thought think cot chain_of_thought rationale "
     "deepseek_reasoning thinking_trajectory deepseek_thinking_trajectory gemini_thinking_trajectory"
 )
+TRACES = "thinking_trajectories"  # of a list that holds one
 ANSWER = (
     "gen_ans final_answer final response output completion deepseek_solution deepseek_attempt gemini_attempt attempt "
     "solution answer"
@@ -68,12 +69,18 @@ def verdicts(sample: pl.DataFrame) -> tuple[str, ...]:
 def only_remarks(traces: pl.Series, answers: pl.Series) -> bool:
     """Whether texts called traces are remarks on the examples: the same again and again, far shorter than what they are
     said to lead to, or beside responses that hold their reasoning between tags."""
-    texts = traces.drop_nulls()
+    texts, answers = _flat(traces).drop_nulls(), _flat(answers)
     if not len(texts):
         return False
     again = len(texts) >= _ENOUGH and _ALIKE * texts.n_unique() <= len(texts)
-    lengths = [float(column.str.len_chars().mean() or 0) for column in (traces, answers)]  # type: ignore[arg-type]
+    lengths = [float(column.str.len_chars().mean() or 0) for column in (texts, answers)]  # type: ignore[arg-type]
     return again or _SHORTER * lengths[0] < lengths[1] or 2 * tags.has_tags(answers).sum() > len(answers)
+
+
+def single(sample: pl.DataFrame, names: str) -> str | None:
+    """The first of these names that is a column of lists with one text each."""
+    found = named(sample, names, [pl.List(pl.String)])
+    return found if found and (sample[found].list.len() == 1).all() else None
 
 
 def turn_columns(sample: pl.DataFrame, role: str, text: str) -> list[str]:

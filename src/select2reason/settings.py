@@ -76,9 +76,12 @@ def _several(names: object) -> tuple[str, ...]:
     """Names of things as they may be given: several, or one alone."""
     if isinstance(names, str | Path):
         return (str(names),)
-    if not isinstance(names, Iterable):
-        raise UsageError(f"give a name, or several; got {names!r}")
-    return tuple(map(str, names))
+    several: list[str] = []
+    for name in names if isinstance(names, Iterable) and not isinstance(names, Mapping) else [names]:
+        if not isinstance(name, str | Path):  # a table's rows, say: the first is enough
+            raise UsageError(f"give a name, or several; got {' '.join(repr(name).split()):.80}")
+        several.append(str(name))
+    return tuple(several)
 
 
 def counted(name: str, value: object) -> int:

@@ -30,8 +30,9 @@ Examples:
 
 `select2reason view openr1-10pct`
 
-`select2reason view openr1-10pct --no-browser --port 9000` on another machine, then here
-`ssh -L 9000:127.0.0.1:9000 MACHINE`, and open the address that it printed
+`select2reason view openr1-10pct --no-browser --port 9000`
+
+That one on another machine; then here `ssh -L 9000:127.0.0.1:9000 MACHINE`, and open the address that it printed.
 """
 )
 def view(
