@@ -93,3 +93,16 @@ def test_a_demo_goes_on_with_its_own_pool_and_with_no_other(tmp_path: Path) -> N
     with pytest.raises(OutputError, match=r"pool\.jsonl exists; choose another --out"):
         demo(tmp_path / "other", force=True)
     assert (tmp_path / "other" / "pool.jsonl").read_text() == "{}"
+
+
+def test_a_current_folder_that_is_gone_is_told(write_rows: WriteRows, tmp_path: Path) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    leaving = ["bash", "-c", f'cd "{gone}" && rmdir "{gone}" && exec "$@"', "bash"]
+    done = subprocess.run(
+        [*leaving, *command("select", every_reason(write_rows), "--out", "x")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "error: the current folder is gone; change to one that is there" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 from collections.abc import Callable
@@ -31,29 +32,40 @@ def _end(error: BaseException) -> None:
     """Tell an error that the user can mend; what is a defect here is for the caller to raise."""
     from select2reason.progress import fail
 
+    if told := _in_a_line(error):
+        fail(told)
+        raise SystemExit(2 if isinstance(told, UsageError) else 1) from None
+
+
+def _in_a_line(error: BaseException) -> Select2ReasonError | None:
+    """What the user is told; None of a defect."""
+    said = in_a_line(error)
     if isinstance(error, Select2ReasonError):
-        told = error
-    elif isinstance(error, OSError):
-        told = RunError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}; {_fix_of(error)}")
-    elif isinstance(error, MemoryError):
-        told = RunError(f"out of memory; give it more, or less to read at once, and run it again: {KEPT}")
-    elif isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
-        told = UsageError(f"a path that is named is no UTF-8 ({os.fsencode(error.object)!r:.80}); choose another")
-    elif isinstance(error, RuntimeError) and "home dir" in str(error):
-        told = UsageError(
+        return error
+    if isinstance(error, FileNotFoundError) and not error.filename:
+        return UsageError("the current folder is gone; change to one that is there")
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return RunError(
+            f"{error.strerror or error}{where}; {_fix_of(error.errno)} and run the same command again: {KEPT}"
+        )
+    if isinstance(error, MemoryError) or (isinstance(error, ImportError) and "failed to map segment" in said):
+        return RunError(f"out of memory; give it more, or less to read at once, and run it again: {KEPT}")
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return UsageError(f"a path that is named is no UTF-8 ({os.fsencode(error.object)!r:.80}); choose another")
+    if isinstance(error, RuntimeError) and "home dir" in said:
+        return UsageError(
             "it is not known where the home folder is; set HOME, or name folders without ~ and --cache-dir"
         )
-    elif isinstance(error, RuntimeError) and "Symlink loop" in str(error):
-        told = UsageError(f"{error}; choose another path")
-    elif "thread" in str(error) and (isinstance(error, RuntimeError) or type(error).__name__ == "PanicException"):
+    if isinstance(error, RuntimeError) and "Symlink loop" in said:
+        return UsageError(f"{error}; choose another path")
+    if "thread" in said and (isinstance(error, RuntimeError) or type(error).__name__ == "PanicException"):
         fix = "raise the limit of processes (ulimit -u), or set POLARS_MAX_THREADS to a number from 1 on"
-        told = RunError(f"a thread could not be started ({in_a_line(error)}); {fix}")
-    elif isinstance(error, Exception) and type(error).__module__.startswith(("polars", "pyarrow")):
-        told = RunError(f"{str(error).partition(chr(10))[0]}; mend it and run the same command again")
-    else:
-        return
-    fail(told)
-    raise SystemExit(2 if isinstance(told, UsageError) else 1) from None
+        return RunError(f"a thread could not be started ({said}); {fix}")
+    if isinstance(error, Exception) and type(error).__module__.startswith(("polars", "pyarrow")):
+        full = os.strerror(errno.ENOSPC) in said
+        return RunError(f"{said}; {_fix_of(errno.ENOSPC if full else None)} and run the same command again")
+    return None
 
 
 def _keep_memory_flat() -> None:
@@ -75,9 +87,13 @@ def _keep_memory_flat() -> None:
         malloc(mmap_threshold, 32 << 20)
 
 
-def _fix_of(error: OSError) -> str:
-    import errno
-
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"free some space and run the same command again: {KEPT}"
-    return f"mend it and run the same command again: {KEPT}"
+def _fix_of(number: int | None) -> str:
+    """What the user may do about an error of the system's."""
+    fixes = {
+        errno.ENOSPC: "free some space",
+        errno.EDQUOT: "free some space",
+        errno.EMFILE: "raise the limit of open files (ulimit -n)",
+        errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+        errno.ENAMETOOLONG: "choose a shorter name",
+    }
+    return fixes.get(number or 0, "mend it")
