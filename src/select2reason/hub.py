@@ -76,11 +76,9 @@ def _card_configs(hub: ModuleType, name: str, files: Sequence[str], revision: st
     if "README.md" not in files:
         return []
     path = hub.hf_hub_download(name, "README.md", repo_type="dataset", revision=revision)
-    from yaml import YAMLError
-
     try:
         configs = hub.DatasetCard.load(path, repo_type="dataset").data.to_dict().get("configs")
-    except (YAMLError, ValueError) as error:
+    except Exception as error:  # PyYAML's, the client's own, or what a card makes of them
         fix = "download its files, and name them"
         raise UsageError(f"the card of {name} on the Hub cannot be read ({in_a_line(error)}); {fix}") from error
     return [entry for entry in configs or [] if isinstance(entry, dict) and "data_files" in entry]

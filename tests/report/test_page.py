@@ -86,7 +86,7 @@ def test_a_selection_page_is_whole(make_scores: MakeScores, build: Callable[[pl.
     text = " ".join(reader.text.split())
     assert f"{scores['selected'].sum():,}" in text
     assert "The joint rank is 0.25 × the first + 0.75 × the second" in text
-    assert "3 rows of the input could not be read" in text
+    assert "3 rows or generations could not be used" in text
     assert "Not measured in this run: contaminated." in text
     assert all(name in text for name in ("longest", "hardest", "random", "ranked_below", "pool/openr1-00.jsonl"))
     assert "characters left out here" in text
