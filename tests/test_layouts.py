@@ -110,6 +110,18 @@ def test_text_without_a_role_is_not_carried() -> None:
     assert layout.needed(list(row)) == ["question", "response", "id"]
 
 
+def test_an_object_counts_as_text_by_what_it_holds() -> None:
+    kinds = pl.Struct({"text": pl.String, "n": pl.Int64})
+    held: dict[str, list[Any]] = {
+        "few": [{"text": "a", "n": 1}] * 3,
+        "long": [{"text": TRACE, "n": 1}] * 3,
+        "none": [None] * 3,
+    }
+    columns = [pl.Series(name, values, dtype=kinds) for name, values in held.items()]
+    sample = pl.DataFrame([pl.Series("question", ["q"] * 3), pl.Series("response", ["r"] * 3), *columns])
+    assert detect(sample).wide == {"long"}
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [

@@ -129,7 +129,7 @@ def is_wide(column: pl.Series) -> bool:
     """Whether a column is text, which is not carried along where it plays no role."""
     if isinstance(column.dtype, pl.Struct | pl.List) and column.dtype != pl.List(pl.String):
         turns = any(one <= _keys(column.dtype) for one in _TURN_KEYS)
-        return turns or column.estimated_size() > WIDE_CHARS * column.count()
+        return turns or 0 < WIDE_CHARS * column.count() < column.estimated_size()
     return column.name in _WIDE.split() or mean_chars(column) > WIDE_CHARS
 
 
