@@ -176,10 +176,13 @@ def _response_of(turns: pl.DataFrame, *, apart: bool) -> pl.DataFrame:
     if "reasoning" not in turns.columns or not (apart or turns["reasoning"].is_not_null().any()):
         return whole
     beside = tags.wrap(turns["reasoning"], turns["response"])
-    tagged = whole["opened"] & whole["closed"] & tags.is_opening(whole["head"])
-    bare = turns["response"].is_not_null() & ~whole["opened"] & ~whole["closed"]
-    own = (turns["reasoning"].is_not_null() & ~tagged.fill_null(False)) | (bare if apart else False)
-    return whole.select(pl.when(own).then(beside[name]).otherwise(whole[name]).alias(name) for name in whole.columns)
+    opened, closed = pl.col("opened"), pl.col("closed")
+    tagged = (opened & closed & tags.is_opening(pl.col("head"))).fill_null(False)
+    bare = pl.lit(apart) & pl.col("response").is_not_null() & ~opened & ~closed
+    own = whole.hstack(turns[["reasoning", "response"]]).select((pl.col("reasoning").is_not_null() & ~tagged) | bare)
+    return whole.select(
+        pl.when(own.to_series()).then(beside[name]).otherwise(whole[name]).alias(name) for name in whole.columns
+    )
 
 
 def _from_turns(layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:

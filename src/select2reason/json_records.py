@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Protocol
 
 import orjson
@@ -106,7 +107,7 @@ def _items(text: bytes, stream: Stream, label: str) -> Iterator[tuple[int, bytes
         elif end > at:
             yield place, text[at:end]
             at, place = end, place + 1
-        elif text[at] != b"]"[0] or any(map(bytes.strip, (text[at + 1 :], *_rest(stream)))):
+        elif text[at] != b"]"[0] or any(map(bytes.strip, chain([text[at + 1 :]], _rest(stream)))):
             raise PoolError(f"{label}: text follows the JSON array after item {place}; write it as JSON Lines")
         else:
             return

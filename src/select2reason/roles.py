@@ -95,7 +95,8 @@ def turn_columns(sample: pl.DataFrame, role: str, text: str) -> list[str]:
 
 def holds_turns(column: pl.Series) -> bool:
     """Whether the texts of a column are JSON of chat turns."""
-    return any(keys <= _keys_of_json(column) for keys in _TURN_KEYS)
+    keys = _keys_of_json(column)
+    return any(one <= keys for one in _TURN_KEYS)
 
 
 def tells_reasoning_apart(turns: pl.Series) -> bool:

@@ -46,9 +46,9 @@ def has_tags(texts: pl.Series) -> pl.Series:
     return texts.str.contains_any(_EVERY_TAG)
 
 
-def is_opening(texts: pl.Series) -> pl.Series:
-    """Whether each text is nothing but an opening tag."""
-    return texts.str.strip_chars().is_in(_OPENING)
+def is_opening(text: pl.Expr) -> pl.Expr:
+    """Whether a text is nothing but an opening tag."""
+    return text.str.strip_chars().is_in(_OPENING)
 
 
 def split_response(response: pl.Series) -> pl.DataFrame:
@@ -159,7 +159,7 @@ def wrap(trace: pl.Series, answer: pl.Series) -> pl.DataFrame:
     """
     given = pl.coalesce("given", pl.when(pl.col("answer").is_not_null()).then(pl.lit("")))
     parts = split_response(trace).with_columns(given=trace, answer=answer)
-    leads = pl.col("head").str.strip_chars().is_in(_OPENING)
+    leads = is_opening(pl.col("head"))
     ends = pl.col("trace").str.ends_with("\n") | pl.col("tail").str.strip_chars().is_in(_CLOSING)
     opened = pl.col("opened") & leads
     closed = pl.col("closed") & pl.when("opened").then(leads).otherwise(ends)

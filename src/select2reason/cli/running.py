@@ -32,12 +32,12 @@ def _end(error: BaseException) -> None:
     """Tell an error that the user can mend; what is a defect here is for the caller to raise."""
     from select2reason.progress import fail
 
-    if told := _in_a_line(error):
+    if told := _told(error):
         fail(told)
         raise SystemExit(2 if isinstance(told, UsageError) else 1) from None
 
 
-def _in_a_line(error: BaseException) -> Select2ReasonError | None:
+def _told(error: BaseException) -> Select2ReasonError | None:
     """What the user is told; None of a defect."""
     said = in_a_line(error)
     if isinstance(error, Select2ReasonError):

@@ -125,9 +125,11 @@ def _joined(text: str, boxes: list[_Box]) -> str:
     parts = [boxes[-1].content]
     for box, after in zip(reversed(boxes[:-1]), reversed(boxes[1:]), strict=True):
         between = text[box.end : after.start]
-        if len(between) > _JOINED_WITHIN or not _SEPARATOR.search(between):
-            break
-        if not (_JOINING.fullmatch(between) or _MARKS.fullmatch(between)):
+        if (
+            len(between) > _JOINED_WITHIN  # before any pattern is tried on it
+            or not _SEPARATOR.search(between)
+            or not (_JOINING.fullmatch(between) or _MARKS.fullmatch(between))
+        ):
             break
         parts.append(box.content)
     return ", ".join(dict.fromkeys(reversed(parts)))
