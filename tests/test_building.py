@@ -56,6 +56,26 @@ def test_a_pool_of_several_files(tmp_path: Path, write_rows: WriteRows) -> None:
     assert [path.name for path in tmp_path.glob("pool*")] == ["pool"]
 
 
+def test_something_else_is_done_while_watchers_are_at_the_last_rows(tmp_path: Path, write_rows: WriteRows) -> None:
+    happened: list[str] = []
+
+    class Watching:
+        def add(self, batch: pl.DataFrame) -> None:
+            happened.append(f"{batch.height} rows")
+
+        def finish(self, root: Path, shard: int) -> None:
+            happened.append(f"shard {shard}")
+
+        def drain(self) -> None:
+            happened.append("drained")
+
+    file = only(write_rows([GOOD] * 3))
+    layouts, meanwhile = {file.label: detect(probe(file).frame)}, lambda: happened.append("meanwhile")
+    out = tmp_path / "pool"
+    build([file], layouts, out, digest="d", progress=lambda done: None, watchers=[Watching()], meanwhile=meanwhile)
+    assert happened == ["3 rows", "shard 0", "meanwhile", "drained"]
+
+
 def test_a_source_that_fails_leaves_nothing(tmp_path: Path, write_rows: WriteRows) -> None:
     good = write_rows([GOOD] * 3_000, "good.jsonl")
     pl.DataFrame([GOOD] * 5_000).with_row_index().write_parquet(tmp_path / "torn.parquet", row_group_size=500)

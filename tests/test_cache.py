@@ -117,16 +117,6 @@ def test_a_cache_that_cannot_be_written_serves_what_it_holds(
         run(other, tmp_path / "three", replace(SAFE, preset="paper"))
 
 
-def test_new_files_are_told_once_before_they_are_read(tmp_path: Path) -> None:
-    files = [tmp_path / "a", tmp_path / "b"]
-    for file in files:
-        file.write_text(file.name)
-    told: list[int] = []
-    for _ in range(2):
-        cache.content_digests(tmp_path, files, on_new=lambda: told.append(1))
-    assert told == [1]
-
-
 def test_digests_that_were_begun_are_those_that_are_taken(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_bytes(b"one")
@@ -141,6 +131,7 @@ def test_digests_that_were_begun_are_those_that_are_taken(tmp_path: Path) -> Non
         "~nobody-here/x",
     ]
     assert cache.begin_digests(tmp_path, names)
+    assert cache.begin_digests(tmp_path, [one])  # it is new as long as it is not written down
     expected = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (one, other)]
     assert cache.content_digests(tmp_path, [one, other]) == expected
     assert not cache.begin_digests(tmp_path, names)

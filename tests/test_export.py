@@ -37,6 +37,22 @@ def test_files_are_as_many_as_cores_share_evenly(megabytes: int, files: int) -> 
     assert max(map(len, cut)) - min(map(len, cut)) <= 1
 
 
+@pytest.mark.parametrize(
+    ("sizes", "files"),
+    [
+        ([70], [1]),
+        ([8] * 11, [5, 6]),
+        ([50, 30, 30], [1, 2]),
+        ([10, 10, 60], [2, 1]),
+        ([200, 8], [1, 1]),
+        ([1, 200, 1], [1, 1, 1]),
+    ],
+)
+def test_files_are_as_alike_as_chunks_let_them_be(sizes: list[int], files: list[int]) -> None:
+    chunks = [pools.Chunk(start, 1, size << 20, pl.DataFrame) for start, size in enumerate(sizes)]
+    assert [len(own) for _, own in data._files(Path("data"), chunks)] == files
+
+
 def test_data_is_cut_into_files_and_stays_in_order(
     write_rows: WriteRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

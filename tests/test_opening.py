@@ -14,6 +14,7 @@ import pytest
 
 from select2reason.errors import PoolError, UsageError
 from select2reason.opening import Opened, open_pool
+from select2reason.scoring import ScorerSpec
 from select2reason.settings import PoolSettings
 
 Row = Mapping[str, object]
@@ -166,3 +167,23 @@ def test_a_late_name_is_found_however_it_is_spelt(tmp_path: Path) -> None:
         (tmp_path / "pool.jsonl.gz").write_bytes(gzip.compress(text))
         found = opened(tmp_path / "pool.jsonl.gz", tmp_path / "cache", columns={"gold": "答案"})
         assert found.pool.few(np.array([2_999], np.uint32), ["gold"])["gold"].to_list() == ["4"]
+
+
+def test_scorers_are_woken_once_for_files_that_are_new(tmp_path: Path) -> None:
+    woken: list[int] = []
+
+    class Lengths:
+        def score(self, batch: pl.DataFrame) -> pl.DataFrame:
+            return batch.select(length=pl.col("question").str.len_chars())
+
+        def close(self) -> None:
+            pass
+
+    def wake() -> None:
+        woken.append(1)
+
+    spec = ScorerSpec("l", "1", ("question",), {"length": pl.UInt32}, Lengths, light=True, wake=wake)
+    pool = written(tmp_path / "pool.jsonl", rows(3))
+    for _ in range(2):
+        open_pool(PoolSettings((str(pool),), cache_dir=tmp_path / "cache"), [spec])
+    assert woken == [1]

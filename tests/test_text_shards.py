@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from select2reason import text_shards
 from select2reason.frames import frame_of
 from select2reason.text_shards import TextWriter, end_to_end, heights, pick, read
 
@@ -31,6 +32,26 @@ def test_columns_are_read_as_they_were_written(file: Path) -> None:
     for columns in (["question", "trace", "gold"], ["gold", "question"], ["trace"]):
         for found, wanted in zip(read(file, columns), FRAMES, strict=True):
             assert found.equals(wanted[columns])
+
+
+@packings
+def test_a_file_is_written_in_pieces_and_is_the_same(
+    packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pl.DataFrame({"trace": ["".join(map(str, range(n, n + 900))) for n in range(40)]})
+    wrote = []
+    for piece in (1 << 20, 1_000, 7):
+        monkeypatch.setattr(text_shards, "_PIECE_BYTES", piece)
+        with TextWriter(tmp_path / "text", ["trace"], packed=packed) as writer:
+            writer.write(end_to_end(frame))
+        wrote.append((tmp_path / "text").read_bytes())
+    assert wrote[0] == wrote[1] == wrote[2]
+    assert next(read(tmp_path / "text", ["trace"])).equals(frame)
+
+
+def test_a_disk_that_is_full_says_so() -> None:
+    with pytest.raises(OSError, match="No space left"), TextWriter(Path("/dev/full"), ["trace"]) as writer:
+        writer.write(end_to_end(pl.DataFrame({"trace": ["x" * 10_000]})))
 
 
 @packings

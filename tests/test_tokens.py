@@ -16,7 +16,7 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from select2reason import tokens
+from select2reason import memory, tokens
 from select2reason.errors import UsageError
 from select2reason.tokens import FastTokenizer, SlowTokenizer, load_tokenizer
 from select2reason.utf8 import Bytes
@@ -166,7 +166,7 @@ def test_a_process_that_grows_gets_a_fresh_vocabulary(monkeypatch: pytest.Monkey
     grown = iter(
         [0, 100, tokens._GROWN_BYTES - 1, tokens._GROWN_BYTES, tokens._GROWN_BYTES, 2 * tokens._GROWN_BYTES - 1]
     )
-    monkeypatch.setattr(tokens, "_memory", lambda: next(grown))
+    monkeypatch.setattr(memory, "in_use", lambda: next(grown))
     tokenizer.rest()
     told = [(tokenizer.count(texts).tolist(), len(loaded)) for _ in range(5)]
     assert told == [([4, 2], 1), ([4, 2], 1), ([4, 2], 1), ([4, 2], 2), ([4, 2], 2)]
@@ -177,7 +177,7 @@ def test_a_vocabulary_that_could_not_be_loaded_is_loaded_again(monkeypatch: pyte
     assert isinstance(tokenizer, FastTokenizer)
     tokenizer.count(texts)
     with monkeypatch.context() as broken:
-        broken.setattr(tokens, "_memory", lambda: 1 << 60)
+        broken.setattr(memory, "in_use", lambda: 1 << 60)
         broken.setattr(tokenizer, "_load", lambda: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             tokenizer.count(texts)

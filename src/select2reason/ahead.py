@@ -6,13 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from select2reason import cache
+from select2reason import cache, vocabulary
 
 
 def begin(pools: Sequence[str], *, cache_dir: Path | None, tokenizer: str) -> None:
     """Begin with these pools, as a user names them, if any of them is a file that the cache does not know."""
-    if cache.begin_digests(cache_dir, pools):
-        from select2reason import tokens
-
-        if tokenizer == tokens.BUILTIN:
-            tokens.load_tokenizer().wake()
+    if cache.begin_digests(cache_dir, pools) and tokenizer == vocabulary.BUILTIN:
+        vocabulary.begin_loading()

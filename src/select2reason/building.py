@@ -19,7 +19,7 @@ import polars as pl
 import polars.selectors as cs
 import pyarrow as pa
 
-from select2reason import readers
+from select2reason import memory, readers
 from select2reason.canonical import canonical
 from select2reason.frames import FEWEST_ROWS, frame_of, joined, repeated, stacked, without
 from select2reason.layouts import Layout
@@ -64,19 +64,21 @@ def build(
     digest: str,
     progress: Progress,
     watchers: Sequence[Watcher] = (),
+    meanwhile: Callable[[], None] = lambda: None,
     check: Callable[[], None] = lambda: None,
 ) -> Pool:
     """Read every file under its layout (`layout_of`, by label) into canonical shards at `out`, whole or not at all.
 
-    What the watchers leave in the pool's folder is part of it. Rows that cannot be used are set aside
-    (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`. `check` may refuse all that was read.
+    What the watchers leave in the pool's folder is part of it; while they are at the last rows, `meanwhile` is called.
+    Rows that cannot be used are set aside (`Pool.quarantine`); whether they are too many is for `refuse_too_bad`.
+    `check` may refuse all that was read.
     """
     with part_folder(out) as part:
         large = sum(file.path.stat().st_size for file in files) >= _LARGE_BYTES
         with _Builder(part, watchers, packed=large) as builder:
             for number, file in enumerate(files):
                 builder.add(number, file, layout_of[file.label], partial(_part_done, progress, number, len(files)))
-            builder.finish(digest)
+            builder.finish(digest, meanwhile)
         check()
         with suppress(OSError):  # another run may have put the same pool there by now
             part.rename(out)
@@ -198,11 +200,12 @@ class _Builder:
             watcher.finish(self.root, len(self.shards))
         self.shards.append(narrow.height)
         self._narrow, self._shard_rows, self._shard_bytes = [], 0, 0
-        pa.default_memory_pool().release_unused()  # else what lies free between the pieces in use grows with the pool
+        memory.give_back()
 
-    def finish(self, digest: str) -> None:
+    def finish(self, digest: str, meanwhile: Callable[[], None]) -> None:
         """Close the last shard, then write the manifest, which makes the pool whole."""
         self._flush_shard()
+        meanwhile()
         for watcher in self.watchers:
             watcher.drain()
         held = {

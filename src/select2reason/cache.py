@@ -14,7 +14,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -77,22 +77,24 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
 
 
-def begin_digests(folder: Path | None, names: Sequence[str]) -> bool:
-    """Begin to read those of these that are files, and new, on a thread of its own; whether there are any.
+def begin_digests(folder: Path | None, names: Sequence[str | Path]) -> bool:
+    """Begin to read those of these that are files, and new, on a thread of its own; whether any is new.
 
     `content_digests` waits for those that it asks for.
     """
     known = _known(_root(folder) / "files.json")
-    new: list[tuple[Path, Future[str]]] = []
+    any_new, begun = False, list[tuple[Path, Future[str]]]()
     for name in names:
         with suppress(OSError, RuntimeError, ValueError):  # what is wrong with a name is told where it is looked for
             file = Path(name).expanduser()
-            if file.is_file() and (mark := _mark(file)) not in known.keys() | _begun.keys():
-                _begun[mark] = Future()
-                new.append((file, _begun[mark]))
-    if new:
-        Thread(target=_finish, args=(new,), daemon=True).start()
-    return bool(new)
+            if file.is_file() and (mark := _mark(file)) not in known:
+                any_new = True
+                if mark not in _begun:
+                    _begun[mark] = Future()
+                    begun.append((file, _begun[mark]))
+    if begun:
+        Thread(target=_finish, args=(begun,), daemon=True).start()
+    return any_new
 
 
 _begun: dict[str, Future[str]] = {}
@@ -106,17 +108,13 @@ def _finish(files: Sequence[tuple[Path, Future[str]]]) -> None:
             digest.set_exception(error)
 
 
-def content_digests(root: Path, files: Sequence[Path], *, on_new: Callable[[], None] = lambda: None) -> list[str]:
-    """SHA-256 of each file; one whose path, size, times and inode are as before is not read again.
-
-    `on_new` is called before the first that is read: what new files ask for can begin beside it.
-    """
+def content_digests(root: Path, files: Sequence[Path]) -> list[str]:
+    """SHA-256 of each file; one whose path, size, times and inode are as before is not read again."""
     book = root / "files.json"
     known = _known(book)
     marks = [_mark(file) for file in files]
     if new := not known.keys() >= {*marks}:
         refuse_unwritable(root)
-        on_new()
     for file, mark in zip(files, marks, strict=True):
         if mark not in known:
             known[mark] = _digest(file, mark)

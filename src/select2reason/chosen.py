@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from select2reason.errors import UsageError
 from select2reason.files import file_digest, refuse_other_format
 from select2reason.tags import TAGS
-from select2reason.tokens import BUILTIN
+from select2reason.vocabulary import BUILTIN
 
 _FORMAT = 1  # of a selection's manifest (manifest.py)
 _BATCH_ROWS = 256  # some 10 MB of long traces

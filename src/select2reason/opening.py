@@ -34,13 +34,17 @@ class Opened:
 
 
 def open_pool(
-    settings: PoolSettings, specs: Sequence[ScorerSpec] = (), *, check: Callable[[Sequence[str]], None] | None = None
+    settings: PoolSettings,
+    specs: Sequence[ScorerSpec] = (),
+    *,
+    check: Callable[[Sequence[str]], None] | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Opened:
     """The canonical pool of these files, from the cache or built now; the light ones of `specs` score it meanwhile,
     unless Ray is to.
 
     `check` may refuse the pool for the own columns that it lacks; it is called before the reading, where the files tell
-    their columns by then.
+    their columns by then. `meanwhile` is called where the pool is built, while the last rows are being scored.
     """
     if settings.ray:
         from select2reason.scoring.by_ray import check_ray
@@ -49,15 +53,18 @@ def open_pool(
     root = cache.cache_root(settings.cache_dir)
     which = {"config": settings.config, "split": settings.split, "revision": settings.revision}
     files = _once([file for name in settings.pools for file in hub.files_of(name, **which)])
+    beside = [] if settings.ray else [spec for spec in specs if spec.light]
+    if cache.begin_digests(root, [file.path for file in files]):
+        for spec in beside:
+            spec.wake()
     seen: set[str] = set()
     layout_of = _layouts(files, settings, seen)
     for layout, label in {str(layout): label for label, layout in reversed(layout_of.items())}.items():
         say(f"layout: {layout}{f' in {label}' if len(set(layout_of.values())) > 1 else ''}")
     if check and all(file.kind != "jsonl" for file in files):
         check(_own_columns(files, layout_of))
-    beside = [] if settings.ray else [spec for spec in specs if spec.light]
     unchanged = partial(_refuse_changed, {file.label: (file.path, _mark(file.path)) for file in files})
-    digests = cache.content_digests(root, [file.path for file in files], on_new=partial(_wake, beside))
+    digests = cache.content_digests(root, [file.path for file in files])
     content = [(digest, repr(_stable(layout_of[file.label]))) for file, digest in zip(files, digests, strict=True)]
     digest = cache.key_of(pools.FORMAT, content)
     folder = root / "pools" / digest
@@ -66,7 +73,7 @@ def open_pool(
     light = [] if built else beside
     if not built:
         cache.refuse_unwritable(root)
-    pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest, light, unchanged)
+    pool = Pool.open(folder, labels) if built else _build(files, layout_of, folder, digest, light, meanwhile, unchanged)
     pools.refuse_too_bad(pool, settings.max_bad_fraction)
     described = [
         {"path": file.label, "sha256": sha, **asdict(part)}
@@ -85,11 +92,6 @@ def _late(pool: Pool, found: Collection[Layout], seen: Collection[str]) -> Itera
         if late and not all(getattr(layout, role) for layout in found):
             fix = f"to have it read as {role}: --columns {role}={late[0]}"
             yield f"the column {late[0]} comes late in the pool, and says nothing here; {fix}"
-
-
-def _wake(specs: Sequence[ScorerSpec]) -> None:
-    for spec in specs:
-        spec.wake()
 
 
 def _mark(path: Path) -> tuple[int, int]:
@@ -170,6 +172,7 @@ def _build(
     folder: Path,
     digest: str,
     light: Sequence[ScorerSpec],
+    meanwhile: Callable[[], None],
     check: Callable[[], None],
 ) -> Pool:
     label = "reading, scoring" if light else "reading"
@@ -183,4 +186,13 @@ def _build(
             advance(100 * (done - before))
             before = done
 
-        return build(files, layout_of, folder, digest=digest, progress=progress, watchers=watchers, check=check)
+        return build(
+            files,
+            layout_of,
+            folder,
+            digest=digest,
+            progress=progress,
+            watchers=watchers,
+            meanwhile=meanwhile,
+            check=check,
+        )

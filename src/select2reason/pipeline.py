@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 import polars as pl
 
-from select2reason import export, report, showing
+from select2reason import export
 from select2reason.accounts import check_accounts
 from select2reason.card import dataset_card
-from select2reason.comparing import Comparison, compare_choices
 from select2reason.cost import gpu_hours
 from select2reason.errors import UsageError
 from select2reason.files import write_json
@@ -46,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from select2reason.comparing import Comparison
 
     Rows = NDArray[np.uint32]
 
@@ -104,6 +105,9 @@ def select(
     }
 
     def describe(folder: Path) -> None:
+        from select2reason import report, showing
+        from select2reason.comparing import compare_choices
+
         page = report.selection_page(
             table,
             manifest=manifest,
@@ -155,7 +159,7 @@ def _ranked(
         scorers.estimator.check(own)
         check(own)
 
-    opened = open_pool(pool, scorers.of_rows, check=checked)
+    opened = open_pool(pool, scorers.of_rows, check=checked, meanwhile=_load_report)
     scored = score_pool(opened, scorers, pool, checks)
     seen = candidates(
         scored.table,
@@ -165,6 +169,13 @@ def _ranked(
         prefer_right=prefer_right,
     )
     return scored, rank(seen)
+
+
+def _load_report() -> None:
+    """Load what makes the report: 0.1 s that a core has while the last rows are scored."""
+    from select2reason.report.templates import page_template
+
+    page_template()
 
 
 def _outcome(
@@ -265,6 +276,9 @@ def compare(
 
     Raises UsageError for settings or input that cannot be used, RunError where the work fails.
     """
+    from select2reason import report
+    from select2reason.comparing import compare_choices
+
     out = Path(out)
     export.check_out(out, force=force, kind="comparison", reads=pool.pools)
     chosen = replace(chosen, checks=chosen.checks or "all")  # what each strategy takes is told by its health, too
@@ -302,6 +316,8 @@ def analyze(
     command: str = "",
 ) -> dict[str, object]:
     """The rethinking study (METHOD 1) and the health of a pool, without choosing; the study as plain data."""
+    from select2reason import report, showing
+
     out = Path(out)
     if verify not in get_args(Verify):
         raise UsageError(f"verify is not {verify!r}; it can be {', '.join(get_args(Verify))}")
@@ -309,7 +325,7 @@ def analyze(
     export.check_out(out, force=force, kind="analysis", reads=pool.pools)
     checks = Checks(verify, cutoff_tokens=cutoff_tokens, dropping=DROPPING["safe"])
     scorers = find_scorers(scores, checks)
-    opened = open_pool(pool, scorers.of_rows, check=scorers.estimator.check)
+    opened = open_pool(pool, scorers.of_rows, check=scorers.estimator.check, meanwhile=_load_report)
     scored = score_pool(opened, scorers, pool, checks)
     parameters = {**asdict(scores), "cutoff_len": cutoff_tokens, "verify": verify, **reading(pool)}
     manifest = manifest_of("analysis", scored, command, parameters)

@@ -19,8 +19,8 @@ from select2reason.ranking import BEST_WEIGHT
 from select2reason.reasons import REASONS, ROW_RULES
 from select2reason.scoring import RaySettings
 from select2reason.selection import Ranked, Selection, Strategy, check_choice, parse_fraction
-from select2reason.tokens import BUILTIN
 from select2reason.verification import Verify
+from select2reason.vocabulary import BUILTIN
 
 Preset = Literal["safe", "paper"]
 Look = Literal["all", "used"]

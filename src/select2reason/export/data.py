@@ -95,12 +95,13 @@ def write_data(
 
 
 def _files(data: Path, chunks: Sequence[Chunk]) -> Iterator[tuple[Path, Sequence[Chunk]]]:
-    """The files and their chunks, alike in bytes."""
-    ends = np.cumsum([chunk.text_bytes for chunk in chunks], dtype=np.int64)
-    few, many = (-(-int(ends[-1]) // size) for size in (_LESS_BYTES, _FILE_BYTES))
+    """The files and their chunks, as alike in bytes as these let them be."""
+    edges = np.cumsum([0, *(chunk.text_bytes for chunk in chunks)], dtype=np.int64)
+    few, many = (-(-int(edges[-1]) // size) for size in (_LESS_BYTES, _FILE_BYTES))
     wanted = max(min(_FEW_FILES, 1 << (few - 1).bit_length()), many)
-    cuts = np.searchsorted(ends[:-1], ends[-1] * np.arange(1, wanted) / wanted) + 1
-    parts = np.split(np.arange(len(chunks)), np.unique(cuts[cuts < len(chunks)]))
+    even = edges[-1] * np.arange(1, wanted) / wanted
+    cuts = np.unique(np.abs(edges[:, None] - even).argmin(axis=0))
+    parts = np.split(np.arange(len(chunks)), cuts[(cuts > 0) & (cuts < len(chunks))])
     for number, part in enumerate(parts):
         yield data / f"train-{number:05}-of-{len(parts):05}.parquet", [chunks[at] for at in part]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 
 import polars as pl
-import pyarrow as pa
 
+from select2reason import memory
 from select2reason.frames import joined
 from select2reason.pool import Pool
 from select2reason.scoring.base import RaySettings, Schema, Scorer, ScorerSpec, missing_shards, shard_path, write_shard
@@ -41,7 +41,7 @@ def score(
     with Scoring(spec, progress=progress) as scoring:
         for shard in missing:
             scoring.score_shard(pool, shard)
-            pa.default_memory_pool().release_unused()  # as while building
+            memory.give_back()
         scoring.drain()
 
 
