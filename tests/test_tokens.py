@@ -166,8 +166,8 @@ def test_a_process_that_grows_gets_a_fresh_vocabulary(monkeypatch: pytest.Monkey
     grown = iter(
         [0, 100, tokens._GROWN_BYTES - 1, tokens._GROWN_BYTES, tokens._GROWN_BYTES, 2 * tokens._GROWN_BYTES - 1]
     )
-    monkeypatch.setattr(memory, "in_use", lambda: next(grown))
     tokenizer.rest()
+    monkeypatch.setattr(memory, "in_use", lambda: next(grown))
     told = [(tokenizer.count(texts).tolist(), len(loaded)) for _ in range(5)]
     assert told == [([4, 2], 1), ([4, 2], 1), ([4, 2], 1), ([4, 2], 2), ([4, 2], 2)]
 
