@@ -42,6 +42,18 @@ def test_a_signal_ends_a_run_whose_output_is_closed(tmp_path: Path) -> None:
     assert "run the same command again" in told and "Traceback" not in told
 
 
+def test_a_terminal_of_no_width_shows_what_is_said(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("select", tmp_path / "missing.jsonl", "--out", tmp_path / "out"),
+        env={**os.environ, "COLUMNS": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "error: no such file" in done.stderr
+
+
 @pytest.mark.parametrize(("mine", "other"), [("v[1]", "v1"), ("v*", "v2"), ("v?", "v3")])
 def test_folders_may_be_called_like_patterns(mine: str, other: str, write_rows: WriteRows, tmp_path: Path) -> None:
     pools = every_reason(write_rows), tmp_path / "few.jsonl"

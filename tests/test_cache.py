@@ -117,6 +117,16 @@ def test_a_cache_that_cannot_be_written_serves_what_it_holds(
         run(other, tmp_path / "three", replace(SAFE, preset="paper"))
 
 
+@pytest.mark.parametrize("kind", ["pools", "questions"])
+def test_the_command_that_clears_a_cache_names_it(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = tmp_path / "my cache" / kind / "0123456789abcdef"
+    own = f"select2reason cache --clear --cache-dir '{tmp_path / 'my cache'}'"
+    assert cache.clearing(pool) == cache.clearing(pool / "scores" / "trace") == own
+    monkeypatch.setenv("SELECT2REASON_CACHE", str(tmp_path / "my cache"))
+    assert cache.clearing(pool) == "select2reason cache --clear"
+    assert cache.clearing(tmp_path / "elsewhere") == "select2reason cache --clear"
+
+
 def test_digests_that_were_begun_are_those_that_are_taken(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_bytes(b"one")

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from select2reason import cache, opening, pipeline
-from select2reason.errors import OutputError, UsageError
+from select2reason.errors import OutputError, UsageError, first_line
 from select2reason.settings import PoolSettings, ScoreSettings
 
 from .conftest import WriteRows
@@ -24,6 +24,13 @@ from .runs import PAPER, SAFE, data, every_reason, question_row, run
 @pytest.fixture
 def pool(write_rows: WriteRows) -> Path:
     return every_reason(write_rows)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [("first\nsecond", "first"), ("\n late\nmore", "late"), ("", "ValueError"), (" \n", "ValueError")]
+)
+def test_of_a_library_s_error_the_first_line_is_told_or_its_name(said: str, told: str) -> None:
+    assert first_line(ValueError(said)) == told
 
 
 @pytest.mark.parametrize(

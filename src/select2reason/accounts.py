@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+from select2reason import cache
 from select2reason.errors import RunError
 from select2reason.pool import Pool
 
@@ -35,7 +36,7 @@ def check_accounts(folder: Path, pool: Pool, counts: Mapping[str, int]) -> None:
     if wrong:
         raise RunError(
             f"internal error: the rows do not add up ({wrong}), so nothing was written; please report it with the file "
-            f"{pool.root / 'pool.json'}, and run it again after: select2reason cache --clear"
+            f"{pool.root / 'pool.json'}, and run it again after: {cache.clearing(pool.root)}"
         )
 
 

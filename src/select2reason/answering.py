@@ -16,7 +16,7 @@ import orjson
 from select2reason.backends import BackendSettings, open_backend
 from select2reason.backends.base import Sampling
 from select2reason.errors import OutputError
-from select2reason.files import locked_folder
+from select2reason.files import locked_folder, write_whole
 from select2reason.progress import say, stage
 from select2reason.sampling import Asked, Samples, draw
 
@@ -81,9 +81,7 @@ def claim(note: Path, settings: Mapping[str, object], *, holds_answers: bool) ->
         if folder.is_dir() and not note.is_file() and any(folder.iterdir()):
             raise OutputError(f"{folder} holds something else; choose another --out")
         folder.mkdir(parents=True, exist_ok=True)
-        part = note.with_suffix(".part")
-        part.write_bytes(orjson.dumps(settings, option=orjson.OPT_INDENT_2))
-        part.replace(note)
+        write_whole(note, orjson.dumps(settings, option=orjson.OPT_INDENT_2))
     except (OSError, orjson.JSONDecodeError) as error:
         raise OutputError(f"cannot use {folder} ({error}); choose another --out") from error
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -70,6 +71,13 @@ def refuse_unwritable(root: Path) -> None:
 def _root(folder: Path | None) -> Path:
     chosen = folder or os.environ.get("SELECT2REASON_CACHE") or user_cache_path("select2reason", appauthor=False)
     return Path(chosen).expanduser()
+
+
+def clearing(folder: Path) -> str:
+    """The command that clears the cache which this folder is in."""
+    root = next((one.parent for one in folder.parents if one.name in ("pools", "questions")), None)
+    elsewhere = root is not None and root.absolute() != _root(None).absolute()
+    return shlex.join(["select2reason", "cache", "--clear", *(["--cache-dir", str(root)] if elsewhere else [])])
 
 
 def key_of(*parts: object) -> str:

@@ -33,6 +33,11 @@ class RunError(Select2ReasonError):
     """The work failed while running; what was finished is kept in the cache."""
 
 
+def first_line(error: BaseException) -> str:
+    """What a library's error says first, or the error's name where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def in_a_line(error: BaseException, most: int = 200) -> str:
     """What a library's error says, on one line and cut short: "" where it says nothing."""
     return " ".join(str(error).split())[:most]

@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 
-from select2reason.errors import PoolError, UsageError, in_a_line
+from select2reason.errors import PoolError, UsageError, first_line, in_a_line
 from select2reason.progress import say
 from select2reason.sources import SourceFile, find_files, kind_of, split_names
 
@@ -55,10 +55,8 @@ def fetch_dataset(name: str, *, config: str | None, split: str | None, revision:
         chosen = _chosen(name, files, _card_configs(hub, name, files, revision), config, split)
         paths = [hub.hf_hub_download(name, file, repo_type="dataset", revision=revision) for file in chosen]
     except (hub.errors.HTTPError, OSError, ValueError) as error:
-        head = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise PoolError(
-            f"cannot fetch {name} from the Hub ({head}); check its name, the network, or give a local path"
-        ) from error
+        fix = "check its name, the network, or give a local path"
+        raise PoolError(f"cannot fetch {name} from the Hub ({first_line(error)}); {fix}") from error
     return [SourceFile(Path(p), f"{name}/{f}", kind_of(Path(f)) or "jsonl") for p, f in zip(paths, chosen, strict=True)]
 
 

@@ -27,8 +27,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from select2reason import cache
 from select2reason.canonical import OWN as OWN
-from select2reason.errors import PoolError, RunError, UsageError
+from select2reason.errors import PoolError, RunError, UsageError, first_line
 from select2reason.frames import frame_of, joined, stacked, without
 from select2reason.readers import place_of
 from select2reason.text_shards import end_to_end, heights, pick, read, text_file
@@ -53,8 +54,7 @@ def sound(root: Path) -> Iterator[None]:
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
             raise
-        head = str(error).partition("\n")[0]
-        raise RunError(f"{root} is damaged ({head}); clear it with: select2reason cache --clear") from error
+        raise RunError(f"{root} is damaged ({first_line(error)}); clear it with: {cache.clearing(root)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,12 @@ class Pool:
         try:
             held = json.loads((root / "pool.json").read_text())
             if held["format"] != FORMAT:
-                raise RunError(f"{root} is of another version; clear it with: select2reason cache --clear")
+                raise RunError(f"{root} is of another version; clear it with: {cache.clearing(root)}")
             parts = tuple(SourcePart(**part) for part in held["parts"])
             shards = tuple(held["shards"])
             return cls(root, held["rows"], held["digest"], shards, held["text_bytes"], parts, tuple(labels))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{root} is damaged ({error}); clear it with: select2reason cache --clear") from error
+            raise RunError(f"{root} is damaged ({error}); clear it with: {cache.clearing(root)}") from error
 
     @property
     def bad_rows(self) -> int:

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from select2reason import memory, vocabulary
 from select2reason.cores import cores
-from select2reason.errors import UsageError
+from select2reason.errors import UsageError, first_line
 from select2reason.frames import taken_over
 from select2reason.utf8 import Bytes
 from select2reason.vocabulary import BUILTIN, SPECIAL_TOKENS, vocabulary_file
@@ -223,8 +223,7 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(hf_hub_download(name, "tokenizer.json"))
     except (HTTPError, OSError, ValueError) as error:
-        head = str(error).partition("\n")[0]
-        raise UsageError(f"the tokenizer {name} is not here and not on the Hub ({head})") from error
+        raise UsageError(f"the tokenizer {name} is not here and not on the Hub ({first_line(error)})") from error
 
 
 def _in_nfc(texts: pl.Series) -> pl.Series:

@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 
 from select2reason.backends.loading import needs, no_model
-from select2reason.errors import UsageError
+from select2reason.errors import UsageError, first_line
 
 _FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
 
@@ -39,8 +39,8 @@ def model_folder(model: str, revision: str | None = None, *, code: bool = False)
         )
         return Path(fetched)
     except (HTTPError, OSError, ValueError) as error:
-        head = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UsageError(f"cannot fetch {model} from the Hub ({head}); check its name, or give a folder") from error
+        fix = "check its name, or give a folder"
+        raise UsageError(f"cannot fetch {model} from the Hub ({first_line(error)}); {fix}") from error
 
 
 def parameters(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from importlib import import_module
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line. Of a command that is named first of all, as commands are, its own module is loaded. The
-    program has one name, also where it runs as `python -m select2reason`: a shell completes by it."""
+    program has one name, also where it runs as `python -m select2reason`: a shell completes by it. Where a terminal
+    does not know its width it says 0, and nothing would be seen."""
+    if os.environ.get("COLUMNS") == "0":
+        del os.environ["COLUMNS"]
     home = HOMES.get(sys.argv[1]) if len(sys.argv) > 1 else None
     if home:
         _load(home)

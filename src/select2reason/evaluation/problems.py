@@ -22,6 +22,7 @@ from select2reason.backends.base import Sampling
 from select2reason.benchmarks import BENCHMARKS, OPTIONS, Benchmark, Form
 from select2reason.cache import key_of
 from select2reason.errors import PoolError, RunError, UsageError
+from select2reason.files import write_whole
 from select2reason.frames import as_text, texts
 from select2reason.progress import say
 from select2reason.sampling import Asked, asked
@@ -341,9 +342,7 @@ def write_problems(found: ProblemSet, asking: Asking, path: Path) -> None:
     """Keep what was asked and how, so that the answers can be graded again from the folder alone."""
     about = {"benchmark": asdict(found.benchmark), "source": found.source, "rows": found.rows} | asdict(asking)
     lines = [about, *map(asdict, found.problems)]
-    part = path.with_suffix(".part")
-    part.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
-    part.replace(path)
+    write_whole(path, b"".join(orjson.dumps(line) + b"\n" for line in lines))
 
 
 def load_problems(path: Path) -> tuple[ProblemSet, Asking]:

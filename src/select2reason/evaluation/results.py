@@ -11,6 +11,7 @@ import orjson
 from select2reason.evaluation.comparison import ALL, PROBLEMS, Comparison, Paired
 from select2reason.evaluation.metrics import Difference, Figure
 from select2reason.evaluation.scoring import Score
+from select2reason.files import write_whole
 from select2reason.signs import in_prose
 
 RESULTS_JSON, RESULTS_MD = "results.json", "results.md"
@@ -68,9 +69,7 @@ def write_results(done: Evaluation) -> None:
     """Write both, each whole or not at all."""
     machine = orjson.dumps(done, option=orjson.OPT_INDENT_2, default=str) + b"\n"
     for name, content in ((RESULTS_MD, render(done).encode()), (RESULTS_JSON, machine)):
-        part = done.out / f".{name}.part"
-        part.write_bytes(content)
-        part.replace(done.out / name)
+        write_whole(done.out / name, content)
 
 
 def render(done: Evaluation) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from select2reason.chosen import Chosen
-from select2reason.errors import RunError, UsageError
+from select2reason.errors import RunError, UsageError, first_line
 from select2reason.hub import HUB_ID, needs_hub
 from select2reason.progress import say
 
@@ -51,8 +51,8 @@ def upload(chosen: Chosen, repo: str, *, public: bool = False) -> Uploaded:
             commit_message=f"{chosen.rows:,} examples chosen by select2reason",
         )
     except (hub.errors.HTTPError, OSError, ValueError) as error:
-        head = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RunError(f"cannot upload to {repo} ({head}); check its name, `hf auth login` and the network") from error
+        fix = "check its name, `hf auth login` and the network"
+        raise RunError(f"cannot upload to {repo} ({first_line(error)}); {fix}") from error
     return Uploaded(seen, repo, f"{hub.constants.ENDPOINT}/datasets/{repo}", done.oid, chosen.rows)
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import polars as pl
 
+from select2reason import cache
 from select2reason.errors import RunError
 from select2reason.parts import part_file
 from select2reason.pool import Pool, sound
@@ -129,5 +130,5 @@ def read_scores(pool: Pool, spec: ScorerSpec) -> pl.DataFrame:
         frames = [pl.read_parquet(path, columns=columns, glob=False) for path in paths]
     typed = all(frame.schema == pl.Schema(spec.outputs) for frame in frames)
     if [frame.height for frame in frames] != list(pool.shards) or not typed:
-        raise RunError(f"{folder} does not fit the pool; clear it with: select2reason cache --clear")
+        raise RunError(f"{folder} does not fit the pool; clear it with: {cache.clearing(folder)}")
     return pl.concat(frames)

@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from select2reason.files import write_whole
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -44,9 +46,7 @@ def forget_after(log: Path, step: int) -> None:
     if not log.exists():
         return
     kept = [line for line in _lines(log) if step and line.get("step", line.get("from", 0)) <= step]
-    part = log.with_name(log.name + ".part")
-    part.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in kept))
-    part.replace(log)
+    write_whole(log, b"".join(orjson.dumps(line) + b"\n" for line in kept))
 
 
 def _lines(log: Path) -> Iterator[Mapping[str, Any]]:

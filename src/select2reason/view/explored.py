@@ -21,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from select2reason import cache
-from select2reason.errors import RunError, UsageError
+from select2reason.errors import RunError, UsageError, first_line
 from select2reason.files import refuse_other_format
 from select2reason.hub import is_hub_id
 from select2reason.pool import Pool
@@ -239,8 +239,7 @@ def _table(folder: Path, pool: Pool) -> pl.DataFrame:
     try:
         table = pl.read_parquet(file, columns=[*_COLUMNS, *FLAGS], glob=False).rechunk()
     except (OSError, pl.exceptions.PolarsError) as error:
-        head = str(error).partition("\n")[0]
-        raise RunError(f"{file} is damaged ({head}); run the same select again") from error
+        raise RunError(f"{file} is damaged ({first_line(error)}); run the same select again") from error
     if table.height != pool.rows:
         raise RunError(f"{file} has {table.height:,} rows, the pool {pool.rows:,}; run the same select again")
     if unknown := set(table["reason"].unique()) - set(OUTCOMES):
