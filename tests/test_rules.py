@@ -238,7 +238,7 @@ def test_who_says_which_answers_are_wrong(
 def test_verdicts_are_kept(write_rows: WriteRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = flagged(write_rows, **FLAGS)
     first = run(pool, tmp_path / "a", replace(SAFE, verify="grade"))
-    monkeypatch.setattr("select2reason.verification.Grader", None)  # it is not asked again
+    monkeypatch.setattr("select2reason.grading.grader.Grader", None)  # it is not asked again
     assert run(pool, tmp_path / "b", replace(SAFE, verify="grade", seed=1)).equals(first)
 
 

@@ -10,20 +10,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from select2reason.cache import key_of
 from select2reason.errors import UsageError
-from select2reason.grading import Grader, final_answer
-from select2reason.grading.extract import ANOTHER_QUESTION, gold_answer, has_box
-from select2reason.grading.rules import is_gold
+from select2reason.grading.extract import ANOTHER_QUESTION, final_answer, gold_answer, has_box
 from select2reason.pool import Pool
 from select2reason.progress import say, stage
 from select2reason.scoring import Scorer, ScorerSpec, read_scores
 from select2reason.scoring.base import missing_shards, shard_path, write_shard
 from select2reason.tags import CLOSED, OPENED
+
+if TYPE_CHECKING:
+    from select2reason.grading import Grader
 
 Verify = Literal["auto", "pool", "grade", "off"]
 
@@ -42,6 +43,8 @@ def answers_spec() -> ScorerSpec:
 
 class _Scorer:
     def score(self, batch: pl.DataFrame) -> pl.DataFrame:
+        from select2reason.grading.rules import is_gold
+
         expected = [gold if is_gold(gold) else None for gold in map(gold_answer, batch["gold"])]
         wanted = pl.Series([gold is not None for gold in expected], dtype=pl.Boolean)
         said = [final_answer(text) if text else None for text in map(_reply, *_replies(batch.filter(wanted)))]
@@ -134,6 +137,8 @@ def _graded(pool: Pool, answers: pl.DataFrame, wanted: pl.Series, *, again: bool
     fingerprint = key_of(VERSION, again, [version(name) for name in ("math-verify", "sympy")])
     spec = ScorerSpec("verdicts", fingerprint, (), {"right": pl.Boolean}, _no_scorer)
     if missing := missing_shards(pool, spec):
+        from select2reason.grading import Grader
+
         asked = answers.with_columns(wanted=wanted)
         parts = [asked.slice(int(pool.starts[shard]), pool.shards[shard]) for shard in missing]
         count, start = sum(int(part["wanted"].sum()) for part in parts), time.monotonic()

@@ -21,7 +21,7 @@ from select2reason.asking import question_spec
 from select2reason.backends import BackendSettings
 from select2reason.cli.options import Machines
 from select2reason.contamination import load_prints
-from select2reason.difficulty.base import builtin_spec
+from select2reason.difficulty.builtin import builtin_spec
 from select2reason.difficulty.judge import JudgePrompt, judge_spec
 from select2reason.errors import RunError, UsageError
 from select2reason.pool import Pool

@@ -14,13 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from select2reason.backends import BackendSettings
-from select2reason.difficulty.base import (
-    builtin_notes,
-    builtin_seen,
-    builtin_spec,
-    column_difficulty,
-    refuse_unknown_column,
-)
+from select2reason.difficulty.column import column_difficulty, refuse_unknown_column
 from select2reason.difficulty.judge import JudgePrompt, judge_notes, judge_spec
 from select2reason.errors import UsageError
 from select2reason.pool import Pool
@@ -66,6 +60,8 @@ def find_estimator(
     kind, _, where = choice.partition(":")
     folder = Path(where).expanduser()
     if choice == "builtin":
+        from select2reason.difficulty.builtin import builtin_notes, builtin_seen, builtin_spec
+
         return Estimator("builtin", builtin_spec(), notes=builtin_notes, seen=builtin_seen)
     if choice == "judge":
         return _judge(engine, prompt or JudgePrompt())

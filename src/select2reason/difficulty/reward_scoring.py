@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from select2reason.cache import key_of
-from select2reason.difficulty.base import feature_versions
+from select2reason.difficulty.builtin import feature_versions
 from select2reason.difficulty.reward_folder import HF, RewardModel, SavedReward, read_reward
 from select2reason.scoring.base import ScorerSpec
 
