@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import gigatoken
 import pytest
 
 from select2reason import vocabulary
@@ -13,18 +12,12 @@ from select2reason.errors import RunError
 
 
 def test_what_was_begun_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[gigatoken.Tokenizer] = []
-    own = vocabulary._loaded
-
-    def load() -> gigatoken.Tokenizer:
-        loaded.append(own())
-        return loaded[-1]
-
-    monkeypatch.setattr(vocabulary, "_loaded", load)
+    made = [vocabulary._loaded(), vocabulary._loaded()]
+    coming = iter(made)
+    monkeypatch.setattr(vocabulary, "_loaded", lambda: next(coming))
     vocabulary.begin_loading()
-    first = vocabulary.load()
-    assert loaded == [first]
-    assert vocabulary.load() is loaded[1] is not first
+    assert vocabulary.load() is made[0]
+    assert vocabulary.load() is made[1]
 
 
 def test_what_fails_ahead_is_told_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

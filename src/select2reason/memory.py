@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-MUCH = 512 << 20
+_MUCH = 512 << 20
 
 
 def in_use() -> int:
@@ -19,7 +19,7 @@ def in_use() -> int:
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
 
-def give_back(beyond: int = MUCH) -> None:
+def give_back(beyond: int = _MUCH) -> None:
     """Give back what lies free between the pieces in use, which else grows with the pool. Where no more than `beyond`
     is in use, in bytes, all of it is kept: to get it back takes longer than to have it."""
     if not 0 < in_use() <= beyond:
